@@ -1,0 +1,30 @@
+# Compiler cache, linker, warnings and sanitizers: everything that holds for all of our own code.
+
+find_program(WEIR_CCACHE ccache)
+if(WEIR_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${WEIR_CCACHE})
+endif()
+
+find_program(WEIR_MOLD mold)
+if(WEIR_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# Two compilations and one link at a time fit a machine of two cores.
+set_property(GLOBAL PROPERTY JOB_POOLS compile_pool=2 link_pool=1)
+set(CMAKE_JOB_POOL_LINK link_pool)
+
+set(WEIR_WARNINGS
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 reports these on correct code of libstdc++ and Abseil once inlined (GCC bugs 105329, 105651, 107852).
+  list(APPEND WEIR_WARNINGS -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
+       -Wno-array-bounds -Wno-maybe-uninitialized)
+else()
+  list(APPEND WEIR_WARNINGS -Wthread-safety)
+endif()
+
+if(WEIR_SANITIZER)
+  add_compile_options(-fsanitize=${WEIR_SANITIZER} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${WEIR_SANITIZER})
+endif()
