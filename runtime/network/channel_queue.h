@@ -1,0 +1,101 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/memory_budget.h"
+#include "runtime/base/mutex.h"
+#include "runtime/record/stream_element.h"
+
+namespace weir {
+
+/// Names one channel in the whole cluster: the subpartition that an execution attempt produces on
+/// one of its outgoing edges.
+struct ChannelKey {
+  ExecutionAttemptId producer;
+  uint32_t edge = 0;
+  uint32_t subpartition = 0;
+
+  friend auto operator<=>(const ChannelKey&, const ChannelKey&) = default;
+  template <class H>
+  friend H AbslHashValue(H state, const ChannelKey& key) {
+    return H::combine(std::move(state), key.producer, key.edge, key.subpartition);
+  }
+};
+
+/// A bounded queue from one producer to one consumer: the hand-over point of every channel.
+///
+/// Place: between two tasks of one process it is the whole channel. Between processes there is one
+/// at each end: the producer's is emptied by the data server, the consumer's is filled by the data
+/// client. Threads: one producer thread and one consumer thread at a time; which thread that is may
+/// change between calls if the change is ordered by other means (tasks migrate between workers).
+/// Flow control: Push always takes its element; the producer asks Full() first and may overdraft by
+/// what one record emits, and by control elements, which cost nothing. Beside the queue stands an
+/// announcement slot: the newest barrier pushed, visible before it is popped.
+class ChannelQueue {
+ public:
+  /// Called without locks, on the other side's thread, and possibly after the state has changed
+  /// again.
+  using Listener = std::function<void()>;
+
+  /// `budget` may be null; else it is charged for what is queued and must outlive the queue.
+  ChannelQueue(size_t capacity_bytes, MemoryBudget* budget);
+  ~ChannelQueue();
+  ChannelQueue(const ChannelQueue&) = delete;
+  ChannelQueue& operator=(const ChannelQueue&) = delete;
+
+  /// Producer side. Appends `element`. `cost_bytes` is what it takes of the capacity; by default
+  /// its size.
+  void Push(StreamElement element);
+  void Push(StreamElement element, size_t cost_bytes);
+  /// Whether the producer should wait. Turns false again before the space listener is called.
+  [[nodiscard]] bool Full() const { return full_.load(std::memory_order_acquire); }
+  /// Ends the channel: the consumer drains what is queued, then sees `reason`. The first call
+  /// counts.
+  void Break(absl::Status reason);
+  /// Called when the queue stops being full.
+  void SetSpaceListener(Listener listener);
+
+  /// Consumer side. Returns the oldest element, or nothing if the queue is empty.
+  struct Popped {
+    StreamElement element;
+    size_t cost_bytes = 0;
+  };
+  [[nodiscard]] std::optional<Popped> Pop();
+  [[nodiscard]] bool Empty() const;
+  /// Why the channel broke, once everything queued before has been popped; OK while it has not.
+  [[nodiscard]] absl::Status status() const;
+  /// Called when the queue stops being empty, and when it breaks. If there is something already, at
+  /// once.
+  void SetDataListener(Listener listener);
+  /// The newest barrier pushed, queued or not; 0 if there was none.
+  [[nodiscard]] CheckpointId announced_checkpoint() const {
+    return CheckpointId(announced_.load(std::memory_order_acquire));
+  }
+
+  [[nodiscard]] size_t queued_bytes() const;
+  [[nodiscard]] size_t capacity_bytes() const { return capacity_bytes_; }
+
+ private:
+  const size_t capacity_bytes_;
+  MemoryBudget* const budget_;
+  std::atomic<bool> full_{false};
+  std::atomic<uint64_t> announced_{0};
+  mutable Mutex mutex_;
+  std::deque<Popped> elements_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status broken_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Listener> data_listener_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Listener> space_listener_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace weir

@@ -1,0 +1,427 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "runtime/record/byte_io.h"
+#include "runtime/record/event_time.h"
+#include "runtime/record/reflection.h"
+#include "runtime/record/schema.h"
+
+namespace weir {
+
+/// How values of T become bytes, on the wire and in state. A specialisation has
+///   static void Write(ByteWriter&, const T&);
+///   static bool Read(ByteReader&, T&);   // false on malformed input; the value is then
+///   unspecified static Schema GetSchema();
+/// Numbers, strings, standard containers, aggregates and classes with WEIR_FIELDS have one already;
+/// a user's own type may specialise it. Stateless, so safe from any thread.
+template <class T>
+struct Serde;
+
+template <class T>
+concept Serializable = requires(ByteWriter& writer, ByteReader& reader, const T& in, T& out) {
+  Serde<T>::Write(writer, in);
+  { Serde<T>::Read(reader, out) } -> std::same_as<bool>;
+};
+
+namespace internal {
+
+template <class T>
+constexpr Schema::Kind ArithmeticKind() {
+  if constexpr (std::is_same_v<T, bool>) {
+    return Schema::Kind::kBool;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return sizeof(T) == 4 ? Schema::Kind::kFloat : Schema::Kind::kDouble;
+  } else {
+    constexpr int kSizeLog2 = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3;
+    const auto base = std::is_signed_v<T> ? Schema::Kind::kInt8 : Schema::Kind::kUInt8;
+    return static_cast<Schema::Kind>(static_cast<int>(base) + kSizeLog2);
+  }
+}
+
+// Whether T's bytes in memory are its serialised form: fixed-width fields in order, no padding.
+// Such values are copied in bulk.
+template <class T>
+constexpr bool IsMemoryImage() {
+  if constexpr (std::is_same_v<T, bool> || std::is_floating_point_v<T>) {
+    return !std::is_same_v<T, bool> && !std::is_same_v<T, long double>;
+  } else if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) {
+    return true;
+  } else if constexpr (std::is_same_v<T, EventTime>) {
+    return true;
+  } else if constexpr (ReflectableAggregate<T> && std::is_trivially_copyable_v<T>) {
+    return []<size_t... kIndexes>(std::index_sequence<kIndexes...>) {
+      return (IsMemoryImage<boost::pfr::tuple_element_t<kIndexes, T>>() && ...) &&
+             (sizeof(boost::pfr::tuple_element_t<kIndexes, T>) + ... + 0) == sizeof(T);
+    }(std::make_index_sequence<boost::pfr::tuple_size_v<T>>{});
+  } else {
+    return false;
+  }
+}
+
+template <class T>
+struct IsArray : std::false_type {};
+template <class T, size_t kSize>
+struct IsArray<std::array<T, kSize>> : std::true_type {};
+
+template <class T>
+concept ReflectedBySerde = Reflectable<T> && !IsArray<T>::value;
+
+}  // namespace internal
+
+/// Serialises `value` into a string of its own.
+template <Serializable T>
+[[nodiscard]] std::string ToBytes(const T& value) {
+  std::string bytes;
+  ByteWriter writer(&bytes);
+  Serde<T>::Write(writer, value);
+  return bytes;
+}
+
+/// Reads a value that fills `bytes` exactly; false if it does not.
+template <Serializable T>
+[[nodiscard]] bool FromBytes(std::string_view bytes, T& value) {
+  ByteReader reader(bytes);
+  return Serde<T>::Read(reader, value) && reader.remaining() == 0;
+}
+
+template <class T>
+  requires std::is_arithmetic_v<T>
+struct Serde<T> {
+  static void Write(ByteWriter& writer, T value) { writer.WriteFixed(value); }
+  static bool Read(ByteReader& reader, T& value) { return reader.ReadFixed(&value); }
+  static Schema GetSchema() { return {internal::ArithmeticKind<T>(), "", {}}; }
+};
+
+template <class T>
+  requires std::is_enum_v<T>
+struct Serde<T> {
+  using Underlying = std::underlying_type_t<T>;
+  static void Write(ByteWriter& writer, T value) {
+    writer.WriteFixed(static_cast<Underlying>(value));
+  }
+  static bool Read(ByteReader& reader, T& value) {
+    Underlying raw{};
+    if (!reader.ReadFixed(&raw)) return false;
+    value = static_cast<T>(raw);
+    return true;
+  }
+  static Schema GetSchema() { return Serde<Underlying>::GetSchema(); }
+};
+
+template <>
+struct Serde<EventTime> {
+  static void Write(ByteWriter& writer, EventTime value) { writer.WriteFixed(value.millis()); }
+  static bool Read(ByteReader& reader, EventTime& value) {
+    int64_t millis = 0;
+    if (!reader.ReadFixed(&millis)) return false;
+    value = EventTime::FromMillis(millis);
+    return true;
+  }
+  static Schema GetSchema() { return {Schema::Kind::kEventTime, "", {}}; }
+};
+
+template <>
+struct Serde<std::string> {
+  static void Write(ByteWriter& writer, const std::string& value) { writer.WriteString(value); }
+  static bool Read(ByteReader& reader, std::string& value) { return reader.ReadString(&value); }
+  static Schema GetSchema() { return {Schema::Kind::kString, "", {}}; }
+};
+
+namespace internal {
+
+template <class Container>
+void WriteElements(ByteWriter& writer, const Container& container) {
+  writer.WriteVarint(container.size());
+  for (const auto& element : container) {
+    Serde<std::remove_cvref_t<decltype(element)>>::Write(writer, element);
+  }
+}
+
+template <class Set>
+bool ReadSet(ByteReader& reader, Set& set) {
+  uint64_t count = 0;
+  if (!reader.ReadCount(&count)) return false;
+  set.clear();
+  for (uint64_t i = 0; i < count; ++i) {
+    typename Set::value_type element{};
+    if (!Serde<typename Set::value_type>::Read(reader, element)) return false;
+    set.insert(std::move(element));
+  }
+  return true;
+}
+
+template <class Map>
+void WriteMap(ByteWriter& writer, const Map& map) {
+  writer.WriteVarint(map.size());
+  for (const auto& [key, value] : map) {
+    Serde<typename Map::key_type>::Write(writer, key);
+    Serde<typename Map::mapped_type>::Write(writer, value);
+  }
+}
+
+template <class Map>
+bool ReadMap(ByteReader& reader, Map& map) {
+  uint64_t count = 0;
+  if (!reader.ReadCount(&count)) return false;
+  map.clear();
+  for (uint64_t i = 0; i < count; ++i) {
+    typename Map::key_type key{};
+    typename Map::mapped_type value{};
+    if (!Serde<typename Map::key_type>::Read(reader, key) ||
+        !Serde<typename Map::mapped_type>::Read(reader, value)) {
+      return false;
+    }
+    map.emplace(std::move(key), std::move(value));
+  }
+  return true;
+}
+
+template <class... Ts>
+Schema ElementSchema(Schema::Kind kind) {
+  return {kind, "", {SchemaField{"", Serde<Ts>::GetSchema(), ""}...}};
+}
+
+}  // namespace internal
+
+template <class T>
+struct Serde<std::vector<T>> {
+  static void Write(ByteWriter& writer, const std::vector<T>& value) {
+    if constexpr (internal::IsMemoryImage<T>()) {
+      writer.WriteVarint(value.size());
+      writer.WriteBytes(value.data(), value.size() * sizeof(T));
+    } else {
+      internal::WriteElements(writer, value);
+    }
+  }
+  static bool Read(ByteReader& reader, std::vector<T>& value) {
+    uint64_t count = 0;
+    if constexpr (internal::IsMemoryImage<T>()) {
+      if (!reader.ReadCount(&count, sizeof(T))) return false;
+      value.resize(count);
+      return reader.ReadBytes(value.data(), count * sizeof(T));
+    } else {
+      if (!reader.ReadCount(&count)) return false;
+      value.clear();
+      value.reserve(count);
+      for (uint64_t i = 0; i < count; ++i) {
+        T element{};
+        if (!Serde<T>::Read(reader, element)) return false;
+        value.push_back(std::move(element));
+      }
+      return true;
+    }
+  }
+  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
+};
+
+template <class T, size_t kSize>
+struct Serde<std::array<T, kSize>> {
+  static void Write(ByteWriter& writer, const std::array<T, kSize>& value) {
+    for (const T& element : value) Serde<T>::Write(writer, element);
+  }
+  static bool Read(ByteReader& reader, std::array<T, kSize>& value) {
+    for (T& element : value) {
+      if (!Serde<T>::Read(reader, element)) return false;
+    }
+    return true;
+  }
+  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
+};
+
+template <class T, class... Rest>
+struct Serde<std::set<T, Rest...>> {
+  static void Write(ByteWriter& w, const std::set<T, Rest...>& v) { internal::WriteElements(w, v); }
+  static bool Read(ByteReader& r, std::set<T, Rest...>& v) { return internal::ReadSet(r, v); }
+  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
+};
+
+template <class T, class... Rest>
+struct Serde<absl::flat_hash_set<T, Rest...>> {
+  using Set = absl::flat_hash_set<T, Rest...>;
+  static void Write(ByteWriter& writer, const Set& value) {
+    internal::WriteElements(writer, value);
+  }
+  static bool Read(ByteReader& reader, Set& value) { return internal::ReadSet(reader, value); }
+  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
+};
+
+template <class K, class V, class... Rest>
+struct Serde<std::map<K, V, Rest...>> {
+  using Map = std::map<K, V, Rest...>;
+  static void Write(ByteWriter& writer, const Map& value) { internal::WriteMap(writer, value); }
+  static bool Read(ByteReader& reader, Map& value) { return internal::ReadMap(reader, value); }
+  static Schema GetSchema() { return internal::ElementSchema<K, V>(Schema::Kind::kMap); }
+};
+
+template <class K, class V, class... Rest>
+struct Serde<absl::flat_hash_map<K, V, Rest...>> {
+  using Map = absl::flat_hash_map<K, V, Rest...>;
+  static void Write(ByteWriter& writer, const Map& value) { internal::WriteMap(writer, value); }
+  static bool Read(ByteReader& reader, Map& value) { return internal::ReadMap(reader, value); }
+  static Schema GetSchema() { return internal::ElementSchema<K, V>(Schema::Kind::kMap); }
+};
+
+template <class T>
+struct Serde<std::optional<T>> {
+  static void Write(ByteWriter& writer, const std::optional<T>& value) {
+    writer.WriteFixed(value.has_value());
+    if (value.has_value()) Serde<T>::Write(writer, *value);
+  }
+  static bool Read(ByteReader& reader, std::optional<T>& value) {
+    bool present = false;
+    if (!reader.ReadFixed(&present)) return false;
+    value.reset();
+    return !present || Serde<T>::Read(reader, value.emplace());
+  }
+  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kOptional); }
+};
+
+template <class... Ts>
+struct Serde<std::tuple<Ts...>> {
+  static void Write(ByteWriter& writer, const std::tuple<Ts...>& value) {
+    std::apply([&](const Ts&... elements) { (Serde<Ts>::Write(writer, elements), ...); }, value);
+  }
+  static bool Read(ByteReader& reader, std::tuple<Ts...>& value) {
+    return std::apply([&](Ts&... elements) { return (Serde<Ts>::Read(reader, elements) && ...); },
+                      value);
+  }
+  static Schema GetSchema() { return internal::ElementSchema<Ts...>(Schema::Kind::kStruct); }
+};
+
+template <class A, class B>
+struct Serde<std::pair<A, B>> {
+  static void Write(ByteWriter& writer, const std::pair<A, B>& value) {
+    Serde<A>::Write(writer, value.first);
+    Serde<B>::Write(writer, value.second);
+  }
+  static bool Read(ByteReader& reader, std::pair<A, B>& value) {
+    return Serde<A>::Read(reader, value.first) && Serde<B>::Read(reader, value.second);
+  }
+  static Schema GetSchema() { return internal::ElementSchema<A, B>(Schema::Kind::kStruct); }
+};
+
+template <class... Ts>
+struct Serde<std::variant<Ts...>> {
+  using Variant = std::variant<Ts...>;
+  static void Write(ByteWriter& writer, const Variant& value) {
+    writer.WriteFixed(static_cast<uint8_t>(value.index()));
+    std::visit(
+        [&](const auto& alternative) {
+          Serde<std::remove_cvref_t<decltype(alternative)>>::Write(writer, alternative);
+        },
+        value);
+  }
+  static bool Read(ByteReader& reader, Variant& value) {
+    uint8_t index = 0;
+    if (!reader.ReadFixed(&index) || index >= sizeof...(Ts)) return reader.Fail();
+    return [&]<size_t... kIndexes>(std::index_sequence<kIndexes...>) {
+      bool read = false;
+      ((index == kIndexes &&
+        (read = Serde<Ts>::Read(reader, value.template emplace<kIndexes>()), true)) ||
+       ...);
+      return read;
+    }(std::index_sequence_for<Ts...>{});
+  }
+  static Schema GetSchema() { return internal::ElementSchema<Ts...>(Schema::Kind::kVariant); }
+};
+
+template <>
+struct Serde<std::monostate> {
+  static void Write(ByteWriter&, std::monostate) {}
+  static bool Read(ByteReader&, std::monostate&) { return true; }
+  static Schema GetSchema() { return {Schema::Kind::kStruct, "", {}}; }
+};
+
+template <internal::ReflectedBySerde T>
+struct Serde<T> {
+  static void Write(ByteWriter& writer, const T& value) {
+    if constexpr (internal::IsMemoryImage<T>()) {
+      writer.WriteBytes(&value, sizeof(T));
+    } else {
+      ForEachField(value, [&](const auto& field) {
+        Serde<std::remove_cvref_t<decltype(field)>>::Write(writer, field);
+      });
+    }
+  }
+  static bool Read(ByteReader& reader, T& value) {
+    if constexpr (internal::IsMemoryImage<T>()) {
+      return reader.ReadBytes(&value, sizeof(T));
+    } else {
+      bool read = true;
+      ForEachField(value, [&](auto& field) {
+        read = read && Serde<std::remove_cvref_t<decltype(field)>>::Read(reader, field);
+      });
+      return read;
+    }
+  }
+  static Schema GetSchema() {
+    Schema schema{Schema::Kind::kStruct, "", {}};
+    const auto names = FieldNames<T>();
+    T defaults{};
+    size_t index = 0;
+    ForEachField(defaults, [&](auto& field) {
+      using Field = std::remove_cvref_t<decltype(field)>;
+      schema.fields.push_back(
+          {std::string(names[index++]), Serde<Field>::GetSchema(), ToBytes(field)});
+    });
+    return schema;
+  }
+};
+
+/// Estimates the heap bytes that a value owns beyond sizeof(T), for the memory budget and batch
+/// limits.
+template <class T>
+size_t OwnedBytes(const T& value) {
+  if constexpr (internal::IsMemoryImage<T>() || std::is_arithmetic_v<T>) {
+    return 0;
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return value.capacity() > 15 ? value.capacity() + 1 : 0;
+  } else if constexpr (requires {
+                         value.begin();
+                         value.end();
+                         value.size();
+                       }) {
+    size_t bytes = value.size() * sizeof(typename T::value_type);
+    if constexpr (!internal::IsMemoryImage<typename T::value_type>()) {
+      for (const auto& element : value) bytes += OwnedBytes(element);
+    }
+    return bytes;
+  } else if constexpr (requires {
+                         value.has_value();
+                         *value;
+                       }) {
+    return value.has_value() ? OwnedBytes(*value) : 0;
+  } else if constexpr (requires {
+                         value.first;
+                         value.second;
+                       }) {
+    return OwnedBytes(value.first) + OwnedBytes(value.second);
+  } else if constexpr (internal::ReflectedBySerde<T>) {
+    size_t bytes = 0;
+    ForEachField(value, [&](const auto& field) { bytes += OwnedBytes(field); });
+    return bytes;
+  } else if constexpr (requires { std::tuple_size<T>::value; }) {
+    return std::apply(
+        [](const auto&... elements) { return (OwnedBytes(elements) + ... + size_t{0}); }, value);
+  } else {
+    return 0;
+  }
+}
+
+}  // namespace weir
