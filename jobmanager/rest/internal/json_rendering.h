@@ -1,0 +1,52 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "jobmanager/dispatcher_gateway.h"
+#include "jobmanager/rest/internal/asynchronous_operations.h"
+#include "jobmanager/rest/rest_api.h"
+
+namespace weir::internal {
+
+/// Each function returns the JSON text of one answer of Flink's REST API; `now` is what its
+/// durations run to.
+
+[[nodiscard]] std::string RenderDashboardConfig(const RestApiOptions& options);
+[[nodiscard]] std::string RenderClusterOverview(const ClusterOverview& overview,
+                                                const RestApiOptions& options);
+[[nodiscard]] std::string RenderTaskManagers(const std::vector<TaskManagerInfo>& taskmanagers);
+[[nodiscard]] std::string RenderTaskManager(const TaskManagerInfo& taskmanager);
+/// Values of keys that look like secrets are masked.
+[[nodiscard]] std::string RenderConfig(const std::vector<ConfigurationEntry>& entries);
+[[nodiscard]] std::string RenderJars(const std::vector<JarFile>& jars, std::string_view address);
+[[nodiscard]] std::string RenderUploadedJar(std::string_view jar_id);
+[[nodiscard]] std::string RenderJobId(JobId job_id);
+
+[[nodiscard]] std::string RenderJobIds(const std::vector<JobOverview>& jobs);
+[[nodiscard]] std::string RenderJobsOverview(const std::vector<JobOverview>& jobs, absl::Time now);
+[[nodiscard]] std::string RenderJob(const JobDetails& job, absl::Time now);
+[[nodiscard]] std::string RenderJobStatus(JobStatus status);
+[[nodiscard]] std::string RenderJobConfig(const JobDetails& job);
+[[nodiscard]] std::string RenderJobPlan(const JobDetails& job);
+[[nodiscard]] std::string RenderJobResult(const JobResult& result);
+[[nodiscard]] std::string RenderExceptions(const ExceptionHistory& history);
+
+[[nodiscard]] std::string RenderVertex(const VertexDetails& vertex, absl::Time now);
+[[nodiscard]] std::string RenderSubtaskTimes(const VertexDetails& vertex, absl::Time now);
+[[nodiscard]] std::string RenderVertexTaskManagers(const VertexDetails& vertex, absl::Time now);
+[[nodiscard]] std::string RenderBackpressure(const VertexDetails& vertex, absl::Time now);
+[[nodiscard]] std::string RenderWatermarks(const VertexDetails& vertex);
+
+[[nodiscard]] std::string RenderCheckpoints(const CheckpointStatistics& statistics, absl::Time now);
+[[nodiscard]] std::string RenderCheckpointConfig(const CheckpointConfig& config);
+[[nodiscard]] std::string RenderCheckpointDetails(const CheckpointDetails& checkpoint,
+                                                  absl::Time now);
+[[nodiscard]] std::string RenderCheckpointSubtasks(const CheckpointDetails& checkpoint,
+                                                   const TaskCheckpointStatistics& task);
+[[nodiscard]] std::string RenderTriggerResponse(TriggerId trigger_id);
+[[nodiscard]] std::string RenderOperation(const AsynchronousOperations::Result& result);
+
+}  // namespace weir::internal

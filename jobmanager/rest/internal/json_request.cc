@@ -1,0 +1,145 @@
+#include "jobmanager/rest/internal/json_request.h"
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "jobmanager/rest/internal/parameters.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+
+namespace weir::internal {
+namespace {
+
+using Json = nlohmann::json;
+using FieldReader = std::function<absl::Status(const Json&)>;
+
+struct Field {
+  std::string_view name;
+  FieldReader read;
+};
+
+absl::Status WrongType(std::string_view expected) {
+  return absl::InvalidArgumentError(StrCat("expected ", expected));
+}
+
+FieldReader ReadText(std::string* out) {
+  return [out](const Json& value) {
+    if (!value.is_string()) return WrongType("a string");
+    *out = value.get<std::string>();
+    return absl::OkStatus();
+  };
+}
+
+FieldReader Ignore() {
+  return [](const Json&) { return absl::OkStatus(); };
+}
+
+absl::Status ReadTexts(const Json& value, std::vector<std::string>* out) {
+  if (!value.is_array()) return WrongType("a list of strings");
+  out->clear();
+  for (const Json& element : value) {
+    if (!element.is_string()) return WrongType("a list of strings");
+    out->push_back(element.get<std::string>());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadSettings(const Json& value, std::map<std::string, std::string>* out) {
+  if (!value.is_object()) return WrongType("an object of strings");
+  for (const auto& [key, setting] : value.items()) {
+    if (setting.is_structured()) return WrongType("an object of strings");
+    (*out)[key] = setting.is_string() ? setting.get<std::string>() : setting.dump();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UnknownField(std::string_view name, const std::vector<Field>& fields) {
+  std::vector<std::string_view> names;
+  for (const Field& field : fields) names.push_back(field.name);
+  const std::string_view nearest = NearestMatch(name, names);
+  const std::string hint = nearest.empty() ? "" : StrCat("; did you mean \"", nearest, "\"?");
+  return absl::InvalidArgumentError(
+      StrCat("Bad request, unknown field in the body: \"", name, "\"", hint));
+}
+
+absl::Status ReadObject(std::string_view body, const std::vector<Field>& fields) {
+  if (StripWhitespace(body).empty()) return absl::OkStatus();
+  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError("Bad request, the body is not a JSON object.");
+  }
+  for (const auto& [name, value] : json.items()) {
+    const Field* known = nullptr;
+    for (const Field& field : fields) {
+      if (field.name == name) known = &field;
+    }
+    if (known == nullptr) return UnknownField(name, fields);
+    if (value.is_null()) continue;
+    if (const absl::Status status = known->read(value); !status.ok()) {
+      return absl::InvalidArgumentError(
+          StrCat("Bad request, field \"", name, "\": ", ToStd(status.message())));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ParseJarRunBody(std::string_view body, JarRunRequest* request) {
+  std::string line;
+  const auto parallelism = [request](const Json& value) {
+    if (!value.is_number_integer()) return WrongType("a positive integer");
+    const auto number = value.get<int64_t>();
+    if (number < 1 || number > std::numeric_limits<int32_t>::max()) {
+      return WrongType("a positive integer");
+    }
+    request->parallelism = static_cast<uint32_t>(number);
+    return absl::OkStatus();
+  };
+  const auto job_id = [request](const Json& value) -> absl::Status {
+    if (!value.is_string()) return WrongType("32 hexadecimal digits");
+    ASSIGN_OR_RETURN(request->job_id, ParseId<JobId>(value.get<std::string>()));
+    return absl::OkStatus();
+  };
+  const auto allow = [request](const Json& value) {
+    if (!value.is_boolean()) return WrongType("true or false");
+    request->allow_non_restored_state = value.get<bool>();
+    return absl::OkStatus();
+  };
+  const std::vector<Field> fields = {
+      {"entryClass", ReadText(&request->entry_class)},
+      {"programArgsList",
+       [request](const Json& value) { return ReadTexts(value, &request->program_args); }},
+      {"programArgs", ReadText(&line)},
+      {"parallelism", parallelism},
+      {"jobId", job_id},
+      {"allowNonRestoredState", allow},
+      {"savepointPath", ReadText(&request->savepoint_path)},
+      {"restoreMode", Ignore()},
+      {"claimMode", Ignore()},
+      {"flinkConfiguration",
+       [request](const Json& value) { return ReadSettings(value, &request->flink_configuration); }},
+  };
+  RETURN_IF_ERROR(ReadObject(body, fields));
+  if (!line.empty()) request->program_args = SplitArguments(line);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<TriggerId>> ParseCheckpointTriggerBody(std::string_view body) {
+  std::optional<TriggerId> trigger_id;
+  const auto read = [&trigger_id](const Json& value) -> absl::Status {
+    if (!value.is_string()) return WrongType("32 hexadecimal digits");
+    ASSIGN_OR_RETURN(trigger_id, ParseId<TriggerId>(value.get<std::string>()));
+    return absl::OkStatus();
+  };
+  const std::vector<Field> fields = {{"checkpointType", Ignore()}, {"triggerId", read}};
+  RETURN_IF_ERROR(ReadObject(body, fields));
+  return trigger_id;
+}
+
+}  // namespace weir::internal

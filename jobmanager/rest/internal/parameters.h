@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "jobmanager/rest/http_message.h"
+#include "runtime/base/ids.h"
+
+namespace weir::internal {
+
+/// Returns the error for a path parameter that is not what it should be, in Flink's words.
+[[nodiscard]] absl::Status BadPathParameter(std::string_view name, std::string_view value);
+
+/// Returns the path parameter `name` as an id. Errors: kInvalidArgument unless it is 32 hexadecimal
+/// digits.
+template <class Id>
+[[nodiscard]] absl::StatusOr<Id> IdParameter(const HttpRequest& request, std::string_view name) {
+  const std::string& value = request.Parameter(name);
+  absl::StatusOr<Id> id = ParseId<Id>(value);
+  if (!id.ok()) return BadPathParameter(name, value);
+  return id;
+}
+
+/// Returns the path parameter `name` as a checkpoint's number. Errors: kInvalidArgument.
+[[nodiscard]] absl::StatusOr<CheckpointId> CheckpointParameter(const HttpRequest& request,
+                                                               std::string_view name);
+
+/// Returns a query parameter that must be a positive integer, if it was given. Errors:
+/// kInvalidArgument.
+[[nodiscard]] absl::StatusOr<std::optional<uint32_t>> PositiveQuery(const HttpRequest& request,
+                                                                    std::string_view name);
+
+/// Returns a query parameter that must be true or false, if it was given. Errors: kInvalidArgument.
+[[nodiscard]] absl::StatusOr<std::optional<bool>> BooleanQuery(const HttpRequest& request,
+                                                               std::string_view name);
+
+/// Splits a line of arguments at white space; single and double quotes keep it.
+[[nodiscard]] std::vector<std::string> SplitArguments(std::string_view line);
+
+}  // namespace weir::internal
