@@ -39,7 +39,8 @@ absl::StatusOr<std::array<uint64_t, 2>> ParseHexId(std::string_view text) {
 
 std::array<uint64_t, 2> RandomHexId() {
   std::array<uint64_t, 2> parts{};
-  if (getrandom(parts.data(), sizeof(parts), 0) != static_cast<ssize_t>(sizeof(parts))) std::abort();
+  if (getrandom(parts.data(), sizeof(parts), 0) != static_cast<ssize_t>(sizeof(parts)))
+    std::abort();
   return parts;
 }
 

@@ -36,7 +36,8 @@ class HexId {
 };
 
 using JobId = HexId<struct JobIdTag>;
-/// Names a vertex of a JobGraph. Derived from its operators' uids, so it is the same in every run of the job.
+/// Names a vertex of a JobGraph. Derived from its operators' uids, so it is the same in every run
+/// of the job.
 using JobVertexId = HexId<struct JobVertexIdTag>;
 /// One try at running one subtask.
 using ExecutionAttemptId = HexId<struct ExecutionAttemptIdTag>;
@@ -45,7 +46,8 @@ using ExecutionAttemptId = HexId<struct ExecutionAttemptIdTag>;
 using CheckpointId = StrongId<struct CheckpointIdTag>;
 /// Grows with each JobManager that takes the lead; requests of an older one are refused.
 using LeaderEpoch = StrongId<struct LeaderEpochTag>;
-/// Index of an input channel within one subtask's gate, or of a subpartition within a result partition.
+/// Index of an input channel within one subtask's gate, or of a subpartition within a result
+/// partition.
 using ChannelIndex = StrongId<struct ChannelIndexTag, uint32_t>;
 
 namespace internal {

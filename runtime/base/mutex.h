@@ -9,7 +9,8 @@
 
 namespace weir {
 
-/// A std::mutex with Clang's thread-safety annotations. (ThreadSanitizer does not understand Debian's absl::Mutex.)
+/// A std::mutex with Clang's thread-safety annotations. (ThreadSanitizer does not understand
+/// Debian's absl::Mutex.)
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -35,7 +36,8 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex* const mutex_;
 };
 
-/// A condition variable for Mutex. Waits may wake without cause, so callers loop over their condition.
+/// A condition variable for Mutex. Waits may wake without cause, so callers loop over their
+/// condition.
 class CondVar {
  public:
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -46,8 +48,7 @@ class CondVar {
   /// Returns false if `timeout` passed.
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    const std::cv_status status =
-        condition_.wait_for(lock, absl::ToChronoNanoseconds(timeout));
+    const std::cv_status status = condition_.wait_for(lock, absl::ToChronoNanoseconds(timeout));
     lock.release();
     return status == std::cv_status::no_timeout;
   }

@@ -17,8 +17,8 @@
 
 /// Evaluates `expr`, an absl::StatusOr<T>; assigns its value to `lhs`, or returns its error.
 /// `lhs` may declare a variable: ASSIGN_OR_RETURN(const Schema schema, Schema::Parse(text));
-#define ASSIGN_OR_RETURN(lhs, ...)                                                       \
-  auto WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__) = (__VA_ARGS__);                   \
-  if (!WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__).ok())                              \
-    return std::move(WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__)).status();           \
+#define ASSIGN_OR_RETURN(lhs, ...)                                             \
+  auto WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__) = (__VA_ARGS__);         \
+  if (!WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__).ok())                    \
+    return std::move(WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__)).status(); \
   lhs = std::move(WEIR_STATUS_CONCAT_(weir_status_or_, __LINE__)).value()

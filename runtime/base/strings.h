@@ -12,8 +12,8 @@
 
 namespace weir {
 
-/// Converts between std::string_view and Abseil's own string_view. This header is the one place that does:
-/// Debian builds Abseil with types of its own, so neither converts to the other.
+/// Converts between std::string_view and Abseil's own string_view. This header is the one place
+/// that does: Debian builds Abseil with types of its own, so neither converts to the other.
 inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 inline std::string_view ToStd(absl::string_view text) { return {text.data(), text.size()}; }
 
@@ -41,7 +41,8 @@ void StrAppend(std::string* target, const Args&... args) {
 }
 
 /// Joins `parts` with `separator` between them.
-[[nodiscard]] std::string StrJoin(const std::vector<std::string>& parts, std::string_view separator);
+[[nodiscard]] std::string StrJoin(const std::vector<std::string>& parts,
+                                  std::string_view separator);
 
 /// Splits at each `separator`; keeps empty parts, so the result is never empty.
 [[nodiscard]] std::vector<std::string_view> StrSplit(std::string_view text, char separator);
@@ -52,13 +53,14 @@ void StrAppend(std::string* target, const Args&... args) {
 /// Returns `bytes` as lower-case hexadecimal digits, two per byte.
 [[nodiscard]] std::string HexEncode(std::string_view bytes);
 
-/// Returns the candidate with the smallest edit distance to `word`, or an empty view if none is close
-/// (a distance above a third of the word's length). For "did you mean" in error messages.
+/// Returns the candidate with the smallest edit distance to `word`, or an empty view if none is
+/// close (a distance above a third of the word's length). For "did you mean" in error messages.
 [[nodiscard]] std::string_view NearestMatch(std::string_view word,
                                             const std::vector<std::string_view>& candidates);
 
-/// Hashes std::string, std::string_view and char* alike, so that maps of strings look up without a copy.
-/// Use with std::equal_to<>: absl::flat_hash_map<std::string, T, StringHash, std::equal_to<>>.
+/// Hashes std::string, std::string_view and char* alike, so that maps of strings look up without a
+/// copy. Use with std::equal_to<>: absl::flat_hash_map<std::string, T, StringHash,
+/// std::equal_to<>>.
 struct StringHash {
   using is_transparent = void;
   size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }

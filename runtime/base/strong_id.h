@@ -7,8 +7,8 @@
 
 namespace weir {
 
-/// A distinct integer type per `Tag`, so that a checkpoint id is never passed where a channel index is meant.
-/// Ordered, hashable, printable through value().
+/// A distinct integer type per `Tag`, so that a checkpoint id is never passed where a channel index
+/// is meant. Ordered, hashable, printable through value().
 template <class Tag, class Rep = uint64_t>
 class StrongId {
  public:
