@@ -1,0 +1,47 @@
+#include "runtime/base/weir_options.h"
+
+namespace weir {
+
+void AddWeirOptions(OptionRegistry* registry) {
+  registry->Add(kRestPort);
+  registry->Add(kRestBindAddress);
+  registry->Add(kWebUploadDir);
+  registry->Add(kJobManagerRpcAddress);
+  registry->Add(kJobManagerRpcPort);
+  registry->Add(kTaskManagerNumberOfTaskSlots);
+  registry->Add(kTaskManagerHost);
+  registry->Add(kTaskManagerDataPort);
+  registry->Add(kTaskManagerMemorySize);
+  registry->Add(kTaskManagerWorkerThreads);
+  registry->Add(kNetworkChannelBytes);
+  registry->Add(kParallelismDefault);
+  registry->Add(kPipelineMaxParallelism);
+  registry->Add(kCheckpointingInterval);
+  registry->Add(kCheckpointingTimeout);
+  registry->Add(kCheckpointingMinPause);
+  registry->Add(kCheckpointingNumRetained);
+  registry->Add(kCheckpointingDir);
+  registry->Add(kBufferTimeout);
+  registry->Add(kRestartStrategyType);
+  registry->Add(kFixedDelayAttempts);
+  registry->Add(kFixedDelayDelay);
+  registry->Add(kExponentialDelayInitialBackoff);
+  registry->Add(kExponentialDelayMaxBackoff);
+  registry->Add(kExponentialDelayBackoffMultiplier);
+  registry->Add(kExponentialDelayJitterFactor);
+  registry->Add(kExponentialDelayResetBackoffThreshold);
+  registry->Add(kHeartbeatInterval);
+  registry->Add(kHeartbeatTimeout);
+  registry->Add(kSlotRequestTimeout);
+  registry->Add(kIoTmpDirs);
+  registry->Add(kLogLevel);
+  registry->Add(kLogFormat);
+}
+
+std::shared_ptr<const OptionRegistry> WeirOptions() {
+  auto registry = std::make_shared<OptionRegistry>();
+  AddWeirOptions(registry.get());
+  return registry;
+}
+
+}  // namespace weir

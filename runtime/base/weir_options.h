@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/base/config.h"
+
+namespace weir {
+
+/// The engine's options. Where a concept is Flink's, the key is Flink's too.
+
+inline constexpr ConfigOption<int64_t> kRestPort{
+    "rest.port", 8081, "Port of the REST API and the UI; 0 takes a free one.", "0..65535"};
+inline constexpr ConfigOption<std::string> kRestBindAddress{
+    "rest.bind-address", "127.0.0.1", "Address that the REST API listens on."};
+inline constexpr ConfigOption<std::string> kWebUploadDir{
+    "web.upload.dir", "",
+    "Folder of uploaded job libraries. Empty: a folder in the system's place for temporary files."};
+
+inline constexpr ConfigOption<std::string> kJobManagerRpcAddress{
+    "jobmanager.rpc.address", "127.0.0.1",
+    "Address of the JobManager: it listens there, and TaskManagers register there."};
+inline constexpr ConfigOption<int64_t> kJobManagerRpcPort{
+    "jobmanager.rpc.port", 6123, "Port of the JobManager's control plane; 0 takes a free one.",
+    "0..65535"};
+
+inline constexpr ConfigOption<int64_t> kTaskManagerNumberOfTaskSlots{
+    "taskmanager.numberOfTaskSlots", 2, "Slots that a TaskManager offers.", "1..65536"};
+inline constexpr ConfigOption<std::string> kTaskManagerHost{
+    "taskmanager.host", "127.0.0.1",
+    "Address that a TaskManager listens on and names to its peers."};
+inline constexpr ConfigOption<int64_t> kTaskManagerDataPort{
+    "taskmanager.data.port", 0, "Port of a TaskManager's data plane; 0 takes a free one.",
+    "0..65535"};
+inline constexpr ConfigOption<MemorySize> kTaskManagerMemorySize{
+    "taskmanager.memory.size", MemorySize::Gibibytes(1),
+    "Memory that a TaskManager's batches, state and timers may take together."};
+inline constexpr ConfigOption<int64_t> kTaskManagerWorkerThreads{
+    "taskmanager.worker-threads", 0, "Threads that run tasks; 0 takes one per core.", "0..4096"};
+inline constexpr ConfigOption<MemorySize> kNetworkChannelBytes{
+    "taskmanager.network.channel-bytes", MemorySize::Kibibytes(256),
+    "Bytes that one channel between two subtasks may hold before its sender waits."};
+
+inline constexpr ConfigOption<int64_t> kParallelismDefault{
+    "parallelism.default", 1, "Parallelism of operators that set none.", "1..32768"};
+inline constexpr ConfigOption<int64_t> kPipelineMaxParallelism{
+    "pipeline.max-parallelism", 128,
+    "Number of key groups, which no operator's parallelism can pass. State keeps it for life.",
+    "1..32768"};
+
+inline constexpr ConfigOption<absl::Duration> kCheckpointingInterval{
+    "execution.checkpointing.interval", absl::Seconds(1),
+    "Time from one checkpoint's trigger to the next; 0 turns periodic checkpoints off."};
+inline constexpr ConfigOption<absl::Duration> kCheckpointingTimeout{
+    "execution.checkpointing.timeout", absl::Minutes(10),
+    "Time after which a checkpoint that is not complete is given up."};
+inline constexpr ConfigOption<absl::Duration> kCheckpointingMinPause{
+    "execution.checkpointing.min-pause", absl::ZeroDuration(),
+    "Least time between a checkpoint's end and the next one's trigger."};
+inline constexpr ConfigOption<int64_t> kCheckpointingNumRetained{
+    "execution.checkpointing.num-retained", 1, "Completed checkpoints that are kept.", "1..1000"};
+inline constexpr ConfigOption<std::string> kCheckpointingDir{
+    "execution.checkpointing.dir", "",
+    "Folder of checkpoints, which all processes reach. Empty: a folder in the system's place for "
+    "temporary files."};
+inline constexpr ConfigOption<absl::Duration> kBufferTimeout{
+    "execution.buffer-timeout", absl::Milliseconds(5),
+    "Longest time that a batch which is not full waits before it is sent."};
+
+inline constexpr ConfigOption<std::string> kRestartStrategyType{
+    "restart-strategy.type", "exponential-delay", "What follows a job's failure.",
+    "exponential-delay|fixed-delay|none"};
+inline constexpr ConfigOption<int64_t> kFixedDelayAttempts{
+    "restart-strategy.fixed-delay.attempts", 2147483647,
+    "Restarts before the job is given up; the default is no limit in practice.", "0.."};
+inline constexpr ConfigOption<absl::Duration> kFixedDelayDelay{
+    "restart-strategy.fixed-delay.delay", absl::Seconds(1), "Time before each restart."};
+inline constexpr ConfigOption<absl::Duration> kExponentialDelayInitialBackoff{
+    "restart-strategy.exponential-delay.initial-backoff", absl::Milliseconds(100),
+    "Time before the first restart."};
+inline constexpr ConfigOption<absl::Duration> kExponentialDelayMaxBackoff{
+    "restart-strategy.exponential-delay.max-backoff", absl::Minutes(1),
+    "Longest time before a restart."};
+inline constexpr ConfigOption<double> kExponentialDelayBackoffMultiplier{
+    "restart-strategy.exponential-delay.backoff-multiplier", 1.5,
+    "Factor by which the time before a restart grows with each failure.", "1.."};
+inline constexpr ConfigOption<double> kExponentialDelayJitterFactor{
+    "restart-strategy.exponential-delay.jitter-factor", 0.1,
+    "Share of the time before a restart that is random, up or down.", "0..1"};
+inline constexpr ConfigOption<absl::Duration> kExponentialDelayResetBackoffThreshold{
+    "restart-strategy.exponential-delay.reset-backoff-threshold", absl::Minutes(1),
+    "Time without a failure after which the first backoff counts again."};
+
+inline constexpr ConfigOption<absl::Duration> kHeartbeatInterval{
+    "heartbeat.interval", absl::Seconds(1),
+    "Time between heartbeats of JobManager and TaskManager."};
+inline constexpr ConfigOption<absl::Duration> kHeartbeatTimeout{
+    "heartbeat.timeout", absl::Seconds(5),
+    "Time without a heartbeat after which a peer counts as lost."};
+inline constexpr ConfigOption<absl::Duration> kSlotRequestTimeout{
+    "slot.request.timeout", absl::Minutes(5), "Time that a job waits for slots before it fails."};
+
+inline constexpr ConfigOption<std::string> kIoTmpDirs{
+    "io.tmp.dirs", "", "Folder of working files. Empty: the system's place for temporary files."};
+inline constexpr ConfigOption<std::string> kLogLevel{
+    "env.log.level", "INFO", "Least level of messages that are logged.", "DEBUG|INFO|WARN|ERROR"};
+inline constexpr ConfigOption<std::string> kLogFormat{"env.log.format", "console",
+                                                      "Form of log lines.", "console|json"};
+
+/// Adds all of the above to `*registry`.
+void AddWeirOptions(OptionRegistry* registry);
+
+/// Returns a registry of the above alone.
+[[nodiscard]] std::shared_ptr<const OptionRegistry> WeirOptions();
+
+}  // namespace weir
