@@ -67,7 +67,7 @@ endfunction()
 
 # weir_test(<name> [LABELS ...] SOURCES ... [PRIVATE ...])
 #
-# One GoogleTest executable, run by ctest under LABELS (default: unit).
+# One GoogleTest executable, run by ctest under LABELS (default: unit). The target unit_tests builds all of label unit.
 function(weir_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LABELS;SOURCES;PRIVATE" ${ARGN})
   if(NOT ARG_LABELS)
@@ -77,6 +77,12 @@ function(weir_test name)
     set(ARG_TIMEOUT 300)
   endif()
   add_executable(${name} ${ARG_SOURCES})
+  if(NOT TARGET unit_tests)
+    add_custom_target(unit_tests)
+  endif()
+  if("unit" IN_LIST ARG_LABELS)
+    add_dependencies(unit_tests ${name})
+  endif()
   target_compile_options(${name} PRIVATE ${WEIR_WARNINGS})
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
