@@ -106,8 +106,9 @@ absl::Status ApplyEnvironment(const std::vector<std::string>& environment,
       RETURN_IF_ERROR(configuration->SetText(option->key, value, source));
       continue;
     }
-    std::vector<OptionDescription> options = registry.Describe();
+    const std::vector<OptionDescription> options = registry.Describe();
     std::vector<std::string_view> names;
+    names.reserve(options.size());
     for (const OptionDescription& known : options) names.push_back(known.environment);
     const std::string_view nearest = NearestMatch(name, names);
     return absl::InvalidArgumentError(StrCat(
@@ -146,11 +147,12 @@ std::string FileFromEnvironment(const std::vector<std::string>& environment) {
 
 absl::StatusOr<Configuration> Configuration::Load(std::shared_ptr<const OptionRegistry> registry,
                                                   const ConfigurationSources& sources) {
-  Configuration configuration(registry);
+  const OptionRegistry& options = *registry;
+  Configuration configuration(std::move(registry));
   const std::string file =
       sources.file.empty() ? FileFromEnvironment(sources.environment) : sources.file;
   if (!file.empty()) RETURN_IF_ERROR(ApplyFile(file, &configuration));
-  RETURN_IF_ERROR(ApplyEnvironment(sources.environment, *registry, &configuration));
+  RETURN_IF_ERROR(ApplyEnvironment(sources.environment, options, &configuration));
   RETURN_IF_ERROR(ApplyDefinitions(sources.definitions, &configuration));
   return configuration;
 }
