@@ -1,0 +1,196 @@
+#include "jobs/sigma/engine/internal/condition.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "jobs/sigma/engine/internal/text_fold.h"
+#include "jobs/sigma/engine/pattern.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+
+namespace weir::sigma {
+namespace {
+
+constexpr int kMaxDepth = 200;
+
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.' || c == '*' || c == '?' || static_cast<unsigned char>(c) >= 0x80;
+}
+
+absl::StatusOr<std::vector<std::string_view>> Tokenize(std::string_view text) {
+  std::vector<std::string_view> tokens;
+  for (size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+      ++i;
+    } else if (c == '(' || c == ')') {
+      tokens.push_back(text.substr(i++, 1));
+    } else if (IsNameCharacter(c)) {
+      const size_t begin = i;
+      while (i < text.size() && IsNameCharacter(text[i])) ++i;
+      tokens.push_back(text.substr(begin, i - begin));
+    } else if (c == '|') {
+      return absl::UnimplementedError(
+          StrCat("aggregations behind `|` are not supported; write a correlation rule instead: ",
+                 text.substr(i)));
+    } else {
+      return absl::InvalidArgumentError(StrCat(
+          "unexpected character `", text.substr(i, 1),
+          "`; a condition has names, `and`, `or`, `not`, `of` ", "and parentheses: position=", i));
+    }
+  }
+  return tokens;
+}
+
+Expression Combine(Expression::Kind kind, std::vector<Expression> children) {
+  if (children.size() == 1) return std::move(children.front());
+  Expression expression;
+  expression.kind = kind;
+  expression.children = std::move(children);
+  return expression;
+}
+
+class ConditionParser {
+ public:
+  ConditionParser(std::vector<std::string_view> tokens, const Selections& selections)
+      : tokens_(std::move(tokens)), selections_(selections) {}
+
+  absl::StatusOr<Expression> Parse() {
+    ASSIGN_OR_RETURN(Expression expression, ParseOr(0));
+    if (next_ != tokens_.size()) {
+      return absl::InvalidArgumentError(
+          StrCat("`and` or `or` is missing before `", tokens_[next_], "`", Place()));
+    }
+    return expression;
+  }
+
+ private:
+  std::string Place() const { return StrCat(": word=", next_ + 1); }
+
+  bool Accept(std::string_view word) {
+    if (next_ == tokens_.size() || FoldCase(tokens_[next_]) != word) return false;
+    ++next_;
+    return true;
+  }
+
+  absl::StatusOr<Expression> ParseOr(int depth) {
+    std::vector<Expression> children;
+    do {
+      ASSIGN_OR_RETURN(Expression child, ParseAnd(depth));
+      children.push_back(std::move(child));
+    } while (Accept("or"));
+    return Combine(Expression::Kind::kOr, std::move(children));
+  }
+
+  absl::StatusOr<Expression> ParseAnd(int depth) {
+    std::vector<Expression> children;
+    do {
+      ASSIGN_OR_RETURN(Expression child, ParseNot(depth));
+      children.push_back(std::move(child));
+    } while (Accept("and"));
+    return Combine(Expression::Kind::kAnd, std::move(children));
+  }
+
+  absl::StatusOr<Expression> ParseNot(int depth) {
+    if (depth > kMaxDepth) {
+      return absl::InvalidArgumentError(
+          StrCat("parentheses nest too deeply; the limit is ", kMaxDepth));
+    }
+    bool negated = false;
+    while (Accept("not")) negated = !negated;
+    ASSIGN_OR_RETURN(Expression operand, ParseOperand(depth));
+    if (!negated) return operand;
+    Expression expression;
+    expression.kind = Expression::Kind::kNot;
+    expression.children.push_back(std::move(operand));
+    return expression;
+  }
+
+  absl::StatusOr<Expression> ParseOperand(int depth) {
+    if (Accept("(")) {
+      ASSIGN_OR_RETURN(Expression expression, ParseOr(depth + 1));
+      if (!Accept(")")) return absl::InvalidArgumentError(StrCat("`)` is missing", Place()));
+      return expression;
+    }
+    if (next_ == tokens_.size()) {
+      return absl::InvalidArgumentError("the condition ends where a selection is expected");
+    }
+    if (next_ + 1 < tokens_.size() && FoldCase(tokens_[next_ + 1]) == "of") return ParseOf();
+    const std::string_view name = tokens_[next_++];
+    const auto found = selections_.find(name);
+    if (found != selections_.end()) return found->second;
+    return UnknownSelection(name);
+  }
+
+  absl::StatusOr<Expression> ParseOf() {
+    const std::string quantity = FoldCase(tokens_[next_]);
+    next_ += 2;
+    if (next_ == tokens_.size()) {
+      return absl::InvalidArgumentError(
+          StrCat("a name, a pattern or `them` is missing behind `of`", Place()));
+    }
+    const std::string_view target = tokens_[next_++];
+    std::vector<Expression> chosen = Choose(target);
+    if (chosen.empty()) return UnknownSelection(target);
+    if (quantity == "all") return Combine(Expression::Kind::kAnd, std::move(chosen));
+    if (quantity == "any") return Combine(Expression::Kind::kOr, std::move(chosen));
+    uint32_t count = 0;
+    const auto [end, error] =
+        std::from_chars(quantity.data(), quantity.data() + quantity.size(), count);
+    if (error != std::errc() || end != quantity.data() + quantity.size() || count == 0) {
+      return absl::InvalidArgumentError(StrCat(
+          "`of` needs `all`, `any` or a number from 1 on before it: ", quantity, " of ", target));
+    }
+    if (count > chosen.size()) {
+      return absl::InvalidArgumentError(
+          StrCat("`of` asks for more selections than there are: ", quantity, " of ", target,
+                 " selections=", chosen.size()));
+    }
+    if (count == 1) return Combine(Expression::Kind::kOr, std::move(chosen));
+    if (count == chosen.size()) return Combine(Expression::Kind::kAnd, std::move(chosen));
+    Expression expression;
+    expression.kind = Expression::Kind::kAtLeast;
+    expression.count = count;
+    expression.children = std::move(chosen);
+    return expression;
+  }
+
+  std::vector<Expression> Choose(std::string_view target) const {
+    const bool them = FoldCase(target) == "them" && !selections_.contains(target);
+    const Pattern pattern = Pattern::Parse(them ? "*" : target);
+    const bool take_private = target.starts_with("_");
+    std::vector<Expression> chosen;
+    for (const auto& [name, expression] : selections_) {
+      if (name.starts_with("_") && !take_private) continue;
+      if (pattern.Matches(name)) chosen.push_back(expression);
+    }
+    return chosen;
+  }
+
+  absl::Status UnknownSelection(std::string_view name) const {
+    std::vector<std::string_view> names;
+    for (const auto& [known, expression] : selections_) names.push_back(known);
+    const std::string_view nearest = NearestMatch(name, names);
+    return absl::InvalidArgumentError(StrCat("no selection is named `", name, "`",
+                                             nearest.empty() ? "" : "; did you mean `", nearest,
+                                             nearest.empty() ? "" : "`?"));
+  }
+
+  const std::vector<std::string_view> tokens_;
+  const Selections& selections_;
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<Expression> ParseCondition(std::string_view text, const Selections& selections) {
+  ASSIGN_OR_RETURN(std::vector<std::string_view> tokens, Tokenize(text));
+  if (tokens.empty()) return absl::InvalidArgumentError("the condition is empty");
+  return ConditionParser(std::move(tokens), selections).Parse();
+}
+
+}  // namespace weir::sigma

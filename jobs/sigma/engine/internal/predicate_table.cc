@@ -1,0 +1,200 @@
+#include "jobs/sigma/engine/internal/predicate_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "jobs/sigma/engine/internal/regex.h"
+#include "jobs/sigma/engine/internal/text_fold.h"
+
+namespace weir::sigma {
+namespace {
+
+using Literals = std::vector<std::pair<std::string, uint32_t>>;
+
+bool IsIndexed(const Predicate& predicate) {
+  if (predicate.test == Test::kExists) return true;
+  if (predicate.cased) return false;
+  if (predicate.IsKeyword()) return predicate.test == Test::kContains;
+  return predicate.test == Test::kEquals || predicate.test == Test::kContains ||
+         predicate.test == Test::kStartsWith || predicate.test == Test::kEndsWith;
+}
+
+Predicate LiteralPredicate(const std::string& field, Test test, std::string_view text) {
+  Predicate predicate;
+  predicate.field = field;
+  predicate.test = test;
+  predicate.literal = FoldCase(text);
+  return predicate;
+}
+
+// Returns the test for the longest literal run of a pattern with wildcards, which every match
+// contains.
+std::vector<Predicate> ImpliedByGlob(const Predicate& glob) {
+  const std::vector<std::string> runs = glob.pattern.LiteralRuns();
+  if (runs.empty()) return {};
+  const auto longest = std::max_element(
+      runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  Test test = Test::kContains;
+  if (!glob.IsKeyword() && longest == runs.begin() && glob.pattern.ByteAt(0) >= 0)
+    test = Test::kStartsWith;
+  if (!glob.IsKeyword() && longest + 1 == runs.end() &&
+      glob.pattern.ByteAt(glob.pattern.size() - 1) >= 0) {
+    test = Test::kEndsWith;
+  }
+  return {LiteralPredicate(glob.field, test, *longest)};
+}
+
+// Shares a scanner of `previous` when it has the same literals.
+std::shared_ptr<const LiteralScanner> MakeScanner(
+    std::vector<std::string> literals, const std::shared_ptr<const LiteralScanner>& previous) {
+  if (previous != nullptr && previous->literals() == literals) return previous;
+  return std::make_shared<const LiteralScanner>(std::move(literals));
+}
+
+struct ScannerParts {
+  std::vector<std::string> texts;
+  std::vector<uint32_t> predicates;
+};
+
+ScannerParts SortLiterals(Literals literals) {
+  std::sort(literals.begin(), literals.end());
+  ScannerParts parts;
+  for (auto& [text, predicate] : literals) {
+    parts.texts.push_back(std::move(text));
+    parts.predicates.push_back(predicate);
+  }
+  return parts;
+}
+
+}  // namespace
+
+uint32_t PredicateTable::InternField(std::string_view name) {
+  PathEntry& entry = program_.paths[name];
+  if (entry.field == kNoId) {
+    entry.field = static_cast<uint32_t>(program_.fields.size());
+    program_.fields.emplace_back();
+  }
+  const uint32_t field = entry.field;
+  for (size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
+    program_.paths[name.substr(0, dot)].has_children = true;
+  }
+  return field;
+}
+
+std::vector<Predicate> PredicateTable::Implied(const Predicate& predicate) const {
+  std::vector<Predicate> implied;
+  switch (predicate.test) {
+    case Test::kNull:
+    case Test::kExists:
+      return {};
+    case Test::kGlob:
+      implied = ImpliedByGlob(predicate);
+      break;
+    case Test::kRegex:
+      for (const std::string& literal : predicate.regex->required_literals()) {
+        implied.push_back(LiteralPredicate(predicate.field, Test::kContains, literal));
+      }
+      break;
+    case Test::kEquals:
+    case Test::kContains:
+    case Test::kStartsWith:
+    case Test::kEndsWith:
+      implied.push_back(LiteralPredicate(predicate.field, predicate.test, predicate.literal));
+      break;
+    default:
+      break;
+  }
+  if (implied.empty() && !predicate.IsKeyword()) {
+    Predicate exists;
+    exists.field = predicate.field;
+    exists.test = Test::kExists;
+    implied.push_back(std::move(exists));
+  }
+  return implied;
+}
+
+uint32_t PredicateTable::Intern(const std::shared_ptr<const Predicate>& predicate) {
+  const auto [entry, added] =
+      ids_.try_emplace(predicate->Key(), static_cast<uint32_t>(program_.predicates.size()));
+  const uint32_t id = entry->second;
+  if (!added) return id;
+  CompiledPredicate compiled;
+  compiled.predicate = predicate;
+  compiled.indexed = IsIndexed(*predicate);
+  if (!predicate->IsKeyword()) compiled.field = InternField(predicate->field);
+  if (predicate->test == Test::kFieldRef)
+    compiled.other_field = InternField(predicate->other_field);
+  program_.predicates.push_back(compiled);
+  uses_.push_back(0);
+  if (compiled.indexed) return id;
+  std::vector<uint32_t> implied;
+  for (Predicate& one : Implied(*predicate)) {
+    implied.push_back(Intern(std::make_shared<const Predicate>(std::move(one))));
+  }
+  IdRange& range = program_.predicates[id].implied;
+  range.begin = static_cast<uint32_t>(program_.implied.size());
+  program_.implied.insert(program_.implied.end(), implied.begin(), implied.end());
+  range.end = static_cast<uint32_t>(program_.implied.size());
+  return id;
+}
+
+void PredicateTable::BuildIndexes(const Program* previous) {
+  struct Parts {
+    Literals starts;
+    Literals ends;
+    Literals contains;
+  };
+  std::vector<Parts> parts(program_.fields.size());
+  Literals keywords;
+  for (uint32_t id = 0; id < program_.predicates.size(); ++id) {
+    const CompiledPredicate& compiled = program_.predicates[id];
+    const Predicate& predicate = *compiled.predicate;
+    if (predicate.IsKeyword()) {
+      if (compiled.indexed) keywords.emplace_back(predicate.literal, id);
+      program_.keeps_all_strings |= !compiled.indexed;
+      continue;
+    }
+    FieldIndex& field = program_.fields[compiled.field];
+    if (!compiled.indexed) {
+      field.keeps_values = true;
+      if (compiled.other_field != kNoId) program_.fields[compiled.other_field].keeps_values = true;
+    } else if (predicate.test == Test::kExists) {
+      field.exists = id;
+    } else {
+      field.reads_text = true;
+      if (predicate.test == Test::kEquals) field.equals.emplace(predicate.literal, id);
+      if (predicate.test == Test::kStartsWith)
+        parts[compiled.field].starts.emplace_back(predicate.literal, id);
+      if (predicate.test == Test::kEndsWith)
+        parts[compiled.field].ends.emplace_back(predicate.literal, id);
+      if (predicate.test == Test::kContains)
+        parts[compiled.field].contains.emplace_back(predicate.literal, id);
+    }
+  }
+  for (const auto& [name, entry] : program_.paths) {
+    if (entry.field == kNoId) continue;
+    FieldIndex& field = program_.fields[entry.field];
+    Parts& part = parts[entry.field];
+    field.starts = LiteralTrie(LiteralTrie::Side::kStart, std::move(part.starts));
+    field.ends = LiteralTrie(LiteralTrie::Side::kEnd, std::move(part.ends));
+    if (part.contains.empty()) continue;
+    std::shared_ptr<const LiteralScanner> old;
+    if (previous != nullptr) {
+      const auto found = previous->paths.find(name);
+      if (found != previous->paths.end() && found->second.field != kNoId) {
+        old = previous->fields[found->second.field].contains;
+      }
+    }
+    ScannerParts sorted = SortLiterals(std::move(part.contains));
+    field.contains = MakeScanner(std::move(sorted.texts), old);
+    field.contains_predicates = std::move(sorted.predicates);
+  }
+  if (!keywords.empty()) {
+    ScannerParts sorted = SortLiterals(std::move(keywords));
+    program_.keywords =
+        MakeScanner(std::move(sorted.texts), previous != nullptr ? previous->keywords : nullptr);
+    program_.keyword_predicates = std::move(sorted.predicates);
+  }
+}
+
+}  // namespace weir::sigma
