@@ -1,5 +1,6 @@
-// Measures the Sigma engine: loads a folder of rules, matches an NDJSON file against them a few times on one thread
-// and prints one JSON line with load time, events per CPU-second and the matches found.
+// Measures the Sigma engine: loads a folder of rules, matches an NDJSON file against them a few
+// times on one thread and prints one JSON line with load time, events per CPU-second and the
+// matches found.
 //
 //   sigma_bench RULES_FOLDER EVENTS.ndjson [ROUNDS]
 
@@ -59,7 +60,8 @@ int Run(const char* rules_folder, const char* events_file, int rounds) {
   const double reloaded = CpuSeconds();
 
   std::ifstream stream(events_file, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  const std::string text((std::istreambuf_iterator<char>(stream)),
+                         std::istreambuf_iterator<char>());
   std::vector<std::string_view> events;
   for (const std::string_view line : StrSplit(text, '\n')) {
     if (!line.empty()) events.push_back(line);
@@ -69,12 +71,15 @@ int Run(const char* rules_folder, const char* events_file, int rounds) {
     const Totals totals = MatchAll(matcher, events);
     const double seconds = CpuSeconds() - begin;
     std::printf(
-        "{\"rules\":%zu,\"refused\":%zu,\"predicates\":%zu,\"unindexed_rules\":%zu,\"parse_s\":%.3f,\"compile_s\":%.3f,"
-        "\"recompile_s\":%.3f,\"events\":%zu,\"bad_events\":%zu,\"events_per_cpu_s\":%.0f,\"matches\":%zu,"
+        "{\"rules\":%zu,\"refused\":%zu,\"predicates\":%zu,\"unindexed_rules\":%zu,\"parse_s\":%."
+        "3f,\"compile_s\":%.3f,"
+        "\"recompile_s\":%.3f,\"events\":%zu,\"bad_events\":%zu,\"events_per_cpu_s\":%.0f,"
+        "\"matches\":%zu,"
         "\"matched_events\":%zu,\"matched_rules\":%zu}\n",
-        compiled.rules->rule_count(), loaded.errors.size() + compiled.errors.size(), compiled.rules->predicate_count(),
-        compiled.rules->unindexed_rule_count(), parsed - start, ready - parsed, reloaded - ready, events.size(),
-        totals.bad_events, static_cast<double>(events.size()) / seconds, totals.matches, totals.matched_events,
+        compiled.rules->rule_count(), loaded.errors.size() + compiled.errors.size(),
+        compiled.rules->predicate_count(), compiled.rules->unindexed_rule_count(), parsed - start,
+        ready - parsed, reloaded - ready, events.size(), totals.bad_events,
+        static_cast<double>(events.size()) / seconds, totals.matches, totals.matched_events,
         totals.rules.size());
   }
   return 0;

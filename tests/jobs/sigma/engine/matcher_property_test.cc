@@ -1,0 +1,203 @@
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "jobs/sigma/engine/compiled_rules.h"
+#include "jobs/sigma/engine/matcher.h"
+#include "nlohmann/json.hpp"
+#include "tests/jobs/sigma/engine/naive_matcher.h"
+
+namespace weir::sigma {
+namespace {
+
+// Draws small rules and events over the same few fields and letters, so that both outcomes are
+// common.
+class Generator {
+ public:
+  explicit Generator(unsigned seed) : random_(seed) {}
+
+  std::string Rule(int id) {
+    std::string yaml = "title: t\nid: r" + std::to_string(id) + "\ndetection:\n";
+    const size_t selections = 1 + Below(4);
+    for (size_t i = 0; i < selections; ++i)
+      yaml += "  s" + std::to_string(i) + ": " + Selection() + "\n";
+    return yaml + "  condition: " + Condition(selections, 0) + "\n";
+  }
+
+  std::string Event() {
+    nlohmann::json event = nlohmann::json::object();
+    for (size_t n = Below(6); n > 0; --n) event[Pick(kKeys)] = Value(0);
+    return event.dump();
+  }
+
+ private:
+  static inline const std::vector<std::string> kFields = {"a", "b", "a.c", "a.c.d", "e.f", "N"};
+  static inline const std::vector<std::string> kKeys = {"a", "b", "c", "a.c", "e", "e.f", "N", "f"};
+  static inline const std::vector<std::string> kModifiers = {"",
+                                                             "",
+                                                             "|contains",
+                                                             "|contains",
+                                                             "|startswith",
+                                                             "|endswith",
+                                                             "|contains|all",
+                                                             "|cased",
+                                                             "|re",
+                                                             "|re|i",
+                                                             "|contains|cased",
+                                                             "|neq",
+                                                             "|cidr",
+                                                             "|lt",
+                                                             "|gte",
+                                                             "|exists",
+                                                             "|fieldref",
+                                                             "|fieldref|contains",
+                                                             "|windash|contains",
+                                                             "|startswith|cased"};
+
+  size_t Below(size_t n) { return random_() % n; }
+  const std::string& Pick(const std::vector<std::string>& list) { return list[Below(list.size())]; }
+
+  std::string Text(std::string_view alphabet, size_t least, size_t most) {
+    std::string text;
+    for (size_t n = least + Below(most - least + 1); n > 0; --n)
+      text.push_back(alphabet[Below(alphabet.size())]);
+    return text;
+  }
+
+  // Returns a value in single quotes, or a bare one, that suits `modifier`.
+  std::string Operand(const std::string& modifier) {
+    if (modifier.starts_with("|re")) {
+      static const std::vector<std::string> kExpressions = {
+          "'ab+'", "'^a'", "'B$'", "'abA|bab'", "'a.b'", "'(ab|ba)a'", "'k'"};
+      return Pick(kExpressions);
+    }
+    if (modifier == "|cidr") return Below(2) == 0 ? "10.0.0.0/8" : "10.1.0.0/16";
+    if (modifier == "|lt" || modifier == "|gte") return std::to_string(Below(5));
+    if (modifier == "|exists") return Below(2) == 0 ? "true" : "false";
+    if (modifier.starts_with("|fieldref")) return Pick(kFields);
+    if (modifier.empty() && Below(8) == 0) return "null";
+    if (modifier.empty() && Below(5) == 0) return std::to_string(Below(5));
+    return "'" + Text(R"(abABab*?\-)", modifier.empty() || modifier == "|neq" ? 0 : 1, 4) + "'";
+  }
+
+  std::string Line() {
+    const std::string& modifier = Pick(kModifiers);
+    std::string list = Operand(modifier);
+    for (size_t n = Below(3); n > 0; --n) list += ", " + Operand(modifier);
+    return "'" + Pick(kFields) + modifier + "': [" + list + "]";
+  }
+
+  std::string Map() {
+    const std::string first = Line();
+    const std::string second = Line();
+    const bool one_key = first.substr(0, first.find(':')) == second.substr(0, second.find(':'));
+    return one_key || Below(2) == 0 ? "{" + first + "}" : "{" + first + ", " + second + "}";
+  }
+
+  std::string Keyword() { return "'" + Text(R"(abAB*\)", 1, 4) + "'"; }
+
+  std::string Selection() {
+    switch (Below(6)) {
+      case 0:
+        return "[" + Keyword() + ", " + Keyword() + "]";
+      case 1:
+        return "[" + Map() + ", " + Map() + "]";
+      case 2:
+        return Below(2) == 0 ? "{'|all': [" + Keyword() + ", " + Keyword() + "]}"
+                             : "{'|re': 'a[Bb]b'}";
+      default:
+        return Map();
+    }
+  }
+
+  std::string Condition(size_t selections, int depth) {
+    const size_t choice = Below(depth < 3 ? 9 : 2);
+    if (choice < 2) return "s" + std::to_string(Below(selections));
+    if (choice == 2) return Below(2) == 0 ? "1 of them" : "all of s*";
+    if (choice == 3 && selections >= 2) return "2 of them";
+    if (choice <= 5) return "not (" + Condition(selections, depth + 1) + ")";
+    const char* const word = choice <= 7 ? " and " : " or ";
+    return "(" + Condition(selections, depth + 1) + word + Condition(selections, depth + 1) + ")";
+  }
+
+  nlohmann::json Value(int depth) {
+    switch (Below(depth < 3 ? 12 : 7)) {
+      case 0:
+        return Below(5);
+      case 1:
+        return static_cast<double>(Below(10)) / 2;
+      case 2:
+        return Below(3) == 0 ? nlohmann::json(nullptr) : nlohmann::json(Below(2) == 0);
+      case 3:
+        return "10." + std::to_string(Below(3)) + ".0.1";
+      case 7: {
+        nlohmann::json array = nlohmann::json::array();
+        for (size_t n = Below(3); n > 0; --n) array.push_back(Value(depth + 1));
+        return array;
+      }
+      case 8:
+      case 9: {
+        nlohmann::json object = nlohmann::json::object();
+        static const std::vector<std::string> kInner = {"c", "d", "c.d", "f"};
+        for (size_t n = Below(3); n > 0; --n) object[Pick(kInner)] = Value(depth + 1);
+        return object;
+      }
+      default:
+        return Text("abABab\\*-\n", 0, 8);
+    }
+  }
+
+  std::mt19937 random_;
+};
+
+unsigned Seed() {
+  const char* const given = std::getenv("WEIR_TEST_SEED");
+  return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
+                          : std::random_device{}();
+}
+
+TEST(MatcherPropertyTest, FindsWhatEvaluatingEveryRuleFinds) {
+  const unsigned seed = Seed();
+  std::printf("seed %u, set WEIR_TEST_SEED to repeat\n", seed);
+  Generator generator(seed);
+  std::shared_ptr<const CompiledRules> previous;
+  size_t matched = 0;
+  size_t indexed = 0;
+  Matcher matcher;
+  for (int round = 0; round < 30; ++round) {
+    std::vector<std::shared_ptr<const Rule>> rules;
+    for (int i = 0; i < 60; ++i) {
+      const std::string yaml = generator.Rule(i);
+      absl::StatusOr<Rule> rule = ParseRule(yaml);
+      ASSERT_TRUE(rule.ok()) << rule.status() << "\n" << yaml << "\nseed " << seed;
+      rules.push_back(std::make_shared<const Rule>(*std::move(rule)));
+    }
+    const CompileResult compiled = CompileRules(rules, previous.get());
+    ASSERT_TRUE(compiled.errors.empty());
+    previous = compiled.rules;
+    indexed += compiled.rules->rule_count() - compiled.rules->unindexed_rule_count();
+    ASSERT_TRUE(matcher.SetRules(compiled.rules).ok());
+    for (int i = 0; i < 200; ++i) {
+      const std::string event = generator.Event();
+      const NaiveMatcher naive(event);
+      std::vector<std::string> expected;
+      for (const auto& rule : compiled.rules->rules()) {
+        if (naive.Holds(rule->condition)) expected.push_back(rule->id);
+      }
+      std::vector<const Rule*> matches;
+      ASSERT_TRUE(matcher.Match(event, matches).ok()) << event << "\nseed " << seed;
+      std::vector<std::string> found;
+      for (const Rule* rule : matches) found.push_back(rule->id);
+      ASSERT_EQ(found, expected) << event << "\nseed " << seed << " round " << round;
+      matched += found.size();
+    }
+  }
+  EXPECT_GT(matched, 10000u) << "the generator draws rules that hardly match: seed " << seed;
+  EXPECT_GT(indexed, 300u) << "the generator draws rules that hardly use the index: seed " << seed;
+}
+
+}  // namespace
+}  // namespace weir::sigma

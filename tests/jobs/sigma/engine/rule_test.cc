@@ -1,0 +1,153 @@
+#include "jobs/sigma/engine/rule.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/jobs/sigma/engine/matching.h"
+
+namespace weir::sigma {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string ErrorOf(const std::string& yaml, const RuleOptions& options = {}) {
+  const absl::StatusOr<Rule> rule = ParseRule(yaml, options);
+  EXPECT_FALSE(rule.ok()) << yaml;
+  return rule.ok() ? "" : std::string(rule.status().message());
+}
+
+std::string ErrorOfLine(const std::string& line) {
+  return ErrorOf(RuleText("  s:\n    " + line + "\n  condition: s\n", "r1"));
+}
+
+std::string ErrorOfCondition(const std::string& condition) {
+  return ErrorOf(
+      RuleText("  sel: {a: 1}\n  other: {b: 1}\n  condition: " + condition + "\n", "r1"));
+}
+
+TEST(RuleTest, ReadsTheHead) {
+  const absl::StatusOr<Rule> rule = ParseRule(
+      "title: T\nid: i\nlevel: High\nstatus: test\n"
+      "tags: [attack.t1059.001, attack.T1490, attack.execution, cve.2020-1, attack.t12, 5]\n"
+      "logsource: {product: windows, category: process_creation, service: sysmon}\n"
+      "detection:\n  s: {a: 1}\n  condition: s\n");
+  ASSERT_TRUE(rule.ok()) << rule.status();
+  EXPECT_EQ(rule->title, "T");
+  EXPECT_EQ(rule->id, "i");
+  EXPECT_EQ(rule->level, "high");
+  EXPECT_EQ(rule->status, "test");
+  EXPECT_EQ(rule->log_source, (LogSource{"windows", "process_creation", "sysmon"}));
+  ASSERT_EQ(rule->techniques.size(), 2u);
+  EXPECT_EQ(rule->techniques[0].id, "T1059.001");
+  EXPECT_EQ(rule->techniques[1].id, "T1490");
+}
+
+TEST(RuleTest, PrefersWhatTheCallerKnows) {
+  RuleOptions options;
+  options.id = "case";
+  options.title = "name";
+  options.level = "low";
+  options.techniques = std::vector<Technique>{{.id = "T1", .name = "One"}};
+  const absl::StatusOr<Rule> rule = ParseRule(RuleText("  s: {a: 1}\n  condition: s\n"), options);
+  ASSERT_TRUE(rule.ok());
+  EXPECT_EQ(rule->id, "case");
+  EXPECT_EQ(rule->title, "name");
+  EXPECT_EQ(rule->level, "low");
+  EXPECT_EQ(rule->techniques[0].name, "One");
+}
+
+TEST(RuleTest, NamesRuleSelectionFieldAndModifierInErrors) {
+  const std::string error = ErrorOfLine("CommandLine|contians: x");
+  EXPECT_THAT(error, HasSubstr("did you mean `contains`"));
+  EXPECT_THAT(error, HasSubstr("modifier=contians"));
+  EXPECT_THAT(error, HasSubstr("field=CommandLine|contians"));
+  EXPECT_THAT(error, HasSubstr("selection=s"));
+  EXPECT_THAT(error, HasSubstr("rule=r1"));
+}
+
+TEST(RuleTest, RefusesModifiersThatMakeNoSense) {
+  EXPECT_THAT(ErrorOfLine("a|re: 'x(?=y)'"), HasSubstr("regular expression is not valid"));
+  EXPECT_THAT(ErrorOfLine("a|re|contains: x"), HasSubstr("does not combine"));
+  EXPECT_THAT(ErrorOfLine("a|contains|endswith: x"), HasSubstr("only one of"));
+  EXPECT_THAT(ErrorOfLine("a|cidr: 10.0.0.0/99"), HasSubstr("address block"));
+  EXPECT_THAT(ErrorOfLine("a|cidr|re: x"), HasSubstr("exclude each other"));
+  EXPECT_THAT(ErrorOfLine("a|lt: abc"), HasSubstr("write a number"));
+  EXPECT_THAT(ErrorOfLine("a|exists: maybe"), HasSubstr("true or false"));
+  EXPECT_THAT(ErrorOfLine("a|base64: 'a*'"), HasSubstr("wildcards cannot be encoded"));
+  EXPECT_THAT(ErrorOfLine("a|base64offset|contains: a"), HasSubstr("too short"));
+  EXPECT_THAT(ErrorOfLine("a|i: x"), HasSubstr("belongs behind `re`"));
+  EXPECT_THAT(ErrorOfLine("a|contains: null"), HasSubstr("null tests a field without modifiers"));
+  EXPECT_THAT(ErrorOfLine("a|hour: 5"), HasSubstr("not supported yet"));
+  EXPECT_THAT(ErrorOfLine("'|startswith': x"), HasSubstr("put a field name before"));
+  EXPECT_THAT(ErrorOfLine("a|expand: '%admins%'"), HasSubstr("placeholder=%admins%"));
+  EXPECT_THAT(ErrorOfLine("a: []"), HasSubstr("list of values is empty"));
+  EXPECT_THAT(ErrorOfLine("a: [[x]]"), HasSubstr("not a list or a map"));
+  EXPECT_THAT(ErrorOfLine("{a: x, a: y}"), HasSubstr("stands twice"));
+}
+
+TEST(RuleTest, ExpandsPlaceholders) {
+  RuleOptions options;
+  options.placeholders["admins"] = {"root", "adm*"};
+  const absl::StatusOr<Rule> rule =
+      ParseRule(RuleText("  s: {u|expand|startswith: 'x-%admins%!'}\n  condition: s\n"), options);
+  ASSERT_TRUE(rule.ok()) << rule.status();
+  Matcher matcher;
+  ASSERT_TRUE(matcher.SetRules(CompileRules({std::make_shared<const Rule>(*rule)}).rules).ok());
+  std::vector<const Rule*> matches;
+  ASSERT_TRUE(matcher.Match(R"({"u":"X-admin! yes"})", matches).ok());
+  EXPECT_EQ(matches.size(), 1u);
+  ASSERT_TRUE(matcher.Match(R"({"u":"x-%admins%!"})", matches).ok());
+  EXPECT_EQ(matches.size(), 0u);
+}
+
+TEST(RuleTest, RefusesBrokenConditions) {
+  EXPECT_THAT(ErrorOfCondition("sell"),
+              HasSubstr("no selection is named `sell`; did you mean `sel`?"));
+  EXPECT_THAT(ErrorOfCondition("sel and"), HasSubstr("ends where a selection is expected"));
+  EXPECT_THAT(ErrorOfCondition("(sel"), HasSubstr("`)` is missing"));
+  EXPECT_THAT(ErrorOfCondition("sel other"), HasSubstr("`and` or `or` is missing before `other`"));
+  EXPECT_THAT(ErrorOfCondition("1 of nothing_*"), HasSubstr("no selection is named `nothing_*`"));
+  EXPECT_THAT(ErrorOfCondition("3 of them"), HasSubstr("more selections than there are"));
+  EXPECT_THAT(ErrorOfCondition("some of them"), HasSubstr("`all`, `any` or a number"));
+  EXPECT_THAT(ErrorOfCondition("sel | count() by a > 5"), HasSubstr("aggregations behind `|`"));
+  EXPECT_THAT(ErrorOfCondition("sel & other"), HasSubstr("unexpected character `&`"));
+  EXPECT_THAT(ErrorOfCondition("''"), HasSubstr("condition is empty"));
+  EXPECT_THAT(ErrorOfCondition(std::string(5000, '(') + "sel"), HasSubstr("nest too deeply"));
+}
+
+TEST(RuleTest, AllowsNamesThatHoldWordsOfTheGrammar) {
+  EXPECT_TRUE(Detects("  near_and: {a: 1}\n  of: {b: 1}\n  condition: near_and and of\n",
+                      R"({"a":1,"b":1})"));
+}
+
+TEST(RuleTest, RefusesBrokenDocuments) {
+  EXPECT_THAT(ErrorOf("title: [x"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(ErrorOf(""), HasSubstr("no document"));
+  EXPECT_THAT(ErrorOf("- x"), HasSubstr("must be a map"));
+  EXPECT_THAT(ErrorOf("id: r\n"), HasSubstr("no `detection`"));
+  EXPECT_THAT(ErrorOf("detection: {s: {a: 1}, condition: s}\n"), HasSubstr("no `id`"));
+  EXPECT_THAT(ErrorOf("id: r\ndetection: {s: {a: 1}}\n"), HasSubstr("no `condition`"));
+  EXPECT_THAT(ErrorOf("id: r\ndetection: {s: {}, condition: s}\n"),
+              HasSubstr("at least one field"));
+  EXPECT_THAT(ErrorOf("title: c\ncorrelation: {type: event_count}\n"),
+              HasSubstr("correlation rules are not supported"));
+  EXPECT_THAT(ErrorOf("title: f\nfilter: {rules: [x]}\n"),
+              HasSubstr("filter documents are not supported"));
+  EXPECT_THAT(ErrorOf(std::string(100000, '[')), HasSubstr("not valid YAML"));
+}
+
+TEST(RuleTest, ReadsEachDocumentOnItsOwn) {
+  const std::string good = RuleText("  s: {a: 1}\n  condition: s\n");
+  const std::vector<absl::StatusOr<Rule>> rules =
+      ParseRules(good + "---\ncorrelation: {}\n---\n" + good);
+  ASSERT_EQ(rules.size(), 3u);
+  EXPECT_TRUE(rules[0].ok());
+  EXPECT_EQ(rules[1].status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_TRUE(rules[2].ok());
+  EXPECT_THAT(ErrorOf(good + "---\n" + good), HasSubstr("must hold one rule"));
+}
+
+}  // namespace
+}  // namespace weir::sigma

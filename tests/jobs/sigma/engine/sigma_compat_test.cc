@@ -1,0 +1,200 @@
+// Runs SigmaHQ's own rules and regression events, which are not part of this project, if they lie
+// beside it.
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "jobs/sigma/engine/compiled_rules.h"
+#include "jobs/sigma/engine/matcher.h"
+#include "jobs/sigma/engine/rule_files.h"
+#include "nlohmann/json.hpp"
+#include "tests/jobs/sigma/engine/naive_matcher.h"
+#include "yaml-cpp/yaml.h"
+
+namespace weir::sigma {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+const fs::path kData = WEIR_SIGMA_DATA;
+
+void PutFields(const Json& from, Json& to) {
+  for (const auto& [key, value] : from.items()) {
+    if (key == "#attributes" || key == "xmlns") continue;
+    if (value.is_object()) {
+      PutFields(value, to);
+      continue;
+    }
+    std::string name = key;  // Rules write "Threat Name" as ThreatName.
+    std::erase(name, ' ');
+    to[name] = value;
+  }
+}
+
+// Brings a Windows event in the form of evtx dumps into the flat form that rules are written for.
+Json Flatten(const Json& record) {
+  const Json& event = record.contains("Event") ? record["Event"] : record;
+  Json flat = Json::object();
+  if (event.contains("System")) {
+    const Json& system = event["System"];
+    flat["EventID"] =
+        system["EventID"].is_object() ? system["EventID"]["#text"] : system["EventID"];
+    for (const char* name : {"Channel", "Computer", "Level", "EventRecordID"}) {
+      if (system.contains(name)) flat[name] = system[name];
+    }
+    if (system.contains("Provider"))
+      flat["Provider_Name"] = system["Provider"]["#attributes"]["Name"];
+  }
+  for (const char* part : {"EventData", "UserData"}) {
+    if (event.contains(part) && event[part].is_object()) PutFields(event[part], flat);
+  }
+  return flat;
+}
+
+// Reads the values of a file that holds one JSON value after the other, or lists of them.
+std::vector<Json> ReadEvents(const fs::path& path) {
+  std::vector<Json> events;
+  std::ifstream stream(path, std::ios::binary);
+  while (stream >> std::ws && !stream.eof()) {
+    Json value;
+    stream >> value;
+    if (!value.is_array()) {
+      events.push_back(Flatten(value));
+      continue;
+    }
+    for (const Json& one : value) events.push_back(Flatten(one));
+  }
+  return events;
+}
+
+struct Case {
+  std::string name;
+  std::string rule_id;
+  size_t expected_matches = 1;
+  std::vector<Json> events;
+};
+
+fs::path EventsOf(const fs::path& info, const YAML::Node& test) {
+  if (test["path"].IsDefined()) {
+    const fs::path path = (kData / test["path"].as<std::string>()).replace_extension(".json");
+    if (fs::exists(path)) return path;
+  }
+  for (const auto& entry : fs::directory_iterator(info.parent_path())) {
+    if (entry.path().extension() == ".json") return entry.path();
+  }
+  return {};
+}
+
+std::vector<Case> LoadCases() {
+  std::vector<Case> cases;
+  for (const auto& entry : fs::recursive_directory_iterator(kData / "regression_data")) {
+    if (entry.path().filename() != "info.yml") continue;
+    const YAML::Node info = YAML::LoadFile(entry.path().string());
+    for (const YAML::Node& test : info["regression_tests_info"]) {
+      const fs::path events = EventsOf(entry.path(), test);
+      if (events.empty()) continue;
+      for (const YAML::Node& rule : info["rule_metadata"]) {
+        Case one;
+        one.name = fs::relative(entry.path().parent_path(), kData).string();
+        one.rule_id = rule["id"].as<std::string>();
+        if (test["match_count"].IsDefined())
+          one.expected_matches = test["match_count"].as<size_t>();
+        one.events = ReadEvents(events);
+        cases.push_back(std::move(one));
+      }
+    }
+  }
+  return cases;
+}
+
+// The rule folders, without the regression data beside them.
+LoadedRules LoadAllRules() {
+  LoadedRules all;
+  for (const auto& entry : fs::directory_iterator(kData)) {
+    if (!entry.path().filename().string().starts_with("rules")) continue;
+    LoadedRules some = LoadRuleFiles(entry.path());
+    all.file_count += some.file_count;
+    std::move(some.rules.begin(), some.rules.end(), std::back_inserter(all.rules));
+    std::move(some.errors.begin(), some.errors.end(), std::back_inserter(all.errors));
+  }
+  return all;
+}
+
+class SigmaCompatTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(kData / "rules")) {
+      GTEST_SKIP() << "SKIPPED: no SigmaHQ rules at " << kData
+                   << "; put a copy there to run this test";
+    }
+  }
+};
+
+TEST_F(SigmaCompatTest, LoadsEveryRuleThatNeedsNoPlaceholders) {
+  const LoadedRules loaded = LoadAllRules();
+  std::printf("rule files %zu, loaded %zu, refused %zu\n", loaded.file_count, loaded.rules.size(),
+              loaded.errors.size());
+  for (const RuleError& error : loaded.errors) {
+    const std::string message(error.status.message());
+    std::printf("refused: %s: %s\n", fs::relative(error.source, kData).c_str(), message.c_str());
+    EXPECT_NE(message.find("modifier=expand"), std::string::npos)
+        << error.source << ": " << message;
+  }
+  const CompileResult compiled = CompileRules(loaded.rules);
+  EXPECT_TRUE(compiled.errors.empty());
+  EXPECT_EQ(compiled.rules->rule_count() + loaded.errors.size(), loaded.file_count);
+}
+
+TEST_F(SigmaCompatTest, DetectsEveryRegressionCase) {
+  Matcher matcher;
+  const CompileResult compiled = CompileRules(LoadAllRules().rules);
+  ASSERT_TRUE(matcher.SetRules(compiled.rules).ok());
+  const std::vector<Case> cases = LoadCases();
+  size_t detected = 0;
+  for (const Case& one : cases) {
+    size_t hits = 0;
+    for (const Json& event : one.events) {
+      std::vector<const Rule*> matches;
+      ASSERT_TRUE(matcher.Match(event.dump(), matches).ok()) << one.name;
+      hits +=
+          static_cast<size_t>(std::count_if(matches.begin(), matches.end(), [&](const Rule* rule) {
+            return rule->id == one.rule_id;
+          }));
+    }
+    detected += hits > 0 ? 1 : 0;
+    // Some cases state fewer matches than there are events that fulfil the rule.
+    EXPECT_GE(hits, one.expected_matches) << one.name << " rule=" << one.rule_id;
+  }
+  std::printf("regression cases detected: %zu of %zu\n", detected, cases.size());
+  EXPECT_EQ(detected, cases.size());
+  EXPECT_GE(cases.size(), 100u);
+}
+
+TEST_F(SigmaCompatTest, FindsOnRegressionEventsWhatEvaluatingEveryRuleFinds) {
+  Matcher matcher;
+  const CompileResult compiled = CompileRules(LoadAllRules().rules);
+  ASSERT_TRUE(matcher.SetRules(compiled.rules).ok());
+  const std::vector<std::shared_ptr<const Rule>> rules = compiled.rules->rules();
+  for (const Case& one : LoadCases()) {
+    for (const Json& flat : one.events) {
+      const std::string event = flat.dump();
+      const NaiveMatcher naive(event);
+      std::vector<const Rule*> expected;
+      for (const auto& rule : rules) {
+        if (naive.Holds(rule->condition)) expected.push_back(rule.get());
+      }
+      std::vector<const Rule*> matches;
+      ASSERT_TRUE(matcher.Match(event, matches).ok()) << one.name;
+      EXPECT_EQ(matches, expected) << one.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::sigma
