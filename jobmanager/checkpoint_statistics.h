@@ -42,15 +42,15 @@ enum class CheckpointKind : uint8_t {
 struct SubtaskCheckpointStatistics {
   uint32_t index = 0;
   /// Absent while the subtask has not acknowledged; nothing below counts then.
-  std::optional<absl::Time> ack_time;
-  absl::Duration end_to_end_duration;
+  std::optional<absl::Time> ack_time = {};
+  absl::Duration end_to_end_duration = {};
   /// Bytes newly written, and bytes of the whole state.
   int64_t checkpointed_size_bytes = 0;
   int64_t state_size_bytes = 0;
-  absl::Duration sync_duration;
-  absl::Duration async_duration;
-  absl::Duration alignment_duration;
-  absl::Duration start_delay;
+  absl::Duration sync_duration = {};
+  absl::Duration async_duration = {};
+  absl::Duration alignment_duration = {};
+  absl::Duration start_delay = {};
   /// Bytes of input seen during alignment, and of those that went into the checkpoint.
   int64_t processed_data_bytes = 0;
   int64_t persisted_data_bytes = 0;
@@ -60,33 +60,33 @@ struct SubtaskCheckpointStatistics {
 
 /// One vertex within one checkpoint.
 struct TaskCheckpointStatistics {
-  JobVertexId vertex_id;
+  JobVertexId vertex_id = {};
   /// One entry a subtask, ordered by index.
-  std::vector<SubtaskCheckpointStatistics> subtasks;
+  std::vector<SubtaskCheckpointStatistics> subtasks = {};
 };
 
 /// One checkpoint. Totals over its subtasks are derived from `tasks` where it is shown.
 struct CheckpointDetails {
-  CheckpointId id;
+  CheckpointId id = {};
   CheckpointStatus status = CheckpointStatus::kInProgress;
   CheckpointKind kind = CheckpointKind::kCheckpoint;
   /// "CANONICAL" or "NATIVE" for savepoints, else empty.
-  std::string savepoint_format;
-  absl::Time trigger_time;
-  std::vector<TaskCheckpointStatistics> tasks;
+  std::string savepoint_format = {};
+  absl::Time trigger_time = {};
+  std::vector<TaskCheckpointStatistics> tasks = {};
   /// Completed checkpoints: where it lies, and whether it has been deleted since.
-  std::string external_path;
+  std::string external_path = {};
   bool discarded = false;
   /// Failed checkpoints: when and why.
-  absl::Time failure_time;
-  std::string failure_message;
+  absl::Time failure_time = {};
+  std::string failure_message = {};
 };
 
 struct RestoredCheckpoint {
-  CheckpointId id;
-  absl::Time restore_time;
+  CheckpointId id = {};
+  absl::Time restore_time = {};
   bool is_savepoint = false;
-  std::string external_path;
+  std::string external_path = {};
 };
 
 struct CheckpointCounts {
@@ -100,23 +100,23 @@ struct CheckpointCounts {
 /// Over all completed checkpoints of the job that the coordinator remembers. Durations in
 /// milliseconds.
 struct CheckpointSummary {
-  StatsSummary checkpointed_size;
-  StatsSummary state_size;
-  StatsSummary end_to_end_duration_ms;
-  StatsSummary processed_data;
-  StatsSummary persisted_data;
+  StatsSummary checkpointed_size = {};
+  StatsSummary state_size = {};
+  StatsSummary end_to_end_duration_ms = {};
+  StatsSummary processed_data = {};
+  StatsSummary persisted_data = {};
 };
 
 /// What a job's checkpoints page shows.
 struct CheckpointStatistics {
-  CheckpointCounts counts;
-  CheckpointSummary summary;
-  std::optional<CheckpointDetails> latest_completed;
-  std::optional<CheckpointDetails> latest_savepoint;
-  std::optional<CheckpointDetails> latest_failed;
-  std::optional<RestoredCheckpoint> latest_restored;
+  CheckpointCounts counts = {};
+  CheckpointSummary summary = {};
+  std::optional<CheckpointDetails> latest_completed = {};
+  std::optional<CheckpointDetails> latest_savepoint = {};
+  std::optional<CheckpointDetails> latest_failed = {};
+  std::optional<RestoredCheckpoint> latest_restored = {};
   /// Newest first.
-  std::vector<CheckpointDetails> history;
+  std::vector<CheckpointDetails> history = {};
 };
 
 struct CheckpointConfig {
@@ -124,22 +124,22 @@ struct CheckpointConfig {
   /// absl::InfiniteDuration() when there are no periodic checkpoints.
   absl::Duration interval = absl::Seconds(1);
   absl::Duration timeout = absl::Minutes(10);
-  absl::Duration min_pause;
+  absl::Duration min_pause = {};
   uint32_t max_concurrent = 1;
   bool externalized = false;
   bool delete_on_cancellation = true;
-  std::string state_backend;
-  std::string checkpoint_storage;
+  std::string state_backend = {};
+  std::string checkpoint_storage = {};
   bool unaligned = false;
   uint32_t tolerable_failed_checkpoints = 0;
-  absl::Duration aligned_checkpoint_timeout;
+  absl::Duration aligned_checkpoint_timeout = {};
   bool checkpoints_after_tasks_finish = true;
 };
 
 /// Totals over the acknowledged subtasks of one vertex or of a whole checkpoint.
 struct CheckpointTotals {
-  std::optional<absl::Time> latest_ack_time;
-  absl::Duration end_to_end_duration;
+  std::optional<absl::Time> latest_ack_time = {};
+  absl::Duration end_to_end_duration = {};
   int64_t checkpointed_size_bytes = 0;
   int64_t state_size_bytes = 0;
   int64_t processed_data_bytes = 0;

@@ -31,8 +31,8 @@ struct ResourceProfile {
 };
 
 struct AllocatedSlot {
-  JobId job_id;
-  ResourceProfile resource;
+  JobId job_id = {};
+  ResourceProfile resource = {};
 };
 
 /// What a TaskManager measures of itself, with each heartbeat.
@@ -50,54 +50,54 @@ struct TaskManagerMetrics {
 
 struct TaskManagerInfo {
   /// A free string, "host:port-suffix".
-  std::string id;
+  std::string id = {};
   /// The address of its control service.
-  std::string path;
+  std::string path = {};
   uint16_t data_port = 0;
-  absl::Time last_heartbeat;
+  absl::Time last_heartbeat = {};
   uint32_t num_slots = 0;
   uint32_t num_free_slots = 0;
-  ResourceProfile total_resource;
-  ResourceProfile free_resource;
+  ResourceProfile total_resource = {};
+  ResourceProfile free_resource = {};
   uint32_t num_cpu_cores = 0;
   int64_t physical_memory_bytes = 0;
   int64_t free_memory_bytes = 0;
-  std::vector<AllocatedSlot> allocated_slots;
-  TaskManagerMetrics metrics;
+  std::vector<AllocatedSlot> allocated_slots = {};
+  TaskManagerMetrics metrics = {};
 };
 
 struct ConfigurationEntry {
-  std::string key;
-  std::string value;
+  std::string key = {};
+  std::string value = {};
 };
 
 /// One job defined by a library.
 struct JarEntry {
-  std::string name;
-  std::string description;
+  std::string name = {};
+  std::string description = {};
 };
 
 /// A job library: uploaded, or shipped with weir (then its id is its plain name, such as "ndr").
 struct JarFile {
-  std::string id;
-  std::string name;
-  absl::Time uploaded;
-  std::vector<JarEntry> entries;
+  std::string id = {};
+  std::string name = {};
+  absl::Time uploaded = {};
+  std::vector<JarEntry> entries = {};
 };
 
 /// Asks for one job of a library to be run.
 struct JarRunRequest {
-  std::string jar_id;
+  std::string jar_id = {};
   /// The name of the job inside the library; empty when it has only one.
-  std::string entry_class;
-  std::vector<std::string> program_args;
-  std::optional<uint32_t> parallelism;
+  std::string entry_class = {};
+  std::vector<std::string> program_args = {};
+  std::optional<uint32_t> parallelism = {};
   /// Absent: the JobManager makes one.
-  std::optional<JobId> job_id;
-  std::string savepoint_path;
+  std::optional<JobId> job_id = {};
+  std::string savepoint_path = {};
   bool allow_non_restored_state = false;
   /// Settings of this job, over the cluster's.
-  std::map<std::string, std::string> flink_configuration;
+  std::map<std::string, std::string> flink_configuration = {};
 };
 
 }  // namespace weir

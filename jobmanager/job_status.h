@@ -57,11 +57,12 @@ inline constexpr size_t kNumExecutionStates = 10;
 /// Returns whether the attempt will never leave `state` (FINISHED, CANCELED or FAILED).
 [[nodiscard]] bool IsTerminal(ExecutionState state);
 
-/// One value for each state of an enum; starts with `initial` everywhere.
+/// One value for each state of an enum; starts with the same everywhere.
 template <class State, class Value, size_t num_states>
 class PerState {
  public:
-  constexpr explicit PerState(Value initial = Value()) { values_.fill(initial); }
+  constexpr PerState() : PerState(Value()) {}
+  constexpr explicit PerState(Value initial) { values_.fill(initial); }
 
   [[nodiscard]] Value& operator[](State state) { return values_[static_cast<size_t>(state)]; }
   [[nodiscard]] const Value& operator[](State state) const {

@@ -76,7 +76,7 @@ Json TaskManagerMetricsJson(const TaskManagerMetrics& metrics) {
           {"nettyShuffleMemoryAvailable", total - used},
           {"nettyShuffleMemoryUsed", used},
           {"nettyShuffleMemoryTotal", total},
-          {"garbageCollectors", Json::array()}};
+          {"garbageCollectors", Json::array({{{"name", "All"}, {"count", 0}, {"time", 0}}})}};
 }
 
 bool IsSecret(std::string_view key) {
