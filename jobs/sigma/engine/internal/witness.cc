@@ -7,6 +7,10 @@
 namespace weir::sigma {
 namespace {
 
+// The items of a long list are names of tools and the like: much rarer than their length alone
+// tells.
+constexpr double kShareOfAlternatives = 0.1;
+
 bool IsCommonValue(const std::string& literal) {
   return literal.size() < 3 || literal == "true" || literal == "false" ||
          literal.find_first_not_of("0123456789") == std::string::npos;
@@ -17,13 +21,13 @@ double BaseCost(const Predicate& predicate) {
   const auto length = static_cast<double>(predicate.literal.size());
   switch (predicate.test) {
     case Test::kEquals:
-      return IsCommonValue(predicate.literal) ? 0.1 : 0.02 * std::pow(0.9, length);
+      return IsCommonValue(predicate.literal) ? 0.5 : 0.02 * std::pow(0.8, length);
     case Test::kStartsWith:
-      return 0.2 * std::pow(0.9, length);
+      return 0.2 * std::pow(0.8, length);
     case Test::kEndsWith:
-      return 0.1 * std::pow(0.85, length);
+      return 0.1 * std::pow(0.7, length);
     case Test::kContains:
-      return (predicate.IsKeyword() ? 0.6 : 0.3) * std::pow(0.75, length);
+      return (predicate.IsKeyword() ? 0.6 : 0.3) * std::pow(0.6, length);
     default:
       return 0.9;  // The field exists.
   }
@@ -67,13 +71,16 @@ std::optional<Witness> WitnessFinder::Rarest(const Node& node) const {
 
 std::optional<Witness> WitnessFinder::Union(const Node& node) const {
   Witness all;
+  double largest = 0;
   for (uint32_t i = node.range.begin; i < node.range.end; ++i) {
     const std::optional<Witness> witness = OfOperand(node, i);
     if (!witness) return std::nullopt;
     all.cost += witness->cost;
+    largest = std::max(largest, witness->cost);
     all.predicates.insert(all.predicates.end(), witness->predicates.begin(),
                           witness->predicates.end());
   }
+  all.cost = largest + kShareOfAlternatives * (all.cost - largest);
   std::sort(all.predicates.begin(), all.predicates.end());
   all.predicates.erase(std::unique(all.predicates.begin(), all.predicates.end()),
                        all.predicates.end());

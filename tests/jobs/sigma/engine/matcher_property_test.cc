@@ -199,5 +199,37 @@ TEST(MatcherPropertyTest, FindsWhatEvaluatingEveryRuleFinds) {
   EXPECT_GT(indexed, 300u) << "the generator draws rules that hardly use the index: seed " << seed;
 }
 
+TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {
+  const unsigned seed = Seed();
+  std::printf("seed %u, set WEIR_TEST_SEED to repeat\n", seed);
+  std::mt19937 random(seed);
+  absl::StatusOr<Rule> rule =
+      ParseRule("id: r\ndetection: {s: {a.b: x}, k: [y], condition: s or k}\n");
+  ASSERT_TRUE(rule.ok());
+  Matcher matcher;
+  ASSERT_TRUE(
+      matcher.SetRules(CompileRules({std::make_shared<const Rule>(*std::move(rule))}).rules).ok());
+  const std::string good =
+      R"({"a":{"b":"x\u00e9\n\\"},"n":[1,-2.5,0,true,false,null,{}],"z":[[],"\"y\""],"\u0041":"\ud83d\ude00"})";
+  constexpr std::string_view kBytes = "{}[]\",:\\ \t0123.-+eEtrufalsn\x01\x80\xc3\xff";
+  size_t accepted = 0;
+  for (int i = 0; i < 50000; ++i) {
+    std::string event = good;
+    for (size_t n = 1 + random() % 3; n > 0; --n) {
+      const size_t at = random() % event.size();
+      const size_t kind = random() % 3;
+      if (kind == 0) event[at] = kBytes[random() % kBytes.size()];
+      if (kind == 1) event.erase(at, 1 + random() % 3);
+      if (kind == 2) event.insert(at, 1, kBytes[random() % kBytes.size()]);
+      if (event.empty()) event = "{";
+    }
+    const nlohmann::json parsed = nlohmann::json::parse(event, nullptr, false);
+    std::vector<const Rule*> matches;
+    ASSERT_EQ(matcher.Match(event, matches).ok(), parsed.is_object()) << event << "\nseed " << seed;
+    accepted += parsed.is_object() ? 1 : 0;
+  }
+  EXPECT_GT(accepted, 1000u);
+}
+
 }  // namespace
 }  // namespace weir::sigma
