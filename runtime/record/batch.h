@@ -16,6 +16,7 @@
 namespace weir {
 
 class Batch;
+class BatchBuilder;
 class BatchPtr;
 
 /// A batch is sent at the latest when it has this many records or bytes; one larger record is a
@@ -45,6 +46,8 @@ class Batch {
   /// Returns records [begin, end).
   [[nodiscard]] BatchPtr Slice(size_t begin, size_t end) const;
   [[nodiscard]] BatchPtr Copy() const;
+  /// Returns a builder for batches of this type.
+  [[nodiscard]] virtual std::unique_ptr<BatchBuilder> NewBuilder() const = 0;
 
   /// Writes all records with times and hashes; BatchType::Deserialize reads it back.
   void Serialize(ByteWriter& writer) const;

@@ -35,6 +35,7 @@ class TypedBatch final : public Batch {
   [[nodiscard]] std::span<T> mutable_values() { return values_; }
 
   [[nodiscard]] BatchPtr Select(std::span<const uint32_t> rows) const override;
+  [[nodiscard]] std::unique_ptr<BatchBuilder> NewBuilder() const override;
 
  protected:
   void SerializeValues(ByteWriter& writer) const override {
@@ -121,6 +122,11 @@ BatchPtr TypedBatch<T>::Select(std::span<const uint32_t> rows) const {
     if (!key_hashes().empty()) builder.SetLastHash(key_hashes()[row]);
   }
   return builder.Finish();
+}
+
+template <class T>
+std::unique_ptr<BatchBuilder> TypedBatch<T>::NewBuilder() const {
+  return std::make_unique<TypedBatchBuilder<T>>();
 }
 
 /// BatchType of TypedBatch<T>.

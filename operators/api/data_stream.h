@@ -1,0 +1,334 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "operators/api/functions.h"
+#include "operators/api/sink.h"
+#include "operators/api/source.h"
+#include "operators/api/watermark_strategy.h"
+#include "operators/process/element_operators.h"
+#include "operators/process/process_operator.h"
+#include "operators/process/sink_writer_operator.h"
+#include "operators/process/source_reader_operator.h"
+#include "operators/process/timestamps_and_watermarks_operator.h"
+#include "runtime/graph/stream_graph.h"
+#include "runtime/record/key_codec.h"
+#include "runtime/record/typed_batch.h"
+
+namespace weir {
+
+template <class T, class K, class KeyFn>
+class KeyedStream;
+template <class T>
+class BroadcastStream;
+template <class T, class B>
+class BroadcastConnectedStream;
+
+namespace internal {
+
+/// Where a stream comes from: ports of one or more operators (more after a union).
+struct StreamOrigin {
+  struct Port {
+    StreamNodeIndex node = 0;
+    uint32_t port = 0;
+  };
+  StreamGraph* graph = nullptr;
+  std::vector<Port> ports;
+  ShipStrategy strategy = ShipStrategy::kForward;
+  std::shared_ptr<const KeyHasher> key_hasher;
+  /// Of the operator that made the stream; null after a union.
+  std::shared_ptr<SideOutputs> side_outputs;
+
+  void ConnectTo(StreamNodeIndex target, uint32_t input) const {
+    for (const Port& port : ports) {
+      graph->AddEdge({port.node, port.port, target, input, strategy, key_hasher});
+    }
+  }
+};
+
+template <class T>
+std::shared_ptr<const BatchType> BatchTypeOf() {
+  return std::make_shared<TypedBatchType<T>>();
+}
+
+template <class T, class K, class KeyFn>
+class TypedKeyHasher final : public KeyHasher {
+ public:
+  explicit TypedKeyHasher(KeyFn key_of) : key_of_(std::move(key_of)) {}
+  void HashKeys(const Batch& batch, std::vector<uint64_t>* hashes) const override {
+    const auto values = BatchValues<T>(batch);
+    hashes->resize(values.size());
+    for (size_t i = 0; i < values.size(); ++i) (*hashes)[i] = KeyHash<K>(key_of_(values[i]));
+  }
+
+ private:
+  KeyFn key_of_;
+};
+
+}  // namespace internal
+
+/// The end of a stream: a sink that has been attached. For naming it and setting its parallelism.
+class DataStreamSink {
+ public:
+  DataStreamSink(StreamGraph* graph, StreamNodeIndex node) : graph_(graph), node_(node) {}
+  DataStreamSink& Name(std::string name) { return Set(&StreamNode::name, std::move(name)); }
+  DataStreamSink& Uid(std::string uid) { return Set(&StreamNode::uid, std::move(uid)); }
+  DataStreamSink& SetParallelism(uint32_t parallelism) {
+    return Set(&StreamNode::parallelism, parallelism);
+  }
+  DataStreamSink& DisableChaining() { return Set(&StreamNode::chain_with_input, false); }
+
+ private:
+  template <class Member, class Value>
+  DataStreamSink& Set(Member StreamNode::* member, Value value) {
+    graph_->mutable_nodes()[node_].*member = std::move(value);
+    return *this;
+  }
+
+  StreamGraph* graph_;
+  StreamNodeIndex node_;
+};
+
+/// A stream of records of type T: a description of what the job will do, made in Build. A small
+/// value; copies are the same stream. Functions given to it are copied into every subtask.
+template <class T>
+class DataStream {
+ public:
+  using Record = T;
+  explicit DataStream(internal::StreamOrigin origin) : origin_(std::move(origin)) {}
+
+  /// One record out for each record in: fn(const T&) -> Out.
+  template <class Fn, class Out = std::decay_t<std::invoke_result_t<Fn&, const T&>>>
+  DataStream<Out> Map(Fn fn) const {
+    return Add<Out>("Map", internal::MakeElementOperator<T, Out>(
+                               [fn = std::move(fn)](const T& value, Collector<Out>& out) mutable {
+                                 out.Collect(fn(value));
+                               }));
+  }
+  /// Keeps the records for which fn(const T&) is true.
+  template <class Fn>
+    requires std::predicate<Fn&, const T&>
+  DataStream<T> Filter(Fn fn) const {
+    return Add<T>("Filter", internal::MakeElementOperator<T, T>(
+                                [fn = std::move(fn)](const T& value, Collector<T>& out) mutable {
+                                  if (fn(value)) out.Collect(value);
+                                }));
+  }
+  /// Any number of records out for each record in: fn(const T&, Collector<Out>&).
+  template <class Out, class Fn>
+  DataStream<Out> FlatMap(Fn fn) const {
+    return Add<Out>("FlatMap", internal::MakeElementOperator<T, Out>(std::move(fn)));
+  }
+  /// A ProcessFunction<T, Out>: any number of records out, side outputs, operator state.
+  template <class Fn>
+  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+    using Out = typename Fn::OutputRecord;
+    auto side_outputs = std::make_shared<internal::SideOutputs>();
+    return Add<Out>("Process", internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
+                      return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
+                    }),
+                    side_outputs);
+  }
+
+  /// Groups by fn(const T&) -> key; everything after works per key.
+  template <class KeyFn, class K = std::decay_t<std::invoke_result_t<KeyFn&, const T&>>>
+  KeyedStream<T, K, KeyFn> KeyBy(KeyFn key_of) const {
+    internal::StreamOrigin origin = origin_;
+    origin.strategy = ShipStrategy::kHash;
+    origin.key_hasher = std::make_shared<internal::TypedKeyHasher<T, K, KeyFn>>(key_of);
+    return KeyedStream<T, K, KeyFn>(std::move(origin), std::move(key_of));
+  }
+
+  /// The records of this and the other streams, in no order between them.
+  template <class... Others>
+  DataStream<T> Union(const DataStream<Others>&... others) const {
+    static_assert((std::is_same_v<T, Others> && ...), "only streams of one type can be united");
+    internal::StreamOrigin origin = origin_;
+    (origin.ports.insert(origin.ports.end(), others.origin_.ports.begin(),
+                         others.origin_.ports.end()),
+     ...);
+    origin.side_outputs = nullptr;
+    return DataStream<T>(std::move(origin));
+  }
+
+  /// Every record to every subtask of the next operator; connect another stream with it.
+  [[nodiscard]] BroadcastStream<T> Broadcast() const {
+    internal::StreamOrigin origin = origin_;
+    origin.strategy = ShipStrategy::kBroadcast;
+    return BroadcastStream<T>(std::move(origin));
+  }
+  /// Spreads the records over the subtasks of the next operator, a batch at a time.
+  [[nodiscard]] DataStream<T> Rebalance() const {
+    internal::StreamOrigin origin = origin_;
+    origin.strategy = ShipStrategy::kRebalance;
+    return DataStream<T>(std::move(origin));
+  }
+  /// Joins this stream with a broadcast one in one operator.
+  template <class B>
+  [[nodiscard]] BroadcastConnectedStream<T, B> Connect(const BroadcastStream<B>& broadcast) const {
+    return BroadcastConnectedStream<T, B>(origin_, broadcast.origin());
+  }
+
+  /// Gives records event times and the stream watermarks, in place of what it had.
+  [[nodiscard]] DataStream<T> AssignTimestampsAndWatermarks(WatermarkStrategy<T> strategy) const {
+    return Add<T>("Timestamps/Watermarks",
+                  internal::MakeOperatorFactory([strategy = std::move(strategy)] {
+                    return std::make_unique<internal::TimestampsAndWatermarksOperator<T>>(strategy);
+                  }));
+  }
+
+  /// The records that the operator before put out under `tag`. Only directly behind that operator.
+  template <class S>
+  [[nodiscard]] DataStream<S> GetSideOutput(const OutputTag<S>& tag) const {
+    internal::SideOutputs& outputs = *origin_.side_outputs;
+    StreamNode& node = origin_.graph->mutable_nodes()[origin_.ports.front().node];
+    uint32_t port = 0;
+    for (uint32_t i = 1; i < node.outputs.size(); ++i) {
+      if (node.outputs[i].tag == tag.name()) port = i;
+    }
+    if (port == 0) {
+      outputs.entries.push_back({tag.name(), []() -> std::unique_ptr<internal::SideCollectorBase> {
+                                   return std::make_unique<internal::SideCollector<S>>();
+                                 }});
+      node.outputs.push_back({tag.name(), internal::BatchTypeOf<S>()});
+      port = static_cast<uint32_t>(node.outputs.size() - 1);
+    }
+    internal::StreamOrigin origin;
+    origin.graph = origin_.graph;
+    origin.ports = {{origin_.ports.front().node, port}};
+    return DataStream<S>(std::move(origin));
+  }
+
+  /// Attaches a sink. `sink` is a Sink<T>, by value.
+  template <class SinkType>
+    requires std::derived_from<SinkType, Sink<T>>
+  DataStreamSink SinkTo(SinkType sink, std::string name = "Sink") const {
+    auto shared = std::make_shared<const SinkType>(std::move(sink));
+    StreamNode node;
+    node.name = std::move(name);
+    node.factory = internal::MakeOperatorFactory(
+        [shared] { return std::make_unique<internal::SinkWriterOperator<T>>(shared); });
+    const StreamNodeIndex index = origin_.graph->AddNode(std::move(node));
+    origin_.ConnectTo(index, 0);
+    return {origin_.graph, index};
+  }
+
+  // Of the operator that this stream comes from:
+  DataStream& Name(std::string name) { return Set(&StreamNode::name, std::move(name)); }
+  /// Ties the operator's state to `uid`, so that it is found again in a later version of the job.
+  DataStream& Uid(std::string uid) { return Set(&StreamNode::uid, std::move(uid)); }
+  DataStream& SetParallelism(uint32_t parallelism) {
+    return Set(&StreamNode::parallelism, parallelism);
+  }
+  DataStream& SetMaxParallelism(uint32_t parallelism) {
+    return Set(&StreamNode::max_parallelism, parallelism);
+  }
+  /// Keeps the operator in a task of its own, apart from the one before it.
+  DataStream& DisableChaining() { return Set(&StreamNode::chain_with_input, false); }
+
+  [[nodiscard]] const internal::StreamOrigin& origin() const { return origin_; }
+
+ private:
+  template <class Other>
+  friend class DataStream;
+
+  template <class Out>
+  DataStream<Out> Add(std::string name, std::shared_ptr<const OperatorFactory> factory,
+                      std::shared_ptr<internal::SideOutputs> side_outputs = nullptr) const {
+    StreamNode node;
+    node.name = std::move(name);
+    node.factory = std::move(factory);
+    node.outputs.push_back({"", internal::BatchTypeOf<Out>()});
+    internal::StreamOrigin out;
+    out.graph = origin_.graph;
+    out.side_outputs = std::move(side_outputs);
+    out.ports = {{origin_.graph->AddNode(std::move(node)), 0}};
+    origin_.ConnectTo(out.ports.front().node, 0);
+    return DataStream<Out>(std::move(out));
+  }
+
+  template <class Member, class Value>
+  DataStream& Set(Member StreamNode::* member, Value value) {
+    origin_.graph->mutable_nodes()[origin_.ports.front().node].*member = std::move(value);
+    return *this;
+  }
+
+  internal::StreamOrigin origin_;
+};
+
+/// A stream whose every record goes to all subtasks of the operator it is connected to.
+template <class T>
+class BroadcastStream {
+ public:
+  explicit BroadcastStream(internal::StreamOrigin origin) : origin_(std::move(origin)) {}
+  [[nodiscard]] const internal::StreamOrigin& origin() const { return origin_; }
+
+ private:
+  internal::StreamOrigin origin_;
+};
+
+namespace internal {
+
+/// Adds the two-input operator of a connected pair.
+template <class Out>
+DataStream<Out> AddConnected(const StreamOrigin& first, const StreamOrigin& second,
+                             bool start_after, std::string name,
+                             std::shared_ptr<const OperatorFactory> factory,
+                             std::shared_ptr<SideOutputs> side_outputs) {
+  StreamNode node;
+  node.name = std::move(name);
+  node.factory = std::move(factory);
+  node.num_inputs = 2;
+  node.outputs.push_back({"", BatchTypeOf<Out>()});
+  if (start_after) node.start_after.emplace_back(0, 1);
+  StreamOrigin out;
+  out.graph = first.graph;
+  out.side_outputs = std::move(side_outputs);
+  out.ports = {{first.graph->AddNode(std::move(node)), 0}};
+  first.ConnectTo(out.ports.front().node, 0);
+  second.ConnectTo(out.ports.front().node, 1);
+  return DataStream<Out>(std::move(out));
+}
+
+}  // namespace internal
+
+/// A stream and a broadcast stream that meet in one operator.
+template <class T, class B>
+class BroadcastConnectedStream {
+ public:
+  BroadcastConnectedStream(internal::StreamOrigin records, internal::StreamOrigin broadcast)
+      : records_(std::move(records)), broadcast_(std::move(broadcast)) {}
+
+  /// Reads no record before the broadcast stream has caught up with what was there at the start:
+  /// rules before events.
+  [[nodiscard]] BroadcastConnectedStream StartAfterBroadcast() const {
+    BroadcastConnectedStream connected = *this;
+    connected.start_after_ = true;
+    return connected;
+  }
+
+  /// A BroadcastProcessFunction<T, B, Out>.
+  template <class Fn>
+  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+    auto side_outputs = std::make_shared<internal::SideOutputs>();
+    return internal::AddConnected<typename Fn::OutputRecord>(
+        records_, broadcast_, start_after_, "BroadcastProcess",
+        internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
+          return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
+        }),
+        side_outputs);
+  }
+
+ private:
+  internal::StreamOrigin records_;
+  internal::StreamOrigin broadcast_;
+  bool start_after_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,201 @@
+#include "runtime/graph/job_graph.h"
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "proto/job_graph.pb.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+// Works out, per node, the node at the head of its chain. Nodes are in topological order.
+std::vector<StreamNodeIndex> ChainHeads(const StreamGraph& graph,
+                                        const std::vector<uint32_t>& parallelism) {
+  std::vector<StreamNodeIndex> heads(graph.nodes().size());
+  for (StreamNodeIndex node = 0; node < heads.size(); ++node) {
+    heads[node] = node;
+    const StreamEdge* only_input = nullptr;
+    int num_inputs = 0;
+    for (const StreamEdge& edge : graph.edges()) {
+      if (edge.target != node) continue;
+      only_input = &edge;
+      ++num_inputs;
+    }
+    if (num_inputs == 1 && graph.nodes()[node].chain_with_input &&
+        only_input->strategy == ShipStrategy::kForward &&
+        parallelism[only_input->source] == parallelism[node]) {
+      heads[node] = heads[only_input->source];
+    }
+  }
+  return heads;
+}
+
+absl::StatusOr<std::vector<uint32_t>> ResolveParallelism(const StreamGraph& graph,
+                                                         const JobGraphOptions& options) {
+  std::vector<uint32_t> parallelism;
+  for (const StreamNode& node : graph.nodes()) {
+    parallelism.push_back(node.parallelism.value_or(options.default_parallelism));
+    const uint32_t max_parallelism = node.max_parallelism.value_or(options.default_max_parallelism);
+    if (parallelism.back() == 0 || parallelism.back() > max_parallelism ||
+        max_parallelism > 32768) {
+      return absl::InvalidArgumentError(StrCat(
+          "parallelism must be between 1 and the max parallelism, and that at most 32768: "
+          "operator=",
+          node.name, " parallelism=", parallelism.back(), " max_parallelism=", max_parallelism));
+    }
+  }
+  return parallelism;
+}
+
+std::string IdBytes(uint64_t high, uint64_t low) {
+  std::string bytes;
+  ByteWriter writer(&bytes);
+  writer.WriteFixed(high);
+  writer.WriteFixed(low);
+  return bytes;
+}
+
+template <class Id>
+std::string ToBytes(const Id& id) {
+  return IdBytes(id.high(), id.low());
+}
+
+template <class Id>
+bool FromBytes(std::string_view bytes, Id* id) {
+  ByteReader reader(bytes);
+  uint64_t high = 0;
+  uint64_t low = 0;
+  if (!reader.ReadFixed(&high) || !reader.ReadFixed(&low) || reader.remaining() != 0) return false;
+  *id = Id(high, low);
+  return true;
+}
+
+}  // namespace
+
+const JobGraph::Vertex* JobGraph::FindVertex(JobVertexId id) const {
+  for (const Vertex& vertex : vertices) {
+    if (vertex.id == id) return &vertex;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<JobGraph> BuildJobGraph(const StreamGraph& graph, const JobGraphOptions& options) {
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> parallelism, ResolveParallelism(graph, options));
+  const std::vector<StreamNodeIndex> heads = ChainHeads(graph, parallelism);
+  const auto vertex_id = [&](StreamNodeIndex node) {
+    const OperatorId id = graph.operator_id(heads[node]);
+    return JobVertexId(id.high(), id.low());
+  };
+
+  JobGraph job;
+  job.job_name = graph.job_name();
+  job.fingerprint = graph.Fingerprint();
+  job.settings = graph.settings();
+  for (StreamNodeIndex node = 0; node < heads.size(); ++node) {
+    const StreamNode& description = graph.nodes()[node];
+    JobGraph::Vertex* vertex = nullptr;
+    for (JobGraph::Vertex& existing : job.vertices) {
+      if (existing.id == vertex_id(node)) vertex = &existing;
+    }
+    if (vertex == nullptr) {
+      vertex = &job.vertices.emplace_back();
+      vertex->id = vertex_id(node);
+      vertex->parallelism = parallelism[node];
+      vertex->max_parallelism =
+          description.max_parallelism.value_or(options.default_max_parallelism);
+    }
+    StrAppend(&vertex->name, vertex->operators.empty() ? "" : " -> ",
+              description.is_source() ? "Source: " : "",
+              description.outputs.empty() ? "Sink: " : "", description.name);
+    vertex->operators.push_back({graph.operator_id(node), description.uid, description.name,
+                                 description.is_source(), description.coordinator != nullptr});
+  }
+  for (const StreamEdge& edge : graph.edges()) {
+    if (heads[edge.target] != edge.target) continue;  // Inside a chain.
+    JobGraph::Edge job_edge{vertex_id(edge.source), graph.operator_id(edge.source),
+                            edge.source_port,       vertex_id(edge.target),
+                            edge.target_input,      edge.strategy};
+    if (edge.strategy == ShipStrategy::kForward &&
+        parallelism[edge.source] != parallelism[edge.target]) {
+      job_edge.strategy = ShipStrategy::kRebalance;
+    }
+    job.edges.push_back(job_edge);
+  }
+  return job;
+}
+
+std::string SerializeJobGraph(const JobGraph& graph) {
+  proto::JobGraph message;
+  message.set_job_name(graph.job_name);
+  message.set_fingerprint(graph.fingerprint);
+  for (const auto& [key, value] : graph.settings) (*message.mutable_settings())[key] = value;
+  for (const JobGraph::Vertex& vertex : graph.vertices) {
+    proto::JobVertex* out = message.add_vertices();
+    out->set_id(ToBytes(vertex.id));
+    out->set_name(vertex.name);
+    out->set_parallelism(vertex.parallelism);
+    out->set_max_parallelism(vertex.max_parallelism);
+    for (const JobGraph::Operator& op : vertex.operators) {
+      proto::ChainedOperator* chained = out->add_operators();
+      chained->set_id(ToBytes(op.id));
+      chained->set_uid(op.uid);
+      chained->set_name(op.name);
+      chained->set_is_source(op.is_source);
+      chained->set_has_coordinator(op.has_coordinator);
+    }
+  }
+  for (const JobGraph::Edge& edge : graph.edges) {
+    proto::JobEdge* out = message.add_edges();
+    out->set_source_vertex(ToBytes(edge.source_vertex));
+    out->set_source_operator(ToBytes(edge.source_operator));
+    out->set_source_port(edge.source_port);
+    out->set_target_vertex(ToBytes(edge.target_vertex));
+    out->set_target_input(edge.target_input);
+    out->set_ship_strategy(static_cast<proto::ShipStrategy>(edge.strategy));
+  }
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<JobGraph> ParseJobGraph(std::string_view bytes) {
+  proto::JobGraph message;
+  bool valid = message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+  JobGraph graph;
+  graph.job_name = message.job_name();
+  graph.fingerprint = message.fingerprint();
+  graph.settings.insert(message.settings().begin(), message.settings().end());
+  for (const proto::JobVertex& in : message.vertices()) {
+    JobGraph::Vertex& vertex = graph.vertices.emplace_back();
+    valid =
+        valid && FromBytes(in.id(), &vertex.id) && in.parallelism() > 0 && in.operators_size() > 0;
+    vertex.name = in.name();
+    vertex.parallelism = in.parallelism();
+    vertex.max_parallelism = in.max_parallelism();
+    for (const proto::ChainedOperator& op : in.operators()) {
+      JobGraph::Operator& chained = vertex.operators.emplace_back();
+      valid = valid && FromBytes(op.id(), &chained.id);
+      chained.uid = op.uid();
+      chained.name = op.name();
+      chained.is_source = op.is_source();
+      chained.has_coordinator = op.has_coordinator();
+    }
+  }
+  for (const proto::JobEdge& in : message.edges()) {
+    JobGraph::Edge& edge = graph.edges.emplace_back();
+    valid = valid && FromBytes(in.source_vertex(), &edge.source_vertex) &&
+            FromBytes(in.source_operator(), &edge.source_operator) &&
+            FromBytes(in.target_vertex(), &edge.target_vertex) && in.ship_strategy() >= 0 &&
+            in.ship_strategy() <= 3;
+    edge.source_port = in.source_port();
+    edge.target_input = in.target_input();
+    edge.strategy = static_cast<ShipStrategy>(in.ship_strategy());
+    valid = valid && graph.FindVertex(edge.source_vertex) != nullptr &&
+            graph.FindVertex(edge.target_vertex) != nullptr;
+  }
+  if (!valid)
+    return absl::DataLossError("not a JobGraph: the bytes are damaged or of another version");
+  return graph;
+}
+
+}  // namespace weir

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "runtime/graph/ids.h"
+#include "runtime/graph/operator_factory.h"
+#include "runtime/record/batch.h"
+
+namespace weir {
+
+/// How the records of an edge spread over the subtasks of its target.
+enum class ShipStrategy : uint8_t {
+  kForward,    ///< Subtask i to subtask i; the one strategy that lets operators chain.
+  kHash,       ///< By key group of the key.
+  kRebalance,  ///< Round robin, a batch at a time.
+  kBroadcast,  ///< Every record to every subtask.
+};
+
+/// Returns Flink's name of the strategy, e.g. "HASH".
+[[nodiscard]] std::string_view ToString(ShipStrategy strategy);
+
+/// Computes the keys' hashes of a batch; what KeyBy makes of the user's key function. Stateless;
+/// any thread.
+class KeyHasher {
+ public:
+  virtual ~KeyHasher() = default;
+  /// Replaces `*hashes` by one KeyHash per record. The user's key function may throw.
+  virtual void HashKeys(const Batch& batch, std::vector<uint64_t>* hashes) const = 0;
+};
+
+using StreamNodeIndex = uint32_t;
+
+/// One operator of the logical graph.
+struct StreamNode {
+  /// Ties state to the operator across versions of the job; empty = derived from the operator's
+  /// place.
+  std::string uid;
+  std::string name;
+  std::shared_ptr<const OperatorFactory> factory;
+  /// Non-null for sources and other operators with a coordinator.
+  std::shared_ptr<const CoordinatorFactory> coordinator;
+  uint32_t num_inputs = 1;
+  /// Type of the main output (port 0) and of each side output. Empty for sinks.
+  struct Output {
+    std::string tag;
+    std::shared_ptr<const BatchType> type;
+  };
+  std::vector<Output> outputs;
+  std::optional<uint32_t> parallelism;
+  std::optional<uint32_t> max_parallelism;
+  /// False keeps the operator out of its input's chain.
+  bool chain_with_input = true;
+  /// Pairs (input, other): `input` is not read until `other` has caught up.
+  std::vector<std::pair<uint32_t, uint32_t>> start_after;
+
+  [[nodiscard]] bool is_source() const { return num_inputs == 0; }
+};
+
+struct StreamEdge {
+  StreamNodeIndex source = 0;
+  uint32_t source_port = 0;
+  StreamNodeIndex target = 0;
+  uint32_t target_input = 0;
+  ShipStrategy strategy = ShipStrategy::kForward;
+  /// Set for kHash.
+  std::shared_ptr<const KeyHasher> key_hasher;
+};
+
+/// What a job's Build describes: operators and edges, before chaining and parallelism.
+///
+/// Lifecycle: built once per process that needs it, then immutable. Threads: one while building;
+/// any after. Invariant: an edge leads from an earlier node to a later one, so there is no cycle.
+class StreamGraph {
+ public:
+  /// Adds an operator; its inputs follow by AddEdge, before any later node is added to read from
+  /// it.
+  StreamNodeIndex AddNode(StreamNode node);
+  void AddEdge(StreamEdge edge);
+
+  /// Gives every node without uid one derived from its name, inputs and place among equals. Errors:
+  /// kInvalidArgument for a uid given twice, an operator without input, or an empty graph.
+  [[nodiscard]] absl::Status Finish();
+
+  [[nodiscard]] const std::vector<StreamNode>& nodes() const { return nodes_; }
+  [[nodiscard]] std::vector<StreamNode>& mutable_nodes() { return nodes_; }
+  [[nodiscard]] const std::vector<StreamEdge>& edges() const { return edges_; }
+  [[nodiscard]] OperatorId operator_id(StreamNodeIndex node) const { return ids_[node]; }
+  /// Returns the node of `id`, or nothing.
+  [[nodiscard]] std::optional<StreamNodeIndex> FindNode(OperatorId id) const;
+
+  /// Hash of operators, types and edges, without parallelism and settings.
+  [[nodiscard]] uint64_t Fingerprint() const;
+
+  /// Configuration keys that the job sets for itself.
+  std::map<std::string, std::string>& settings() { return settings_; }
+  [[nodiscard]] const std::map<std::string, std::string>& settings() const { return settings_; }
+  [[nodiscard]] const std::string& job_name() const { return job_name_; }
+  void set_job_name(std::string name) { job_name_ = std::move(name); }
+
+ private:
+  [[nodiscard]] std::string DerivedUid(StreamNodeIndex node) const;
+
+  std::string job_name_;
+  std::vector<StreamNode> nodes_;
+  std::vector<StreamEdge> edges_;
+  std::vector<OperatorId> ids_;
+  std::map<std::string, std::string> settings_;
+};
+
+}  // namespace weir

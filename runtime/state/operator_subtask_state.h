@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "runtime/state/operator_state.h"
+#include "runtime/state/state_handle.h"
+
+namespace weir {
+
+/// All state of one operator in one subtask at one checkpoint. Plain data, written by Serde; to the
+/// JobManager it is bytes.
+struct OperatorSubtaskState {
+  std::optional<KeyedStateHandle> keyed;
+  std::optional<OperatorStateHandle> operator_state;
+};
+
+}  // namespace weir

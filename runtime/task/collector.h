@@ -1,0 +1,50 @@
+#pragma once
+
+#include <utility>
+
+#include "runtime/record/event_time.h"
+#include "runtime/record/typed_batch.h"
+#include "runtime/task/output.h"
+
+namespace weir {
+
+/// Collects records of type T into batches and emits them on a port.
+///
+/// Lifecycle: lives as long as its operator; the port must outlive it. Threads: within a step only.
+template <class T>
+class Collector final : public PendingRecords {
+ public:
+  Collector() = default;
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  /// Binds the collector to its port, once, before the first record.
+  void Bind(OutputPort* port) {
+    port_ = port;
+    port_->SetPending(this);
+  }
+
+  /// Emits a record; `time` Min means that it has no event time.
+  void Collect(T value, EventTime time) {
+    if (!port_->connected()) return;
+    builder_.Add(std::move(value), time);
+    if (builder_.IsBatchFull()) Flush();
+  }
+  /// Emits a record with the event time of the record or timer being processed.
+  void Collect(T value) { Collect(std::move(value), timestamp_); }
+  /// Sets the event time of what Collect(value) emits. For operators.
+  void set_timestamp(EventTime time) { timestamp_ = time; }
+  /// Whether the function should return soon: what follows the port cannot take more.
+  [[nodiscard]] bool Full() const { return port_->Full(); }
+
+  void Flush() override {
+    if (builder_.size() > 0) port_->EmitBatch(builder_.Finish());
+  }
+
+ private:
+  OutputPort* port_ = nullptr;
+  EventTime timestamp_ = EventTime::Min();
+  TypedBatchBuilder<T> builder_;
+};
+
+}  // namespace weir

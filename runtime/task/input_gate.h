@@ -1,0 +1,107 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/mutex.h"
+#include "runtime/checkpoint/barrier_aligner.h"
+#include "runtime/network/channel_queue.h"
+#include "runtime/record/stream_element.h"
+
+namespace weir {
+
+/// All input channels of one subtask as one ordered stream of elements: merges watermarks (the
+/// minimum over the active channels), statuses, ends and caught-up marks, aligns barriers, and
+/// holds back inputs that wait for another to catch up.
+///
+/// Threads: within a step only, save for the channels' listeners, which hand over through a locked
+/// ready list.
+class InputGate {
+ public:
+  struct Channel {
+    uint32_t input = 0;
+    std::shared_ptr<ChannelQueue> queue;
+  };
+  /// `start_after` has pairs (input, other): channels of `input` are not read until all of `other`
+  /// caught up.
+  InputGate(std::vector<Channel> channels, uint32_t num_inputs,
+            std::vector<std::pair<uint32_t, uint32_t>> start_after);
+  ~InputGate();
+
+  /// Has `wake` called, on any thread, when there is input. Call once, before the first Next.
+  void Listen(std::function<void()> wake);
+
+  struct Input {
+    uint32_t input = 0;
+    StreamElement element;
+  };
+  /// Returns the next element for the head operator, or nothing for now. Errors: why a channel
+  /// broke.
+  [[nodiscard]] absl::StatusOr<std::optional<Input>> Next();
+
+  /// Whether an input still waits for another one to catch up.
+  [[nodiscard]] bool HoldsBackInputs() const { return num_held_inputs_ > 0; }
+  void OnCheckpointAborted(CheckpointId checkpoint);
+  /// How long the alignment of the last barrier took.
+  [[nodiscard]] absl::Duration last_alignment() const { return last_alignment_; }
+  [[nodiscard]] EventTime watermark() const { return watermark_; }
+  [[nodiscard]] uint64_t bytes_in() const { return bytes_in_; }
+
+ private:
+  struct ChannelState {
+    uint32_t input = 0;
+    std::shared_ptr<ChannelQueue> queue;
+    EventTime watermark = EventTime::Min();
+    bool idle = false;
+    bool ended = false;
+    bool caught_up = false;
+    bool aligning = false;  // Delivered its barrier; waits for the others'.
+    bool parked = false;    // Had data while it must not be read.
+  };
+  // Shared with the channels' listeners, which may outlive the gate.
+  struct ReadyList {
+    Mutex mutex;
+    std::vector<uint32_t> channels ABSL_GUARDED_BY(mutex);
+    std::function<void()> wake;
+    // Pairs with the exchange in TakeReady: a channel added after it wakes the task.
+    std::atomic<bool> any{false};
+  };
+
+  void TakeReady();
+  bool MayRead(const ChannelState& channel) const;
+  void ReleaseParked();
+  absl::Status Handle(uint32_t index, StreamElement element);
+  void OnWatermark(ChannelState& channel, EventTime time);
+  void OnStatus(ChannelState& channel, bool idle);
+  void OnCaughtUp(ChannelState& channel);
+  void OnEnded(uint32_t index);
+  void ApplyAlignment(uint32_t index, const BarrierAligner::Outcome& outcome);
+  void MergeWatermarks();
+
+  std::vector<ChannelState> channels_;
+  const uint32_t num_inputs_;
+  const std::vector<std::pair<uint32_t, uint32_t>> start_after_;
+  std::vector<bool> input_held_;  // By input: waits for another.
+  uint32_t num_held_inputs_ = 0;
+  BarrierAligner aligner_;
+  int64_t alignment_begin_nanos_ = 0;
+  absl::Duration last_alignment_;
+  EventTime watermark_ = EventTime::Min();
+  bool idle_ = false;
+  std::shared_ptr<ReadyList> ready_;
+  std::deque<uint32_t> readable_;  // Channels that had data when last looked at.
+  std::deque<Input> pending_;      // Merged elements for the head.
+  uint64_t bytes_in_ = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,302 @@
+#include "runtime/task/operator_chain.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+// Says where a failure happened. The one place that adds it.
+absl::Status WithPlace(const absl::Status& status, const OperatorContext::Place& place,
+                       std::string_view position) {
+  return {status.code(),
+          ToAbsl(StrCat(ToStd(status.message()), " (operator=", place.name, " uid=", place.uid,
+                        " subtask=", place.subtask, "/", place.parallelism, position, ")"))};
+}
+
+absl::Status ThrownStatus(std::string_view what) {
+  return absl::InternalError(StrCat("user code threw an exception: ", what));
+}
+
+// Calls into an operator. The one place where what user code throws is caught.
+template <class Call>
+auto Guarded(Call&& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const std::exception& exception) {
+    return ThrownStatus(exception.what());
+  } catch (...) {
+    return ThrownStatus("of unknown type");
+  }
+}
+
+}  // namespace
+
+struct OperatorChain::ChainedOperator final : public OutputTarget {
+  explicit ChainedOperator(Link link)
+      : op(std::move(link.op)),
+        context(std::move(link.context)),
+        output(link.num_ports),
+        num_inputs(link.num_inputs),
+        inputs_ended(link.num_inputs),
+        inputs_caught_up(link.num_inputs) {}
+
+  void Accept(StreamElement element) override { queue.emplace_back(0, std::move(element)); }
+  [[nodiscard]] bool Full() const override { return !queue.empty(); }
+
+  std::unique_ptr<StreamOperator> op;
+  std::unique_ptr<OperatorContext> context;
+  Output output;
+  const uint32_t num_inputs;
+  std::deque<std::pair<uint32_t, StreamElement>> queue;
+  std::optional<BatchCursor> cursor;  // Of the batch at the front of the queue, once begun.
+  std::vector<bool> inputs_ended;
+  std::vector<bool> inputs_caught_up;
+  bool ended = false;
+  bool blocked = false;  // Waits for something outside, as far as this Run knows.
+};
+
+OperatorChain::OperatorChain(std::vector<Link> links, Events events) : events_(std::move(events)) {
+  for (Link& link : links) {
+    links_.push_back(std::make_unique<ChainedOperator>(std::move(link)));
+  }
+  if (links_.front()->num_inputs == 0)
+    source_ = static_cast<SourceOperator*>(links_.front()->op.get());
+}
+
+OperatorChain::~OperatorChain() { Close(); }
+
+void OperatorChain::Join(size_t from, uint32_t port, size_t to) {
+  links_[from]->output.port(port).AddTarget(links_[to].get());
+}
+
+void OperatorChain::AddTarget(size_t from, uint32_t port, OutputTarget* target) {
+  links_[from]->output.port(port).AddTarget(target);
+}
+
+absl::Status OperatorChain::Open(std::vector<std::vector<OperatorSubtaskState>> restored) {
+  for (size_t i = links_.size(); i-- > 0;) {
+    ChainedOperator& link = *links_[i];
+    absl::Status opened =
+        Guarded([&] { return link.op->Open(*link.context, link.output, std::move(restored[i])); });
+    if (!opened.ok()) return WithPlace(opened, link.context->place(), " while opening");
+  }
+  return absl::OkStatus();
+}
+
+void OperatorChain::Feed(uint32_t input, StreamElement element) {
+  if (const auto* batch = std::get_if<BatchPtr>(&element)) records_in_ += (*batch)->size();
+  links_.front()->queue.emplace_back(input, std::move(element));
+}
+
+absl::StatusOr<OperatorChain::RunResult> OperatorChain::Run(int64_t deadline_nanos) {
+  for (const auto& link : links_) link->blocked = false;
+  while (true) {
+    ChainedOperator* next = nullptr;
+    bool waiting = false;
+    for (size_t i = links_.size(); i-- > 0 && next == nullptr;) {
+      if (links_[i]->queue.empty()) continue;
+      links_[i]->output.UpdateFull();
+      if (links_[i]->blocked || links_[i]->output.Full()) {
+        waiting = true;
+      } else {
+        next = links_[i].get();
+      }
+    }
+    if (next == nullptr) return waiting ? RunResult::kBackPressured : RunResult::kDrained;
+    ASSIGN_OR_RETURN(const Progress progress, Process(*next));
+    if (progress == Progress::kDone) {
+      next->queue.pop_front();
+      next->cursor.reset();
+    }
+    next->blocked = progress == Progress::kBlocked;
+    if (MonotonicNanos() >= deadline_nanos) return RunResult::kQuantumOver;
+  }
+}
+
+absl::StatusOr<Progress> OperatorChain::Process(ChainedOperator& link) {
+  const auto& [input, element] = link.queue.front();
+  absl::StatusOr<Progress> progress = Guarded([&] { return ProcessElement(link, input, element); });
+  if (!progress.ok()) {
+    std::string position;
+    if (link.cursor.has_value()) {
+      position =
+          StrCat(" record=", link.cursor->row, "/", link.cursor->batch->size(), " of its batch");
+    }
+    return WithPlace(progress.status(), link.context->place(), position);
+  }
+  return progress;
+}
+
+absl::StatusOr<Progress> OperatorChain::ProcessElement(ChainedOperator& link, uint32_t input,
+                                                       const StreamElement& element) {
+  if (const auto* batch = std::get_if<BatchPtr>(&element)) {
+    if (!link.cursor.has_value()) {
+      // The queue's own reference would keep the batch from being unique, and its records from
+      // being moved.
+      link.cursor.emplace(BatchCursor{std::move(*const_cast<BatchPtr*>(batch)), 0});
+    }
+    return link.op->ProcessBatch(input, *link.cursor, link.output);
+  }
+  if (const auto* watermark = std::get_if<Watermark>(&element)) {
+    return link.op->ProcessWatermark(*watermark, link.output);
+  }
+  if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
+    RETURN_IF_ERROR(TakeSnapshot(link, *barrier));
+    return Progress::kDone;
+  }
+  if (std::holds_alternative<EndOfInput>(element)) return ProcessEnd(link, input);
+  if (std::holds_alternative<CaughtUp>(element)) return ProcessCaughtUp(link, input);
+  link.output.EmitControl(element);
+  return Progress::kDone;
+}
+
+absl::StatusOr<Progress> OperatorChain::ProcessEnd(ChainedOperator& link, uint32_t input) {
+  ASSIGN_OR_RETURN(const Progress progress, link.op->EndInput(input, link.output));
+  if (progress != Progress::kDone) return progress;
+  link.inputs_ended[input] = true;
+  if (!link.ended && std::find(link.inputs_ended.begin(), link.inputs_ended.end(), false) ==
+                         link.inputs_ended.end()) {
+    link.ended = true;
+    ++num_ended_;
+    link.output.EmitControl(EndOfInput{});
+  }
+  return Progress::kDone;
+}
+
+absl::StatusOr<Progress> OperatorChain::ProcessCaughtUp(ChainedOperator& link, uint32_t input) {
+  ASSIGN_OR_RETURN(const Progress progress, link.op->ProcessCaughtUp(input, link.output));
+  if (progress != Progress::kDone) return progress;
+  auto& caught_up = link.inputs_caught_up;
+  const bool had_all = std::find(caught_up.begin(), caught_up.end(), false) == caught_up.end();
+  caught_up[input] = true;
+  const bool has_all = std::find(caught_up.begin(), caught_up.end(), false) == caught_up.end();
+  if (has_all && !had_all) link.output.EmitControl(CaughtUp{});
+  return Progress::kDone;
+}
+
+absl::Status OperatorChain::TakeSnapshot(ChainedOperator& link, const CheckpointBarrier& barrier) {
+  // What was emitted before the barrier belongs before it.
+  link.output.Flush();
+  if (num_snapshots_ == 0) {
+    snapshots_.clear();
+    snapshots_.resize(links_.size());
+    accepts_snapshot_ = events_.accepts_snapshot(barrier);
+  }
+  if (accepts_snapshot_) {
+    ASSIGN_OR_RETURN(OperatorSnapshot snapshot, link.op->Snapshot(barrier.id));
+    for (size_t i = 0; i < links_.size(); ++i) {
+      if (links_[i].get() == &link) snapshots_[i] = std::move(snapshot);
+    }
+  }
+  link.output.EmitControl(barrier);
+  if (++num_snapshots_ < links_.size()) return absl::OkStatus();
+  num_snapshots_ = 0;
+  return accepts_snapshot_ ? events_.on_snapshot(barrier, std::exchange(snapshots_, {}))
+                           : absl::OkStatus();
+}
+
+absl::StatusOr<SourceOperator::PollResult> OperatorChain::PollSource() {
+  ChainedOperator& head = *links_.front();
+  head.output.UpdateFull();
+  if (source_ended_ || head.output.Full()) return SourceOperator::PollResult::kNothing;
+  absl::StatusOr<SourceOperator::PollResult> result =
+      Guarded([&] { return source_->Poll(head.output); });
+  if (!result.ok()) return WithPlace(result.status(), head.context->place(), "");
+  if (*result == SourceOperator::PollResult::kEnd) {
+    source_ended_ = true;
+    head.ended = true;
+    ++num_ended_;
+    head.output.EmitControl(EndOfInput{});
+  }
+  return result;
+}
+
+absl::StatusOr<bool> OperatorChain::WakeOperators() {
+  bool more = false;
+  for (const auto& link : links_) {
+    link->output.UpdateFull();
+    if (link->output.Full()) continue;
+    const absl::StatusOr<Progress> progress =
+        Guarded([&] { return link->op->OnWake(link->output); });
+    if (!progress.ok()) return WithPlace(progress.status(), link->context->place(), "");
+    more = more || *progress == Progress::kSuspended;
+  }
+  return more;
+}
+
+bool OperatorChain::Flush() {
+  bool queued = false;
+  for (const auto& link : links_) {
+    if (link->queue.empty()) link->output.Flush();
+    queued = queued || !link->queue.empty();
+  }
+  return queued;
+}
+
+absl::Status OperatorChain::ForEachOperator(
+    const std::function<absl::Status(StreamOperator&)>& call) {
+  for (const auto& link : links_) {
+    const absl::Status status = Guarded([&] { return call(*link->op); });
+    if (!status.ok()) return WithPlace(status, link->context->place(), "");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<OperatorSnapshot>> OperatorChain::TakeFinalSnapshot(
+    CheckpointId checkpoint) {
+  std::vector<OperatorSnapshot> snapshots;
+  RETURN_IF_ERROR(ForEachOperator([&](StreamOperator& op) -> absl::Status {
+    ASSIGN_OR_RETURN(snapshots.emplace_back(), op.Snapshot(checkpoint));
+    return absl::OkStatus();
+  }));
+  return snapshots;
+}
+
+absl::Status OperatorChain::NotifyIdle() {
+  return ForEachOperator([](StreamOperator& op) { return op.OnIdle(); });
+}
+
+absl::Status OperatorChain::NotifyCheckpointComplete(CheckpointId checkpoint) {
+  return ForEachOperator(
+      [&](StreamOperator& op) { return op.NotifyCheckpointComplete(checkpoint); });
+}
+
+absl::Status OperatorChain::NotifyCheckpointAborted(CheckpointId checkpoint) {
+  return ForEachOperator(
+      [&](StreamOperator& op) { return op.NotifyCheckpointAborted(checkpoint); });
+}
+
+absl::Status OperatorChain::HandleCoordinatorEvent(OperatorId id, std::string_view event) {
+  for (const auto& link : links_) {
+    if (link->context->place().operator_id != id) continue;
+    const absl::Status status = Guarded([&] { return link->op->HandleCoordinatorEvent(event); });
+    return status.ok() ? status : WithPlace(status, link->context->place(), "");
+  }
+  return absl::InternalError(
+      StrCat("event for an operator that is not in this task: operator_id=", ToString(id)));
+}
+
+bool OperatorChain::HasPendingCommits() const {
+  return std::any_of(links_.begin(), links_.end(),
+                     [](const auto& link) { return link->op->HasPendingCommits(); });
+}
+
+uint64_t OperatorChain::records_out() const { return links_.back()->output.num_records_out(); }
+
+void OperatorChain::Close() {
+  if (closed_) return;
+  closed_ = true;
+  for (const auto& link : links_) {
+    (void)Guarded([&] {
+      link->op->Close();
+      return absl::OkStatus();
+    });
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/base/ids.h"
+#include "runtime/record/stream_element.h"
+#include "runtime/task/operator.h"
+#include "runtime/task/output.h"
+
+namespace weir {
+
+/// The operators of one subtask, joined without channels between them.
+///
+/// Every operator has a short input queue. The chain always runs the deepest operator that has
+/// input and room in its output, so a suspended operator goes on before anything upstream of it
+/// adds more, and at most one batch waits at each operator. No operator calls another: a batch is
+/// handed on by reference, one virtual call each. Threads: within a step only.
+class OperatorChain {
+ public:
+  struct Link {
+    std::unique_ptr<StreamOperator> op;
+    std::unique_ptr<OperatorContext> context;
+    uint32_t num_inputs = 1;
+    uint32_t num_ports = 1;
+  };
+  /// What the chain tells its task.
+  struct Events {
+    /// Asked when a barrier enters the chain: whether its checkpoint is taken here, or only passed
+    /// on.
+    std::function<bool(const CheckpointBarrier&)> accepts_snapshot;
+    /// The barrier has left the last operator; the snapshots are in the operators' order.
+    std::function<absl::Status(CheckpointBarrier, std::vector<OperatorSnapshot>)> on_snapshot;
+  };
+
+  OperatorChain(std::vector<Link> links, Events events);
+  ~OperatorChain();
+  OperatorChain(const OperatorChain&) = delete;
+  OperatorChain& operator=(const OperatorChain&) = delete;
+
+  /// Joins port `port` of operator `from` to operator `to`, further down; its only input is then 0.
+  void Join(size_t from, uint32_t port, size_t to);
+  /// Sends what operator `from` emits on `port` to a target outside the chain.
+  void AddTarget(size_t from, uint32_t port, OutputTarget* target);
+
+  /// Opens the operators, last to first, so that each finds its successors ready.
+  [[nodiscard]] absl::Status Open(std::vector<std::vector<OperatorSubtaskState>> restored);
+
+  /// Queues an element for input `input` of the head.
+  void Feed(uint32_t input, StreamElement element);
+
+  enum class RunResult {
+    kDrained,        ///< Every queue is empty; feed more.
+    kBackPressured,  ///< Something waits for room in a target outside.
+    kQuantumOver,
+  };
+  /// Works until nothing can go on or `deadline_nanos`, on the monotonic clock, has passed.
+  [[nodiscard]] absl::StatusOr<RunResult> Run(int64_t deadline_nanos);
+
+  /// For a source at the head: polls it once, if the chain is drained and it has room.
+  [[nodiscard]] absl::StatusOr<SourceOperator::PollResult> PollSource();
+  [[nodiscard]] bool has_source() const { return source_ != nullptr; }
+  [[nodiscard]] bool source_ended() const { return source_ended_; }
+
+  /// Gives every operator with room its OnWake. Returns true if one wants to go on.
+  [[nodiscard]] absl::StatusOr<bool> WakeOperators();
+  /// Emits records that operators hold back to fill a batch. Returns true if that queued something
+  /// in the chain.
+  bool Flush();
+  /// Tells the operators that there is no input for now.
+  [[nodiscard]] absl::Status NotifyIdle();
+
+  /// Takes a snapshot of every operator without a barrier: the last one of a task that takes no
+  /// checkpoints.
+  [[nodiscard]] absl::StatusOr<std::vector<OperatorSnapshot>> TakeFinalSnapshot(
+      CheckpointId checkpoint);
+  [[nodiscard]] absl::Status NotifyCheckpointComplete(CheckpointId checkpoint);
+  [[nodiscard]] absl::Status NotifyCheckpointAborted(CheckpointId checkpoint);
+  [[nodiscard]] absl::Status HandleCoordinatorEvent(OperatorId id, std::string_view event);
+  [[nodiscard]] bool HasPendingCommits() const;
+  /// Whether every operator has seen the end of all its inputs.
+  [[nodiscard]] bool finished() const { return num_ended_ == links_.size(); }
+  void Close();
+
+  [[nodiscard]] uint64_t records_in() const { return records_in_; }
+  /// What the last operator emitted.
+  [[nodiscard]] uint64_t records_out() const;
+
+ private:
+  struct ChainedOperator;
+
+  absl::StatusOr<Progress> Process(ChainedOperator& link);
+  absl::StatusOr<Progress> ProcessElement(ChainedOperator& link, uint32_t input,
+                                          const StreamElement& element);
+  absl::StatusOr<Progress> ProcessEnd(ChainedOperator& link, uint32_t input);
+  absl::StatusOr<Progress> ProcessCaughtUp(ChainedOperator& link, uint32_t input);
+  absl::Status TakeSnapshot(ChainedOperator& link, const CheckpointBarrier& barrier);
+  absl::Status ForEachOperator(const std::function<absl::Status(StreamOperator&)>& call);
+
+  std::vector<std::unique_ptr<ChainedOperator>> links_;
+  const Events events_;
+  SourceOperator* source_ = nullptr;
+  bool source_ended_ = false;
+  size_t num_ended_ = 0;
+  std::vector<OperatorSnapshot> snapshots_;
+  size_t num_snapshots_ = 0;
+  bool accepts_snapshot_ = true;
+  uint64_t records_in_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,485 @@
+#include "runtime/task/stream_task.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "runtime/base/check.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+// Short enough for mail and for the other tasks of a core, long enough to spread a step's fixed
+// cost.
+constexpr int64_t kQuantumNanos = 2'000'000;
+
+class StreamTaskHandle final : public TaskHandle {
+ public:
+  explicit StreamTaskHandle(std::weak_ptr<StreamTask> task) : task_(std::move(task)) {}
+
+  void Post(absl::AnyInvocable<absl::Status()> mail) override {
+    if (const auto task = task_.lock()) task->Post(std::move(mail));
+  }
+  void Wake() override {
+    if (const auto task = task_.lock()) task->Wake();
+  }
+  void WakeAt(absl::Time time) override {
+    if (const auto task = task_.lock()) task->WakeAt(time);
+  }
+  void Fail(absl::Status reason) override {
+    Post([reason = std::move(reason)] { return reason; });
+  }
+
+ private:
+  const std::weak_ptr<StreamTask> task_;
+};
+
+class StreamTaskContext final : public OperatorContext {
+ public:
+  StreamTaskContext(Place place, const TaskEnvironment& environment,
+                    std::shared_ptr<TaskHandle> handle)
+      : place_(std::move(place)), environment_(environment), handle_(std::move(handle)) {}
+
+  [[nodiscard]] const Place& place() const override { return place_; }
+  [[nodiscard]] MemoryBudget* memory_budget() const override { return environment_.memory_budget; }
+  [[nodiscard]] IoPool* io_pool() const override { return environment_.io_pool; }
+  [[nodiscard]] const Clock* clock() const override { return environment_.clock; }
+  [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
+  [[nodiscard]] const std::shared_ptr<StateFileStore>& state_store() const override {
+    return environment_.state_store;
+  }
+  void SendToCoordinator(std::string event) override {
+    environment_.listener->OnEventToCoordinator(place_.attempt, place_.operator_id, place_.subtask,
+                                                std::move(event));
+  }
+
+ private:
+  const Place place_;
+  const TaskEnvironment environment_;
+  const std::shared_ptr<TaskHandle> handle_;
+};
+
+bool IsLegal(TaskState from, TaskState to) {
+  if (IsTerminal(from)) return false;
+  switch (to) {
+    case TaskState::kDeploying:
+      return false;
+    case TaskState::kInitializing:
+      return from == TaskState::kDeploying;
+    case TaskState::kRunning:
+      return from == TaskState::kInitializing;
+    case TaskState::kFinished:
+      return from == TaskState::kRunning;
+    case TaskState::kCanceling:
+      return from != TaskState::kCanceling;
+    case TaskState::kCanceled:
+      return from == TaskState::kCanceling;
+    case TaskState::kFailed:
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view ToString(TaskState state) {
+  switch (state) {
+    case TaskState::kDeploying:
+      return "DEPLOYING";
+    case TaskState::kInitializing:
+      return "INITIALIZING";
+    case TaskState::kRunning:
+      return "RUNNING";
+    case TaskState::kFinished:
+      return "FINISHED";
+    case TaskState::kCanceling:
+      return "CANCELING";
+    case TaskState::kCanceled:
+      return "CANCELED";
+    case TaskState::kFailed:
+      return "FAILED";
+  }
+  return "UNKNOWN";
+}
+
+absl::StatusOr<std::shared_ptr<Task>> Task::Create(TaskDescription description,
+                                                   TaskEnvironment environment) {
+  auto task = std::make_shared<StreamTask>(std::move(description), std::move(environment));
+  RETURN_IF_ERROR(task->Init());
+  return task;
+}
+
+StreamTask::StreamTask(TaskDescription description, TaskEnvironment environment)
+    : description_(std::move(description)),
+      environment_(std::move(environment)),
+      last_step_end_nanos_(MonotonicNanos()),
+      watermark_ms_(EventTime::Min().millis()) {}
+
+StreamTask::~StreamTask() = default;
+
+absl::Status StreamTask::Init() {
+  const StreamGraph& graph = *description_.graph;
+  if (description_.operators.empty()) return absl::InvalidArgumentError("a task needs an operator");
+  const auto handle = std::make_shared<StreamTaskHandle>(weak_from_this());
+
+  std::vector<OperatorChain::Link> links;
+  for (const TaskDescription::Operator& op : description_.operators) {
+    const StreamNode& node = graph.nodes()[op.node];
+    OperatorContext::Place place;
+    place.job = description_.job;
+    place.operator_id = graph.operator_id(op.node);
+    place.uid = node.uid;
+    place.name = node.name;
+    place.subtask = description_.subtask;
+    place.parallelism = description_.parallelism;
+    place.max_parallelism = description_.max_parallelism;
+    place.key_groups = RangeOfSubtask(description_.subtask, description_.max_parallelism,
+                                      description_.parallelism);
+    place.attempt = description_.attempt;
+    place.attempt_number = description_.attempt_number;
+    place.local_dir = StrCat(description_.local_dir, "/", ToString(place.operator_id));
+    place.checkpointing = description_.checkpointing;
+    OperatorChain::Link& link = links.emplace_back();
+    link.op = node.factory->Create();
+    link.context = std::make_unique<StreamTaskContext>(std::move(place), environment_, handle);
+    link.num_inputs = node.num_inputs;
+    link.num_ports = static_cast<uint32_t>(node.outputs.size());
+  }
+  chain_ = std::make_unique<OperatorChain>(
+      std::move(links),
+      OperatorChain::Events{
+          [this](const CheckpointBarrier& barrier) { return AcceptsSnapshot(barrier); },
+          [this](const CheckpointBarrier& barrier, std::vector<OperatorSnapshot> snapshots) {
+            return OnSnapshot(barrier, std::move(snapshots));
+          }});
+
+  const auto index_of = [&](StreamNodeIndex node) -> std::optional<size_t> {
+    for (size_t i = 0; i < description_.operators.size(); ++i) {
+      if (description_.operators[i].node == node) return i;
+    }
+    return std::nullopt;
+  };
+  for (const StreamEdge& edge : graph.edges()) {
+    const std::optional<size_t> from = index_of(edge.source);
+    const std::optional<size_t> to = index_of(edge.target);
+    if (!from.has_value() || !to.has_value() || *to == 0) continue;
+    chain_->Join(*from, edge.source_port, *to);
+  }
+
+  const ChannelQueue::Listener wake = [weak = weak_from_this()] {
+    if (const auto task = weak.lock()) task->Wake();
+  };
+  for (const TaskDescription::OutputEdge& edge : description_.outputs) {
+    const std::optional<size_t> from = index_of(edge.source);
+    if (!from.has_value())
+      return absl::InvalidArgumentError("an output edge starts outside of the task");
+    auto writer = std::make_unique<RecordWriter>(
+        RecordWriter::Options{edge.strategy, edge.key_hasher, edge.target_max_parallelism,
+                              description_.subtask},
+        edge.subpartitions);
+    writer->SetSpaceListener(wake);
+    chain_->AddTarget(*from, edge.source_port, writer.get());
+    writers_.push_back(std::move(writer));
+  }
+
+  if (!chain_->has_source()) {
+    std::vector<InputGate::Channel> channels;
+    for (const TaskDescription::Gate& gate : description_.gates) {
+      for (const auto& queue : gate.channels) channels.push_back({gate.input, queue});
+    }
+    const StreamNode& head = graph.nodes()[description_.operators.front().node];
+    gate_ = std::make_unique<InputGate>(std::move(channels), head.num_inputs, head.start_after);
+  }
+  return absl::OkStatus();
+}
+
+void StreamTask::Start() {
+  {
+    MutexLock lock(&self_mutex_);
+    self_ = shared_from_this();
+  }
+  Transition(TaskState::kInitializing, absl::OkStatus());
+  const bool posted = environment_.io_pool->Post([task = shared_from_this()] { task->Open(); });
+  if (!posted)
+    Terminate(TaskState::kFailed, absl::UnavailableError("the TaskManager is shutting down"));
+}
+
+void StreamTask::Open() {
+  std::vector<std::vector<OperatorSubtaskState>> restored;
+  for (const TaskDescription::Operator& op : description_.operators)
+    restored.push_back(op.restored);
+  absl::Status status = chain_->Open(std::move(restored));
+  if (!status.ok()) mailbox_.Post([status = std::move(status)] { return status; });
+  opened_.store(true, std::memory_order_release);
+  if (gate_ != nullptr) {
+    gate_->Listen([weak = weak_from_this()] {
+      if (const auto task = weak.lock()) task->Wake();
+    });
+  }
+  Wake();
+}
+
+void StreamTask::Wake() { environment_.workers->Wake(shared_from_this()); }
+
+void StreamTask::WakeAt(absl::Time time) { environment_.workers->WakeAt(weak_from_this(), time); }
+
+void StreamTask::Post(Mailbox::Mail mail) {
+  mailbox_.Post(std::move(mail));
+  Wake();
+}
+
+void StreamTask::Cancel() {
+  cancel_requested_.store(true, std::memory_order_release);
+  Wake();
+}
+
+void StreamTask::TriggerCheckpoint(CheckpointBarrier barrier) {
+  Post([this, barrier] {
+    if (chain_->has_source()) chain_->Feed(0, barrier);
+    return absl::OkStatus();
+  });
+}
+
+void StreamTask::NotifyCheckpointComplete(CheckpointId checkpoint) {
+  Post([this, checkpoint] { return OnCheckpointComplete(checkpoint); });
+}
+
+void StreamTask::NotifyCheckpointAborted(CheckpointId checkpoint) {
+  Post([this, checkpoint] {
+    if (gate_ != nullptr) gate_->OnCheckpointAborted(checkpoint);
+    return chain_->NotifyCheckpointAborted(checkpoint);
+  });
+}
+
+void StreamTask::HandleCoordinatorEvent(OperatorId operator_id, std::string payload) {
+  Post([this, operator_id, payload = std::move(payload)] {
+    return chain_->HandleCoordinatorEvent(operator_id, payload);
+  });
+}
+
+bool StreamTask::Step() {
+  if (IsTerminal(state_) || !opened_.load(std::memory_order_acquire)) return false;
+  const int64_t begin = MonotonicNanos();
+  AccountTime(begin, last_end_ == StepEnd::kBackPressured ? &backpressured_nanos_ : &idle_nanos_);
+  if (cancel_requested_.load(std::memory_order_acquire)) {
+    Transition(TaskState::kCanceling, absl::OkStatus());
+    Terminate(TaskState::kCanceled, absl::OkStatus());
+    return false;
+  }
+  const absl::StatusOr<StepEnd> end = RunSlice(begin + kQuantumNanos);
+  AccountTime(MonotonicNanos(), &busy_nanos_);
+  PublishMetrics();
+  if (!end.ok()) {
+    Terminate(TaskState::kFailed, end.status());
+    return false;
+  }
+  last_end_ = *end;
+  if (MayFinish()) {
+    Terminate(TaskState::kFinished, absl::OkStatus());
+    return false;
+  }
+  return *end == StepEnd::kMore;
+}
+
+absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos) {
+  RETURN_IF_ERROR(mailbox_.RunPending());
+  ASSIGN_OR_RETURN(const bool operators_want_more, chain_->WakeOperators());
+  if (state_ == TaskState::kInitializing && (gate_ == nullptr || !gate_->HoldsBackInputs())) {
+    Transition(TaskState::kRunning, absl::OkStatus());
+  }
+  while (true) {
+    ASSIGN_OR_RETURN(const OperatorChain::RunResult result, chain_->Run(deadline_nanos));
+    if (result == OperatorChain::RunResult::kQuantumOver) return FinishSlice(StepEnd::kMore);
+    if (result == OperatorChain::RunResult::kBackPressured)
+      return FinishSlice(StepEnd::kBackPressured);
+    if (chain_->finished() && !input_ended_) RETURN_IF_ERROR(OnInputEnded());
+    ASSIGN_OR_RETURN(const bool took, TakeInput());
+    if (!took) {
+      // Out of input: nothing waits for a fuller batch.
+      if (chain_->Flush()) continue;
+      FlushWriters();
+      RETURN_IF_ERROR(chain_->NotifyIdle());
+      if (AnyWriterFull() && !chain_->finished()) return FinishSlice(StepEnd::kBackPressured);
+      return FinishSlice(operators_want_more ? StepEnd::kMore : StepEnd::kIdle);
+    }
+    if (MonotonicNanos() >= deadline_nanos) return FinishSlice(StepEnd::kMore);
+  }
+}
+
+absl::StatusOr<bool> StreamTask::TakeInput() {
+  if (chain_->has_source()) {
+    if (chain_->source_ended()) return false;
+    ASSIGN_OR_RETURN(const SourceOperator::PollResult polled, chain_->PollSource());
+    return polled != SourceOperator::PollResult::kNothing;
+  }
+  ASSIGN_OR_RETURN(std::optional<InputGate::Input> input, gate_->Next());
+  if (!input.has_value()) return false;
+  if (state_ == TaskState::kInitializing && !gate_->HoldsBackInputs()) {
+    Transition(TaskState::kRunning, absl::OkStatus());
+  }
+  chain_->Feed(input->input, std::move(input->element));
+  return true;
+}
+
+absl::StatusOr<StreamTask::StepEnd> StreamTask::FinishSlice(StepEnd end) {
+  const int64_t now = MonotonicNanos();
+  if (now - last_flush_nanos_ >= absl::ToInt64Nanoseconds(description_.buffer_timeout)) {
+    last_flush_nanos_ = now;
+    if (chain_->Flush() && end == StepEnd::kIdle) end = StepEnd::kMore;
+    FlushWriters();
+  }
+  return end;
+}
+
+void StreamTask::FlushWriters() {
+  for (const auto& writer : writers_) writer->Flush();
+}
+
+bool StreamTask::AnyWriterFull() const {
+  return std::any_of(writers_.begin(), writers_.end(),
+                     [](const auto& writer) { return writer->Full(); });
+}
+
+bool StreamTask::AcceptsSnapshot(const CheckpointBarrier& barrier) {
+  if (!snapshot_in_flight_) {
+    snapshot_begin_nanos_ = MonotonicNanos();
+    return true;
+  }
+  environment_.listener->OnCheckpointDecline(
+      description_.attempt, barrier.id,
+      absl::ResourceExhaustedError(
+          "the subtask's snapshot for an earlier checkpoint is still being written"));
+  return false;
+}
+
+absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
+                                    std::vector<OperatorSnapshot> snapshots) {
+  if (chain_->finished()) final_checkpoint_ = barrier.id;
+  snapshot_in_flight_ = true;
+  TaskCheckpointAck ack;
+  ack.attempt = description_.attempt;
+  ack.checkpoint = barrier.id;
+  ack.sync_duration = absl::Nanoseconds(MonotonicNanos() - snapshot_begin_nanos_);
+  if (gate_ != nullptr) ack.alignment_duration = gate_->last_alignment();
+  const bool posted = environment_.io_pool->Post(
+      [weak = weak_from_this(), store = environment_.state_store, ack = std::move(ack),
+       snapshots = std::move(snapshots), graph = description_.graph,
+       operators = description_.operators]() mutable {
+        absl::StatusOr<TaskCheckpointAck> result = std::move(ack);
+        const Stopwatch stopwatch;
+        for (size_t i = 0; i < snapshots.size() && result.ok(); ++i) {
+          if (!snapshots[i].write) continue;
+          absl::StatusOr<OperatorSubtaskState> state = snapshots[i].write(*store);
+          if (!state.ok()) {
+            result = state.status();
+          } else {
+            result->operators.push_back({graph->operator_id(operators[i].node), *std::move(state)});
+          }
+        }
+        if (result.ok()) result->async_duration = stopwatch.Elapsed();
+        if (const auto task = weak.lock()) {
+          task->Post([task = task.get(), result = std::move(result),
+                      snapshots = std::move(snapshots)]() mutable {
+            const CheckpointId checkpoint = task->snapshot_checkpoint_;
+            return task->OnSnapshotWritten(checkpoint, std::move(snapshots), std::move(result));
+          });
+        }
+      });
+  snapshot_checkpoint_ = barrier.id;
+  return posted ? absl::OkStatus() : absl::UnavailableError("the TaskManager is shutting down");
+}
+
+absl::Status StreamTask::OnSnapshotWritten(CheckpointId checkpoint,
+                                           std::vector<OperatorSnapshot> snapshots,
+                                           absl::StatusOr<TaskCheckpointAck> ack) {
+  snapshot_in_flight_ = false;
+  for (OperatorSnapshot& snapshot : snapshots) {
+    if (snapshot.finish) snapshot.finish(ack.ok());
+  }
+  if (!description_.checkpointing) {
+    RETURN_IF_ERROR(ack.status());
+    return OnCheckpointComplete(checkpoint);
+  }
+  if (ack.ok()) {
+    environment_.listener->OnCheckpointAck(*std::move(ack));
+  } else {
+    if (final_checkpoint_ == checkpoint) final_checkpoint_.reset();
+    environment_.listener->OnCheckpointDecline(description_.attempt, checkpoint, ack.status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StreamTask::OnCheckpointComplete(CheckpointId checkpoint) {
+  RETURN_IF_ERROR(chain_->NotifyCheckpointComplete(checkpoint));
+  if (final_checkpoint_.has_value() && checkpoint >= *final_checkpoint_)
+    final_checkpoint_complete_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status StreamTask::OnInputEnded() {
+  input_ended_ = true;
+  if (description_.checkpointing) {
+    environment_.listener->OnInputEnded(description_.attempt);
+    return absl::OkStatus();
+  }
+  const CheckpointBarrier last{CheckpointId(std::numeric_limits<uint64_t>::max()), 0};
+  ASSIGN_OR_RETURN(std::vector<OperatorSnapshot> snapshots, chain_->TakeFinalSnapshot(last.id));
+  return OnSnapshot(last, std::move(snapshots));
+}
+
+bool StreamTask::MayFinish() const {
+  return state_ == TaskState::kRunning && final_checkpoint_complete_ && !snapshot_in_flight_ &&
+         !chain_->HasPendingCommits();
+}
+
+void StreamTask::Transition(TaskState to, const absl::Status& reason) {
+  CHECK(IsLegal(state_, to)) << "task state " << ToString(state_) << " to " << ToString(to);
+  state_ = to;
+  environment_.listener->OnTaskState(description_.attempt, to, reason);
+}
+
+void StreamTask::Terminate(TaskState state, const absl::Status& reason) {
+  mailbox_.Close();
+  chain_->Close();
+  Transition(state, reason);
+  std::shared_ptr<StreamTask> self;
+  MutexLock lock(&self_mutex_);
+  self.swap(self_);  // The caller holds the task too, so this is not the last reference.
+}
+
+void StreamTask::AccountTime(int64_t now_nanos, std::atomic<int64_t>* since_last) {
+  since_last->fetch_add(now_nanos - last_step_end_nanos_, std::memory_order_relaxed);
+  last_step_end_nanos_ = now_nanos;
+}
+
+void StreamTask::PublishMetrics() {
+  records_in_.store(chain_->records_in(), std::memory_order_relaxed);
+  records_out_.store(chain_->records_out(), std::memory_order_relaxed);
+  if (gate_ != nullptr) {
+    bytes_in_.store(gate_->bytes_in(), std::memory_order_relaxed);
+    watermark_ms_.store(gate_->watermark().millis(), std::memory_order_relaxed);
+  }
+  uint64_t bytes_out = 0;
+  for (const auto& writer : writers_) bytes_out += writer->bytes_out();
+  bytes_out_.store(bytes_out, std::memory_order_relaxed);
+}
+
+TaskMetricsSnapshot StreamTask::metrics() const {
+  TaskMetricsSnapshot snapshot;
+  snapshot.records_in = records_in_.load(std::memory_order_relaxed);
+  snapshot.records_out = records_out_.load(std::memory_order_relaxed);
+  snapshot.bytes_in = bytes_in_.load(std::memory_order_relaxed);
+  snapshot.bytes_out = bytes_out_.load(std::memory_order_relaxed);
+  snapshot.busy = absl::Nanoseconds(busy_nanos_.load(std::memory_order_relaxed));
+  snapshot.backpressured = absl::Nanoseconds(backpressured_nanos_.load(std::memory_order_relaxed));
+  snapshot.idle = absl::Nanoseconds(idle_nanos_.load(std::memory_order_relaxed));
+  snapshot.watermark = EventTime::FromMillis(watermark_ms_.load(std::memory_order_relaxed));
+  return snapshot;
+}
+
+}  // namespace weir

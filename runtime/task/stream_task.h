@@ -1,0 +1,117 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/base/mutex.h"
+#include "runtime/task/input_gate.h"
+#include "runtime/task/mailbox.h"
+#include "runtime/task/operator_chain.h"
+#include "runtime/task/record_writer.h"
+#include "runtime/task/task.h"
+#include "runtime/task/worker_pool.h"
+
+namespace weir {
+
+/// A subtask as a step function: each Step reads mail, then moves batches from the input gate (or
+/// the source) through the chain to the writers, until there is nothing to do, no room, or the
+/// quantum is over.
+///
+/// Threads: Step runs on one worker at a time and owns everything but the mailbox and the atomics.
+/// Opening, which reads state files, runs on the I/O pool before the first step.
+class StreamTask final : public Task,
+                         public Steppable,
+                         public std::enable_shared_from_this<StreamTask> {
+ public:
+  StreamTask(TaskDescription description, TaskEnvironment environment);
+  ~StreamTask() override;
+
+  /// Builds chain, gate and writers.
+  [[nodiscard]] absl::Status Init();
+
+  void Start() override;
+  void Cancel() override;
+  void TriggerCheckpoint(CheckpointBarrier barrier) override;
+  void NotifyCheckpointComplete(CheckpointId checkpoint) override;
+  void NotifyCheckpointAborted(CheckpointId checkpoint) override;
+  void HandleCoordinatorEvent(OperatorId operator_id, std::string payload) override;
+  [[nodiscard]] TaskMetricsSnapshot metrics() const override;
+  [[nodiscard]] ExecutionAttemptId attempt() const override { return description_.attempt; }
+
+  /// Runs `mail` within a later step; an error fails the task.
+  void Post(Mailbox::Mail mail);
+  void Wake();
+  void WakeAt(absl::Time time);
+
+ protected:
+  bool Step() override;
+
+ private:
+  /// Why a step ended.
+  enum class StepEnd { kMore, kIdle, kBackPressured };
+
+  absl::StatusOr<StepEnd> RunSlice(int64_t deadline_nanos);
+  /// Gives the drained chain something to do. Returns false if there is nothing now.
+  absl::StatusOr<bool> TakeInput();
+  absl::StatusOr<StepEnd> FinishSlice(StepEnd end);
+  void FlushWriters();
+  [[nodiscard]] bool AnyWriterFull() const;
+
+  void Open();
+  absl::Status OnSnapshot(const CheckpointBarrier& barrier,
+                          std::vector<OperatorSnapshot> snapshots);
+  bool AcceptsSnapshot(const CheckpointBarrier& barrier);
+  absl::Status OnSnapshotWritten(CheckpointId checkpoint, std::vector<OperatorSnapshot> snapshots,
+                                 absl::StatusOr<TaskCheckpointAck> ack);
+  absl::Status OnCheckpointComplete(CheckpointId checkpoint);
+  absl::Status OnInputEnded();
+  /// Whether nothing keeps the task from being finished any more.
+  [[nodiscard]] bool MayFinish() const;
+
+  void Transition(TaskState to, const absl::Status& reason);
+  void Terminate(TaskState state, const absl::Status& reason);
+  void AccountTime(int64_t now_nanos, std::atomic<int64_t>* since_last);
+  void PublishMetrics();
+
+  const TaskDescription description_;
+  const TaskEnvironment environment_;
+  Mailbox mailbox_;
+  std::unique_ptr<OperatorChain> chain_;
+  std::unique_ptr<InputGate> gate_;
+  std::vector<std::unique_ptr<RecordWriter>> writers_;
+
+  std::atomic<bool> opened_{
+      false};  // Pairs with the load in Step: hands what Open made to the workers.
+  std::atomic<bool> cancel_requested_{false};
+  TaskState state_ = TaskState::kDeploying;
+  bool input_ended_ = false;
+  std::optional<CheckpointId> final_checkpoint_;
+  bool final_checkpoint_complete_ = false;
+  bool snapshot_in_flight_ = false;
+  int64_t snapshot_begin_nanos_ = 0;
+  CheckpointId snapshot_checkpoint_;  // Of the snapshot in flight.
+  int64_t last_flush_nanos_ = 0;
+
+  StepEnd last_end_ = StepEnd::kIdle;
+  int64_t last_step_end_nanos_;
+  std::atomic<int64_t> busy_nanos_{0};
+  std::atomic<int64_t> backpressured_nanos_{0};
+  std::atomic<int64_t> idle_nanos_{0};
+  std::atomic<uint64_t> records_in_{0};
+  std::atomic<uint64_t> records_out_{0};
+  std::atomic<uint64_t> bytes_in_{0};
+  std::atomic<uint64_t> bytes_out_{0};
+  std::atomic<int64_t> watermark_ms_;
+
+  Mutex self_mutex_;
+  std::shared_ptr<StreamTask> self_ ABSL_GUARDED_BY(self_mutex_);  // Until the terminal state.
+};
+
+}  // namespace weir

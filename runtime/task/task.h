@@ -1,0 +1,173 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/io_pool.h"
+#include "runtime/base/memory_budget.h"
+#include "runtime/graph/stream_graph.h"
+#include "runtime/network/channel_queue.h"
+#include "runtime/record/stream_element.h"
+#include "runtime/state/operator_subtask_state.h"
+#include "runtime/state/state_file_store.h"
+
+namespace weir {
+
+class WorkerPool;
+
+/// The life of an execution attempt on its TaskManager, by Flink's names:
+///
+///   kDeploying → kInitializing → kRunning → kFinished
+///        └───────────┴──────┬──────┴→ kCanceling → kCanceled
+///                           └→ kFailed
+///
+/// kInitializing lasts while state is restored and while an input waits for another one to catch
+/// up.
+enum class TaskState : uint8_t {
+  kDeploying,
+  kInitializing,
+  kRunning,
+  kFinished,
+  kCanceling,
+  kCanceled,
+  kFailed,
+};
+
+[[nodiscard]] std::string_view ToString(TaskState state);
+[[nodiscard]] constexpr bool IsTerminal(TaskState state) {
+  return state == TaskState::kFinished || state == TaskState::kCanceled ||
+         state == TaskState::kFailed;
+}
+
+/// What a task reports of a checkpoint it took.
+struct TaskCheckpointAck {
+  ExecutionAttemptId attempt;
+  CheckpointId checkpoint;
+  struct Operator {
+    OperatorId id;
+    OperatorSubtaskState state;
+  };
+  std::vector<Operator> operators;
+  absl::Duration sync_duration;
+  absl::Duration async_duration;
+  absl::Duration alignment_duration;
+};
+
+/// Hears of a task's life. Called from workers and I/O threads; must return soon and not call back
+/// into the task.
+class TaskListener {
+ public:
+  virtual ~TaskListener() = default;
+  /// `reason` is OK but for kFailed. Terminal states come last and once.
+  virtual void OnTaskState(ExecutionAttemptId attempt, TaskState state,
+                           const absl::Status& reason) = 0;
+  virtual void OnCheckpointAck(TaskCheckpointAck ack) = 0;
+  virtual void OnCheckpointDecline(ExecutionAttemptId attempt, CheckpointId checkpoint,
+                                   const absl::Status& reason) = 0;
+  /// All input has ended and was processed: the next checkpoint that begins is the task's last.
+  virtual void OnInputEnded(ExecutionAttemptId attempt) = 0;
+  virtual void OnEventToCoordinator(ExecutionAttemptId attempt, OperatorId operator_id,
+                                    uint32_t subtask, std::string payload) = 0;
+};
+
+/// Everything a subtask is made of. Shared pointers keep the job's graph (and so its library)
+/// alive.
+struct TaskDescription {
+  JobId job;
+  ExecutionAttemptId attempt;
+  uint32_t attempt_number = 0;
+  std::string vertex_name;
+  uint32_t subtask = 0;
+  uint32_t parallelism = 1;
+  uint32_t max_parallelism = 128;
+
+  std::shared_ptr<const StreamGraph> graph;
+  /// The chain, head first; every operator stands behind those it reads from.
+  struct Operator {
+    StreamNodeIndex node = 0;
+    std::vector<OperatorSubtaskState> restored;
+  };
+  std::vector<Operator> operators;
+
+  /// The edges that end at the head, one gate each.
+  struct Gate {
+    uint32_t input = 0;
+    std::vector<std::shared_ptr<ChannelQueue>> channels;
+  };
+  std::vector<Gate> gates;
+
+  /// The edges that start in this vertex and leave it.
+  struct OutputEdge {
+    StreamNodeIndex source = 0;
+    uint32_t source_port = 0;
+    ShipStrategy strategy = ShipStrategy::kForward;
+    std::shared_ptr<const KeyHasher> key_hasher;
+    uint32_t target_max_parallelism = 128;
+    std::vector<std::shared_ptr<ChannelQueue>> subpartitions;
+  };
+  std::vector<OutputEdge> outputs;
+
+  absl::Duration buffer_timeout = absl::Milliseconds(5);
+  /// Without checkpoints a task finishes, and commits, as soon as its input has ended.
+  bool checkpointing = true;
+  /// Below it, each operator instance finds a folder of its own.
+  std::string local_dir;
+};
+
+/// What tasks share on a TaskManager. Everything outlives the tasks.
+struct TaskEnvironment {
+  WorkerPool* workers = nullptr;
+  IoPool* io_pool = nullptr;
+  MemoryBudget* memory_budget = nullptr;
+  const Clock* clock = nullptr;
+  TaskListener* listener = nullptr;
+  /// Where the job's state files go; the task keeps it.
+  std::shared_ptr<StateFileStore> state_store;
+};
+
+/// Totals since the task began.
+struct TaskMetricsSnapshot {
+  uint64_t records_in = 0;
+  uint64_t records_out = 0;
+  uint64_t bytes_in = 0;
+  uint64_t bytes_out = 0;
+  absl::Duration busy;
+  absl::Duration backpressured;
+  absl::Duration idle;
+  EventTime watermark = EventTime::Min();
+};
+
+/// One running subtask, as its TaskManager sees it.
+///
+/// Threads: every method may be called from any thread; what they ask for happens within the task's
+/// steps. Lifecycle: Create → Start → (reports by TaskListener) → a terminal state. The task keeps
+/// itself alive until then.
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  /// Wires up operators and channels. Nothing runs yet. Errors: kInvalidArgument for a description
+  /// that does not fit its graph.
+  [[nodiscard]] static absl::StatusOr<std::shared_ptr<Task>> Create(TaskDescription description,
+                                                                    TaskEnvironment environment);
+  virtual void Start() = 0;
+  virtual void Cancel() = 0;
+  /// For source subtasks: sends the barrier on its way. For the others nothing: barriers reach them
+  /// in band.
+  virtual void TriggerCheckpoint(CheckpointBarrier barrier) = 0;
+  virtual void NotifyCheckpointComplete(CheckpointId checkpoint) = 0;
+  virtual void NotifyCheckpointAborted(CheckpointId checkpoint) = 0;
+  virtual void HandleCoordinatorEvent(OperatorId operator_id, std::string payload) = 0;
+  [[nodiscard]] virtual TaskMetricsSnapshot metrics() const = 0;
+  [[nodiscard]] virtual ExecutionAttemptId attempt() const = 0;
+};
+
+}  // namespace weir
