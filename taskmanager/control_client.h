@@ -1,0 +1,76 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "taskmanager/timer_thread.h"
+
+namespace weir {
+
+namespace proto {
+class JobManagerMessage;
+class TaskManagerMessage;
+}  // namespace proto
+
+/// Hears what comes from the JobManager. Called on gRPC's threads, one call at a time; must return
+/// soon.
+class ControlListener {
+ public:
+  virtual ~ControlListener() = default;
+  virtual void OnMessage(std::unique_ptr<proto::JobManagerMessage> message) = 0;
+  /// The stream is over; nothing more comes until the next Open. Also called if it never came
+  /// about.
+  virtual void OnStreamEnded(const absl::Status& reason) = 0;
+};
+
+struct ControlClientOptions {
+  std::string address;  // "host:port".
+  absl::Duration initial_backoff = absl::Milliseconds(100);
+  absl::Duration max_backoff = absl::Seconds(2);
+  /// How long FetchBlob may take.
+  absl::Duration fetch_timeout = absl::Minutes(5);
+};
+
+/// The TaskManager's end of the control plane: one ordered stream of messages each way, and blobs.
+///
+/// Threads: any. Messages are written one at a time in the order of Send; none blocks.
+/// Lifecycle: Open → (messages) → OnStreamEnded → Open again …; Stop before the listener ends.
+class ControlClient {
+ public:
+  /// `listener` and `timers` are borrowed.
+  ControlClient(ControlClientOptions options, ControlListener* listener, TimerThread* timers);
+  /// Stops.
+  ~ControlClient();
+  ControlClient(const ControlClient&) = delete;
+  ControlClient& operator=(const ControlClient&) = delete;
+
+  /// Starts a stream that begins with `first`: the first one at once, later ones after a pause that
+  /// grows with each until ResetBackoff. Not before the last one's OnStreamEnded.
+  void Open(const proto::TaskManagerMessage& first);
+  /// Says that the stream proved good, so that the next one follows after the shortest pause.
+  void ResetBackoff();
+  /// Queues a message. Without an open stream it is dropped: who it was for is gone.
+  void Send(const proto::TaskManagerMessage& message);
+  /// Ends the stream, without waiting for what is queued.
+  void Close(const absl::Status& reason);
+
+  /// Hands the blob of `hash` to `sink` piece by piece, as the JobManager has it: whether it is
+  /// what its name says is for the caller to check. Blocks. Errors: the JobManager's or the sink's
+  /// own; kUnavailable, kDeadlineExceeded.
+  [[nodiscard]] absl::Status FetchBlob(const std::string& hash,
+                                       const std::function<absl::Status(std::string_view)>& sink);
+
+  /// Sends what is queued, ends the stream and waits until the listener has been told; FetchBlob
+  /// fails from now on. May be called twice, not from the listener.
+  void Stop();
+
+ private:
+  class Impl;
+  const std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace weir

@@ -1,0 +1,244 @@
+#include "taskmanager/job_manager_connection.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <future>
+#include <utility>
+
+#include "proto/control_plane.pb.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/strings.h"
+#include "runtime/graph/job_library.h"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view kComponent = "taskmanager";
+constexpr std::string_view kVersion = "0.1.0";
+constexpr absl::Duration kLossLogInterval = absl::Seconds(10);
+
+proto::TaskManagerMessage MakeRegistration(const TaskManagerDescription& description) {
+  proto::TaskManagerMessage message;
+  proto::Register* const out = message.mutable_register_();
+  out->set_task_manager_id(description.id);
+  out->set_host(description.host);
+  out->set_data_port(description.data_port);
+  out->set_num_slots(description.num_slots);
+  out->set_num_cores(description.num_cores);
+  out->set_memory_bytes(description.memory_bytes);
+  out->set_version(std::string(kVersion));
+  out->set_abi_stamp(std::string(JobLibrary::ProcessAbiStamp()));
+  out->set_pid(getpid());
+  return message;
+}
+
+int64_t ResidentBytes() {
+  int64_t total_pages = 0;
+  int64_t resident_pages = 0;
+  std::ifstream statm("/proc/self/statm");
+  statm >> total_pages >> resident_pages;
+  return statm ? resident_pages * sysconf(_SC_PAGESIZE) : 0;
+}
+
+}  // namespace
+
+JobManagerConnection::JobManagerConnection(JobManagerConnectionOptions options, IoStrand* strand,
+                                           TimerThread* timers, const MemoryBudget* budget,
+                                           std::function<void(absl::Status)> terminated)
+    : options_(std::move(options)),
+      strand_(strand),
+      timers_(timers),
+      budget_(budget),
+      terminated_(std::move(terminated)),
+      client_(options_.client, this, timers) {}
+
+JobManagerConnection::~JobManagerConnection() = default;
+
+void JobManagerConnection::Start(TaskExecutor* executor) {
+  executor_ = executor;
+  strand_->Post([this] { Connect(); });
+}
+
+absl::Status JobManagerConnection::Stop() {
+  // Shared with the strand, which may come to it after the wait was given up.
+  const auto ended = std::make_shared<std::promise<void>>();
+  const bool posted = strand_->Post([this, ended] {
+    phase_ = Phase::kTerminated;
+    lease_nanos_.store(0, std::memory_order_relaxed);
+    if (executor_ == nullptr) return ended->set_value();
+    executor_->CancelAll([ended] { ended->set_value(); });
+  });
+  absl::Status status;
+  if (posted && ended->get_future().wait_for(absl::ToChronoMilliseconds(
+                    options_.cancellation_timeout)) != std::future_status::ready) {
+    status = absl::DeadlineExceededError("tasks did not stop in time");
+  }
+  client_.Stop();
+  return status;
+}
+
+void JobManagerConnection::Connect() {
+  if (phase_ == Phase::kTerminated) return;
+  phase_ = Phase::kConnecting;
+  stream_ended_ = false;
+  const uint64_t connection = ++connection_;
+  client_.Open(MakeRegistration(options_.description));
+  // The client's pause before a stream counts too; it is shorter.
+  After(options_.registration_timeout, [this, connection] {
+    if (connection == connection_ && phase_ == Phase::kConnecting) {
+      client_.Close(absl::DeadlineExceededError("the JobManager did not answer the registration"));
+    }
+  });
+}
+
+void JobManagerConnection::OnMessage(std::unique_ptr<proto::JobManagerMessage> message) {
+  const absl::Duration gap = SinceLastHeard();
+  const absl::Duration lease = absl::Nanoseconds(lease_nanos_.load(std::memory_order_acquire));
+  if (lease > absl::ZeroDuration() && gap > lease) {
+    // The lease lapsed before anybody could notice: this message is of a time that is over.
+    strand_->Post([this] { CheckLease(connection_); });
+    return;
+  }
+  last_heard_nanos_.store(MonotonicNanos(), std::memory_order_release);
+  strand_->Post([this, shared = std::shared_ptr<const proto::JobManagerMessage>(
+                           std::move(message))] { Handle(shared); });
+}
+
+void JobManagerConnection::OnStreamEnded(const absl::Status& reason) {
+  strand_->Post([this, reason] {
+    stream_ended_ = true;
+    Lose(reason);
+    ReconnectIfIdle();
+  });
+}
+
+void JobManagerConnection::Report(const proto::TaskManagerMessage& message) {
+  client_.Send(message);
+}
+
+void JobManagerConnection::Handle(const std::shared_ptr<const proto::JobManagerMessage>& message) {
+  switch (message->kind_case()) {
+    case proto::JobManagerMessage::kRegistered:
+      return HandleRegistered(*message);
+    case proto::JobManagerMessage::kRefused:
+      return Terminate(absl::FailedPreconditionError(
+          StrCat("the JobManager refused this TaskManager: ", message->refused().reason())));
+    case proto::JobManagerMessage::kHeartbeat:
+      static_cast<void>(IsStale(message->heartbeat().leader_epoch()));
+      return;
+    case proto::JobManagerMessage::kDeploy:
+      if (IsStale(message->deploy().leader_epoch())) return;
+      break;
+    default:
+      break;
+  }
+  if (phase_ == Phase::kRegistered) executor_->Handle(message);
+}
+
+void JobManagerConnection::HandleRegistered(const proto::JobManagerMessage& message) {
+  const proto::Registered& registered = message.registered();
+  if (phase_ != Phase::kConnecting) return;
+  if (IsStale(registered.leader_epoch())) {
+    client_.Close(absl::AbortedError("the JobManager is not the leader any more"));
+    return;
+  }
+  leader_epoch_ = registered.leader_epoch();
+  phase_ = Phase::kRegistered;
+  client_.ResetBackoff();
+  heartbeat_interval_ =
+      absl::Milliseconds(std::max<int64_t>(1, registered.heartbeat_interval_ms()));
+  const absl::Duration timeout = absl::Milliseconds(registered.heartbeat_timeout_ms());
+  const absl::Duration lease = std::max(timeout / 2, timeout - heartbeat_interval_);
+  lease_nanos_.store(absl::ToInt64Nanoseconds(lease), std::memory_order_release);
+  LogInfo(kComponent, StrCat("registered with the JobManager: address=", options_.client.address,
+                             " id=", options_.description.id, " leader_epoch=", leader_epoch_));
+  SendHeartbeat(connection_);
+  CheckLease(connection_);
+}
+
+bool JobManagerConnection::IsStale(uint64_t leader_epoch) {
+  if (leader_epoch >= leader_epoch_) return false;
+  num_stale_messages_.fetch_add(1, std::memory_order_relaxed);
+  LogWarning(kComponent, StrCat("dropped a message of an older leader: leader_epoch=", leader_epoch,
+                                " newest_epoch=", leader_epoch_));
+  return true;
+}
+
+void JobManagerConnection::SendHeartbeat(uint64_t connection) {
+  if (connection != connection_ || phase_ != Phase::kRegistered) return;
+  proto::TaskManagerMessage message;
+  proto::TaskManagerHeartbeat* const heartbeat = message.mutable_heartbeat();
+  heartbeat->set_memory_used_bytes(budget_->used_bytes());
+  heartbeat->set_resident_bytes(ResidentBytes());
+  executor_->AddMetrics(heartbeat);
+  client_.Send(message);
+  After(heartbeat_interval_, [this, connection] { SendHeartbeat(connection); });
+}
+
+void JobManagerConnection::CheckLease(uint64_t connection) {
+  if (connection != connection_ || phase_ != Phase::kRegistered) return;
+  const absl::Duration lease = absl::Nanoseconds(lease_nanos_.load(std::memory_order_relaxed));
+  const absl::Duration gap = SinceLastHeard();
+  if (gap <= lease) {
+    After(lease - gap + absl::Milliseconds(1), [this, connection] { CheckLease(connection); });
+    return;
+  }
+  const absl::Status reason = absl::DeadlineExceededError(
+      StrCat("no heartbeat of the JobManager: last_ms=", absl::ToInt64Milliseconds(gap),
+             " lease_ms=", absl::ToInt64Milliseconds(lease)));
+  Lose(reason);  // The tasks first.
+  client_.Close(reason);
+}
+
+void JobManagerConnection::Lose(const absl::Status& reason) {
+  if (phase_ == Phase::kLost || phase_ == Phase::kTerminated) return;
+  lease_nanos_.store(0, std::memory_order_release);
+  phase_ = Phase::kLost;
+  tasks_ended_ = false;
+  const uint64_t connection = connection_;
+  executor_->CancelAll([this, connection] {
+    if (connection != connection_) return;
+    tasks_ended_ = true;
+    ReconnectIfIdle();
+  });
+  LogLoss(reason);
+  After(options_.cancellation_timeout, [this, connection] {
+    if (connection == connection_ && !tasks_ended_) {
+      Terminate(absl::InternalError("tasks did not stop in time after the JobManager was lost"));
+    }
+  });
+}
+
+void JobManagerConnection::ReconnectIfIdle() {
+  if (phase_ == Phase::kLost && tasks_ended_ && stream_ended_) Connect();
+}
+
+void JobManagerConnection::Terminate(const absl::Status& reason) {
+  if (phase_ == Phase::kTerminated) return;
+  phase_ = Phase::kTerminated;
+  lease_nanos_.store(0, std::memory_order_release);
+  LogError(kComponent, ToStd(reason.message()));
+  terminated_(reason);
+}
+
+void JobManagerConnection::LogLoss(const absl::Status& reason) {
+  const int64_t now = MonotonicNanos();
+  if (last_loss_log_nanos_ != 0 && absl::Nanoseconds(now - last_loss_log_nanos_) < kLossLogInterval)
+    return;
+  last_loss_log_nanos_ = now;
+  LogWarning(kComponent,
+             StrCat("not connected to the JobManager; trying again until it is there: address=",
+                    options_.client.address, " reason=", ToStd(reason.message())));
+}
+
+void JobManagerConnection::After(absl::Duration delay, std::function<void()> work) {
+  timers_->ScheduleAfter(delay, [this, work = std::move(work)] { strand_->Post(work); });
+}
+
+absl::Duration JobManagerConnection::SinceLastHeard() const {
+  return absl::Nanoseconds(MonotonicNanos() - last_heard_nanos_.load(std::memory_order_acquire));
+}
+
+}  // namespace weir

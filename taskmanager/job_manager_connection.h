@@ -1,0 +1,117 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/io_pool.h"
+#include "runtime/base/memory_budget.h"
+#include "taskmanager/control_client.h"
+#include "taskmanager/task_executor.h"
+
+namespace weir {
+
+/// What a TaskManager says of itself when it registers.
+struct TaskManagerDescription {
+  std::string id;
+  std::string host;
+  uint16_t data_port = 0;
+  uint32_t num_slots = 1;
+  uint32_t num_cores = 1;
+  int64_t memory_bytes = 0;
+};
+
+struct JobManagerConnectionOptions {
+  ControlClientOptions client;
+  TaskManagerDescription description;
+  /// How long the JobManager may take to answer a registration.
+  absl::Duration registration_timeout = absl::Seconds(10);
+  /// How long tasks may take to stop before the TaskManager gives itself up.
+  absl::Duration cancellation_timeout = absl::Seconds(180);
+};
+
+/// Keeps the TaskManager registered with its JobManager, and its tasks under the lease that this
+/// gives.
+///
+///   connecting ──Registered──▶ registered ──stream ended, lease lapsed──▶ lost ──all tasks
+///   ended──▶ connecting … any ──Refused, tasks do not stop──▶ terminated        any ──Stop──▶
+///   terminated
+///
+/// The lease lasts while messages come in time; it is shorter than the time after which the
+/// JobManager takes this process for dead, and is checked before any message is acted on: a process
+/// that was stopped for long cancels its tasks before it does anything else. Messages of an older
+/// leader than the newest seen are dropped and counted. Threads: any; its state lives on `strand`,
+/// on which it also drives the executor. Lifecycle: Bind, Start, Stop.
+class JobManagerConnection final : public ControlListener, public ReportSink {
+ public:
+  /// `terminated` is called at most once, from any thread, when the connection is given up for
+  /// good. The pointers are borrowed.
+  JobManagerConnection(JobManagerConnectionOptions options, IoStrand* strand, TimerThread* timers,
+                       const MemoryBudget* budget, std::function<void(absl::Status)> terminated);
+  ~JobManagerConnection() override;
+  JobManagerConnection(const JobManagerConnection&) = delete;
+  JobManagerConnection& operator=(const JobManagerConnection&) = delete;
+
+  /// `executor` acts on the messages; borrowed.
+  void Start(TaskExecutor* executor);
+  /// Cancels all tasks, tells the JobManager and ends the stream. Blocks until the tasks have
+  /// ended, but not above the cancellation time-out: then kDeadlineExceeded. May be called twice.
+  absl::Status Stop();
+
+  [[nodiscard]] ControlClient& client() { return client_; }
+  /// Messages of older leaders that were dropped.
+  [[nodiscard]] uint64_t num_stale_messages() const {
+    return num_stale_messages_.load(std::memory_order_relaxed);
+  }
+
+  void OnMessage(std::unique_ptr<proto::JobManagerMessage> message) override;
+  void OnStreamEnded(const absl::Status& reason) override;
+  void Report(const proto::TaskManagerMessage& message) override;
+
+ private:
+  enum class Phase : uint8_t { kConnecting, kRegistered, kLost, kTerminated };
+
+  // All on the strand.
+  void Connect();
+  void Handle(const std::shared_ptr<const proto::JobManagerMessage>& message);
+  void HandleRegistered(const proto::JobManagerMessage& message);
+  bool IsStale(uint64_t leader_epoch);
+  void Lose(const absl::Status& reason);
+  void ReconnectIfIdle();
+  void Terminate(const absl::Status& reason);
+  void SendHeartbeat(uint64_t connection);
+  void CheckLease(uint64_t connection);
+  void LogLoss(const absl::Status& reason);
+  void After(absl::Duration delay, std::function<void()> work);
+
+  [[nodiscard]] absl::Duration SinceLastHeard() const;
+
+  const JobManagerConnectionOptions options_;
+  IoStrand* const strand_;
+  TimerThread* const timers_;
+  const MemoryBudget* const budget_;
+  const std::function<void(absl::Status)> terminated_;
+  TaskExecutor* executor_ = nullptr;
+
+  std::atomic<int64_t> last_heard_nanos_{0};  // Monotonic. When the newest message came in.
+  std::atomic<int64_t> lease_nanos_{0};       // 0 while there is none. Written on the strand.
+  std::atomic<uint64_t> num_stale_messages_{0};
+
+  // The strand's own.
+  Phase phase_ = Phase::kConnecting;
+  uint64_t connection_ = 0;    // Counts connections, so that an earlier one's timers are known.
+  uint64_t leader_epoch_ = 0;  // The newest seen.
+  absl::Duration heartbeat_interval_;
+  bool tasks_ended_ = true;
+  bool stream_ended_ = true;
+  int64_t last_loss_log_nanos_ = 0;
+
+  ControlClient client_;  // Last: its listener is this.
+};
+
+}  // namespace weir

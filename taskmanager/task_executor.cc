@@ -1,0 +1,426 @@
+#include "taskmanager/task_executor.h"
+
+#include <exception>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "proto/control_plane.pb.h"
+#include "runtime/base/config.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/base/weir_options.h"
+#include "taskmanager/wire_ids.h"
+
+namespace weir {
+namespace {
+
+// Returns the settings that tasks read. The JobManager has checked them against the options it
+// knows; a key that only it knows is its own affair.
+absl::StatusOr<Configuration> ReadSettings(const proto::JobInformation& information) {
+  const std::shared_ptr<const OptionRegistry> known = WeirOptions();
+  Configuration settings(known);
+  for (const auto& [key, value] : information.settings()) {
+    if (known->Find(key) == nullptr) continue;
+    RETURN_IF_ERROR(settings.SetText(key, value, "the job's settings"));
+  }
+  return settings;
+}
+
+// Operators' factories and constructors are user code.
+absl::StatusOr<std::shared_ptr<Task>> CreateTask(TaskDescription description,
+                                                 const TaskEnvironment& environment) {
+  const auto thrown = [name = description.vertex_name](std::string_view what) {
+    return absl::InternalError(
+        StrCat("an operator could not be made: vertex=", name, " what=", what));
+  };
+  try {
+    return Task::Create(std::move(description), environment);
+  } catch (const std::exception& exception) {
+    return thrown(exception.what());
+  } catch (...) {
+    return thrown("(not a std::exception)");
+  }
+}
+
+}  // namespace
+
+TaskExecutor::TaskExecutor(TaskExecutorEnvironment environment, IoStrand* strand)
+    : environment_(std::move(environment)), strand_(strand) {}
+
+TaskExecutor::~TaskExecutor() = default;
+
+void TaskExecutor::Handle(Message message) {
+  switch (message->kind_case()) {
+    case proto::JobManagerMessage::kDeploy:
+      return Deploy(message);
+    case proto::JobManagerMessage::kCancel:
+      return Cancel(message);
+    case proto::JobManagerMessage::kTrigger:
+      return TriggerCheckpoint(message);
+    case proto::JobManagerMessage::kComplete:
+      return WhenBuilt(FromWireId<JobId>(message->complete().job_id()),
+                       [this, message] { CompleteCheckpoint(message); });
+    case proto::JobManagerMessage::kAborted:
+      return WhenBuilt(FromWireId<JobId>(message->aborted().job_id()),
+                       [this, message] { AbortCheckpoint(message); });
+    case proto::JobManagerMessage::kEventToTask:
+      return WhenBuilt(FromWireId<JobId>(message->event_to_task().job_id()),
+                       [this, message] { DeliverToTask(message->event_to_task()); });
+    case proto::JobManagerMessage::kEventToCoordinator:
+      return WhenBuilt(FromWireId<JobId>(message->event_to_coordinator().job_id()),
+                       [this, message] { DeliverToCoordinator(message->event_to_coordinator()); });
+    case proto::JobManagerMessage::kTriggerCoordinator:
+      return TriggerCoordinators(message);
+    case proto::JobManagerMessage::kReleaseJob:
+      return ReleaseJob(FromWireId<JobId>(message->release_job().job_id()));
+    default:
+      return;  // Of the connection, not of a job.
+  }
+}
+
+void TaskExecutor::Deploy(const Message& message) {
+  const proto::DeployTasks& deploy = message->deploy();
+  const auto id = FromWireId<JobId>(deploy.job().job_id());
+  for (const proto::TaskDeployment& deployment : deploy.tasks()) {
+    const auto attempt = FromWireId<ExecutionAttemptId>(deployment.attempt());
+    RunningTask& task = tasks_[attempt];
+    task.job = id;
+    task.vertex = FromWireId<JobVertexId>(deployment.vertex());
+    task.subtask = deployment.subtask();
+    {
+      const MutexLock lock(&attempts_mutex_);
+      attempts_[attempt].job = id;
+    }
+    ReportTaskState(attempt, TaskState::kDeploying, absl::OkStatus());
+  }
+  for (const proto::CoordinatorDeployment& deployment : deploy.coordinators()) {
+    coordinators_[FromWireId<ExecutionAttemptId>(deployment.attempt())] = {
+        id, FromWireId<OperatorId>(deployment.operator_id()), nullptr};
+  }
+  Job& job = jobs_[id];
+  if (!job.building && !job.built.ok()) {
+    job.building = true;
+    environment_.jobs->Obtain(deploy.job(), [this, id](const JobRegistry::Result& result) {
+      strand_->Post([this, id, result] { OnBuilt(id, result); });
+    });
+  }
+  WhenBuilt(id, [this, message] { Materialize(message); });
+}
+
+void TaskExecutor::WhenBuilt(JobId job, Work work) {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return;  // Released or lost: nobody is left to hear it.
+  if (found->second.building) {
+    found->second.waiting.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+void TaskExecutor::OnBuilt(JobId job, const JobRegistry::Result& result) {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end() || !found->second.building) return;
+  found->second.building = false;
+  found->second.built = result;
+  const std::deque<Work> waiting = std::exchange(found->second.waiting, {});
+  for (const Work& work : waiting) work();
+}
+
+absl::StatusOr<JobPlan> TaskExecutor::MakePlan(JobId id, Job& job,
+                                               const proto::JobInformation& information) const {
+  if (!job.built.ok()) return job.built.status();
+  JobPlan plan;
+  plan.job = id;
+  plan.graph = (*job.built)->graph;
+  ASSIGN_OR_RETURN(plan.job_graph, ParseJobGraph(information.job_graph()));
+  RETURN_IF_ERROR(CheckFingerprint(plan.job_graph, *plan.graph));
+  ASSIGN_OR_RETURN(const Configuration settings, ReadSettings(information));
+  plan.buffer_timeout = settings.Get(kBufferTimeout);
+  plan.checkpointing = settings.Get(kCheckpointingInterval) > absl::ZeroDuration();
+  plan.local_dir = StrCat(environment_.local_dir, "/", ToString(id));
+  if (job.state_store == nullptr) {
+    ASSIGN_OR_RETURN(job.state_store, environment_.state_store(id, information.checkpoint_dir()));
+  }
+  return plan;
+}
+
+void TaskExecutor::Materialize(const Message& message) {
+  const proto::DeployTasks& deploy = message->deploy();
+  const auto id = FromWireId<JobId>(deploy.job().job_id());
+  Job& job = jobs_[id];
+  const absl::StatusOr<JobPlan> plan = MakePlan(id, job, deploy.job());
+  // Coordinators first: the readers that follow may ask them at once.
+  for (int i = 0; i < deploy.coordinators_size(); ++i) {
+    const auto attempt = FromWireId<ExecutionAttemptId>(deploy.coordinators(i).attempt());
+    if (!coordinators_.contains(attempt)) continue;  // Cancelled meanwhile.
+    const absl::Status status = plan.ok() ? StartCoordinator(*plan, message, i) : plan.status();
+    if (status.ok()) continue;
+    coordinators_.erase(attempt);
+    ReportCoordinatorFailed(attempt, status);
+  }
+  for (int i = 0; i < deploy.tasks_size(); ++i) {
+    const auto attempt = FromWireId<ExecutionAttemptId>(deploy.tasks(i).attempt());
+    if (!tasks_.contains(attempt)) continue;
+    const absl::Status status = plan.ok() ? StartTask(*plan, job, message, i) : plan.status();
+    if (status.ok()) continue;
+    LogWarning("task-executor", StrCat("cannot deploy a task: attempt=", ToString(attempt),
+                                       " error=", ToStd(status.message())));
+    EndDeployment(attempt, TaskState::kFailed, status);
+  }
+}
+
+// At once, so that a deployment that waits does not start it and nobody ends it twice.
+void TaskExecutor::EndDeployment(ExecutionAttemptId attempt, TaskState state,
+                                 const absl::Status& reason) {
+  ForgetAttempt(attempt);
+  ReportTaskState(attempt, state, reason);
+  TaskEnded(attempt, state);
+}
+
+absl::Status TaskExecutor::StartTask(const JobPlan& plan, Job& job, const Message& message,
+                                     int index) {
+  const proto::TaskDeployment& deployment = message->deploy().tasks(index);
+  ASSIGN_OR_RETURN(PreparedTask prepared, PrepareTask(deployment, plan, environment_.channels));
+  const ExecutionAttemptId attempt = prepared.description.attempt;
+  RunningTask& running = tasks_[attempt];
+  running.local_dir = prepared.description.local_dir;
+  // Before anything can fail: they are to be closed in any case.
+  running.remote_channels = std::move(prepared.remote_channels);
+  running.local_producers = std::move(prepared.local_producers);
+  for (const TaskDescription::Operator& op : prepared.description.operators) {
+    job.subtasks[{plan.graph->operator_id(op.node), deployment.subtask()}] = attempt;
+  }
+  if (const auto earlier = job.finished.find({running.vertex, running.subtask});
+      earlier != job.finished.end()) {
+    for (const ExecutionAttemptId& old : earlier->second) {
+      environment_.channels.registry->Release(
+          old, absl::CancelledError("superseded by a newer attempt"));
+    }
+    job.finished.erase(earlier);
+  }
+  TaskEnvironment environment;
+  environment.workers = environment_.workers;
+  environment.io_pool = environment_.io_pool;
+  environment.memory_budget = environment_.memory_budget;
+  environment.clock = environment_.clock;
+  environment.listener = this;
+  environment.state_store = job.state_store;
+  ASSIGN_OR_RETURN(running.task, CreateTask(std::move(prepared.description), environment));
+  running.task->Start();
+  return absl::OkStatus();
+}
+
+absl::Status TaskExecutor::StartCoordinator(const JobPlan& plan, const Message& message,
+                                            int index) {
+  const proto::CoordinatorDeployment& deployment = message->deploy().coordinators(index);
+  CoordinatorDescription description;
+  description.job = plan.job;
+  description.operator_id = FromWireId<OperatorId>(deployment.operator_id());
+  description.attempt = FromWireId<ExecutionAttemptId>(deployment.attempt());
+  description.parallelism = deployment.parallelism();
+  description.graph = plan.graph;
+  if (deployment.has_state()) description.restored = deployment.state();
+  const std::optional<StreamNodeIndex> node = plan.graph->FindNode(description.operator_id);
+  if (!node.has_value() || plan.graph->nodes()[*node].coordinator == nullptr) {
+    return absl::InvalidArgumentError(StrCat("the job has no such operator coordinator: operator=",
+                                             ToString(description.operator_id)));
+  }
+  description.node = *node;
+  description.operator_name = plan.graph->nodes()[*node].name;
+  CoordinatorEnvironment environment;
+  environment.coordinator_pool = environment_.coordinator_pool;
+  environment.io_pool = environment_.io_pool;
+  environment.clock = environment_.clock;
+  environment.timers = environment_.timers;
+  environment.listener = this;
+  const ExecutionAttemptId attempt = description.attempt;
+  auto host = std::make_shared<CoordinatorHost>(std::move(description), environment);
+  coordinators_[attempt].host = host;
+  host->Start();
+  return absl::OkStatus();
+}
+
+void TaskExecutor::Cancel(const Message& message) {
+  for (const std::string& id : message->cancel().attempts())
+    CancelTask(FromWireId<ExecutionAttemptId>(id));
+  for (const std::string& id : message->cancel().coordinators()) {
+    CloseCoordinator(FromWireId<ExecutionAttemptId>(id));
+  }
+}
+
+void TaskExecutor::CancelTask(ExecutionAttemptId attempt) {
+  const auto found = tasks_.find(attempt);
+  if (found == tasks_.end()) return;  // It has ended, and said so.
+  if (found->second.task != nullptr) {
+    found->second.task->Cancel();
+  } else {
+    EndDeployment(attempt, TaskState::kCanceled, absl::OkStatus());
+  }
+}
+
+void TaskExecutor::CloseCoordinator(ExecutionAttemptId attempt) {
+  const auto found = coordinators_.find(attempt);
+  if (found == coordinators_.end()) return;
+  if (found->second.host != nullptr) {
+    found->second.host->Close();
+    closed_coordinators_.push_back(std::move(found->second.host));
+  }
+  coordinators_.erase(found);
+}
+
+void TaskExecutor::TriggerCheckpoint(const Message& message) {
+  const CheckpointBarrier barrier{CheckpointId(message->trigger().checkpoint_id()),
+                                  message->trigger().trigger_time_ms()};
+  for (const std::string& id : message->trigger().attempts()) {
+    const auto attempt = FromWireId<ExecutionAttemptId>(id);
+    const auto found = tasks_.find(attempt);
+    if (found == tasks_.end()) continue;
+    WhenBuilt(found->second.job, [this, attempt, barrier] {
+      const auto task = tasks_.find(attempt);
+      if (task != tasks_.end() && task->second.task != nullptr)
+        task->second.task->TriggerCheckpoint(barrier);
+    });
+  }
+}
+
+void TaskExecutor::CompleteCheckpoint(const Message& message) {
+  const auto job = FromWireId<JobId>(message->complete().job_id());
+  const CheckpointId checkpoint(message->complete().checkpoint_id());
+  for (const auto& [attempt, task] : tasks_) {
+    if (task.job == job && task.task != nullptr) task.task->NotifyCheckpointComplete(checkpoint);
+  }
+  for (const auto& [attempt, coordinator] : coordinators_) {
+    if (coordinator.job == job && coordinator.host != nullptr)
+      coordinator.host->NotifyCheckpointComplete(checkpoint);
+  }
+}
+
+void TaskExecutor::AbortCheckpoint(const Message& message) {
+  const auto job = FromWireId<JobId>(message->aborted().job_id());
+  const CheckpointId checkpoint(message->aborted().checkpoint_id());
+  for (const auto& [attempt, task] : tasks_) {
+    if (task.job == job && task.task != nullptr) task.task->NotifyCheckpointAborted(checkpoint);
+  }
+}
+
+void TaskExecutor::DeliverToTask(const proto::OperatorEvent& event) {
+  const auto operator_id = FromWireId<OperatorId>(event.operator_id());
+  const Job& job = jobs_[FromWireId<JobId>(event.job_id())];
+  const auto subtask = job.subtasks.find({operator_id, event.subtask()});
+  if (subtask == job.subtasks.end()) return;
+  const auto task = tasks_.find(subtask->second);
+  if (task == tasks_.end() || task->second.task == nullptr) return;
+  task->second.task->HandleCoordinatorEvent(operator_id, event.payload());
+}
+
+void TaskExecutor::DeliverToCoordinator(const proto::OperatorEvent& event) {
+  const auto job = FromWireId<JobId>(event.job_id());
+  const auto operator_id = FromWireId<OperatorId>(event.operator_id());
+  for (const auto& [attempt, coordinator] : coordinators_) {
+    if (coordinator.job == job && coordinator.operator_id == operator_id &&
+        coordinator.host != nullptr) {
+      coordinator.host->HandleEvent(event.subtask(), event.payload());
+    }
+  }
+}
+
+void TaskExecutor::TriggerCoordinators(const Message& message) {
+  const CheckpointId checkpoint(message->trigger_coordinator().checkpoint_id());
+  for (const std::string& id : message->trigger_coordinator().attempts()) {
+    const auto attempt = FromWireId<ExecutionAttemptId>(id);
+    const auto found = coordinators_.find(attempt);
+    if (found == coordinators_.end()) continue;
+    WhenBuilt(found->second.job, [this, attempt, checkpoint] {
+      const auto coordinator = coordinators_.find(attempt);
+      if (coordinator != coordinators_.end() && coordinator->second.host != nullptr) {
+        coordinator->second.host->TriggerCheckpoint(checkpoint);
+      }
+    });
+  }
+}
+
+void TaskExecutor::ReleaseJob(JobId id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  std::vector<ExecutionAttemptId> tasks;
+  std::vector<ExecutionAttemptId> coordinators;
+  for (const auto& [attempt, task] : tasks_) {
+    if (task.job == id) tasks.push_back(attempt);
+  }
+  for (const auto& [attempt, coordinator] : coordinators_) {
+    if (coordinator.job == id) coordinators.push_back(attempt);
+  }
+  for (const ExecutionAttemptId& attempt : tasks) CancelTask(attempt);
+  for (const ExecutionAttemptId& attempt : coordinators) CloseCoordinator(attempt);
+  ReleaseFinished(found->second);
+  jobs_.erase(found);
+  // Tasks that are still being cancelled remove their own folders, which lie in this one.
+  RemoveFolder(StrCat(environment_.local_dir, "/", ToString(id)));
+}
+
+void TaskExecutor::CancelAll(std::function<void()> ended) {
+  std::vector<ExecutionAttemptId> tasks;
+  std::vector<ExecutionAttemptId> coordinators;
+  for (const auto& [attempt, task] : tasks_) tasks.push_back(attempt);
+  for (const auto& [attempt, coordinator] : coordinators_) coordinators.push_back(attempt);
+  when_idle_.push_back(std::move(ended));
+  for (const ExecutionAttemptId& attempt : tasks) CancelTask(attempt);
+  for (const ExecutionAttemptId& attempt : coordinators) CloseCoordinator(attempt);
+  for (auto& [id, job] : jobs_) {
+    ReleaseFinished(job);
+    RemoveFolder(StrCat(environment_.local_dir, "/", ToString(id)));
+  }
+  jobs_.clear();
+  CallIfIdle();
+}
+
+void TaskExecutor::CallIfIdle() {
+  if (!tasks_.empty()) return;
+  const std::vector<std::function<void()>> ended = std::exchange(when_idle_, {});
+  for (const std::function<void()>& call : ended) call();
+}
+
+void TaskExecutor::TaskEnded(ExecutionAttemptId attempt, TaskState state) {
+  const auto found = tasks_.find(attempt);
+  if (found == tasks_.end()) return;
+  RunningTask ended = std::move(found->second);
+  tasks_.erase(found);
+  for (ChannelHandle& channel : ended.remote_channels) channel.Close();
+  const auto job = jobs_.find(ended.job);
+  if (state == TaskState::kFinished && job != jobs_.end()) {
+    job->second.finished[{ended.vertex, ended.subtask}].push_back(attempt);
+  } else {
+    environment_.channels.registry->Release(
+        attempt, absl::CancelledError(StrCat("the producer has ended: state=", ToString(state))));
+  }
+  // Channels that this consumer asked for, but whose producer never came and never will.
+  if (state != TaskState::kFinished) {
+    for (const ExecutionAttemptId& producer : ended.local_producers) {
+      if (tasks_.contains(producer)) continue;
+      environment_.channels.registry->Release(producer,
+                                              absl::CancelledError("the consumer has ended"));
+    }
+  }
+  if (!ended.local_dir.empty()) RemoveFolder(ended.local_dir);
+  CallIfIdle();
+}
+
+void TaskExecutor::ReleaseFinished(Job& job) {
+  for (const auto& [subtask, attempts] : job.finished) {
+    for (const ExecutionAttemptId& attempt : attempts) {
+      environment_.channels.registry->Release(attempt, absl::CancelledError("the job has ended"));
+    }
+  }
+  job.finished.clear();
+}
+
+void TaskExecutor::RemoveFolder(std::string path) const {
+  environment_.io_pool->Post([path = std::move(path)] {
+    std::error_code error;  // What stays goes with the TaskManager's own folder.
+    std::filesystem::remove_all(path, error);
+  });
+}
+
+}  // namespace weir

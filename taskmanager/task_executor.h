@@ -1,0 +1,182 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/io_pool.h"
+#include "runtime/base/mutex.h"
+#include "runtime/state/state_file_store.h"
+#include "runtime/task/task.h"
+#include "runtime/task/worker_pool.h"
+#include "taskmanager/coordinator_host.h"
+#include "taskmanager/job_registry.h"
+#include "taskmanager/task_preparation.h"
+
+namespace weir {
+
+namespace proto {
+class DeployTasks;
+class JobInformation;
+class JobManagerMessage;
+class OperatorEvent;
+class TaskManagerHeartbeat;
+class TaskManagerMessage;
+}  // namespace proto
+
+/// Takes what the TaskExecutor has to tell the JobManager, in order. Called from any thread; must
+/// not block.
+class ReportSink {
+ public:
+  virtual ~ReportSink() = default;
+  virtual void Report(const proto::TaskManagerMessage& message) = 0;
+};
+
+/// What tasks and coordinators run with. Everything is borrowed and outlives the executor.
+struct TaskExecutorEnvironment {
+  WorkerPool* workers = nullptr;
+  IoPool* io_pool = nullptr;
+  IoPool* coordinator_pool = nullptr;
+  MemoryBudget* memory_budget = nullptr;
+  const Clock* clock = nullptr;
+  TimerThread* timers = nullptr;
+  JobRegistry* jobs = nullptr;
+  ChannelSources channels;
+  /// Makes the store of a job's state files, in the job's checkpoint folder.
+  std::function<absl::StatusOr<std::shared_ptr<StateFileStore>>(JobId job,
+                                                                const std::string& folder)>
+      state_store;
+  /// Folders of jobs are made in it.
+  std::string local_dir;
+  ReportSink* reports = nullptr;
+};
+
+/// Runs the tasks and coordinators that the JobManager deploys here, and says what becomes of them.
+///
+/// Place: one per TaskManager; it knows nothing of connections and leaders.
+/// Threads: every method runs on `strand`, in the order the messages came; the listeners' are
+/// called from anywhere. While a job's graph is being built, what arrives for that job waits, in
+/// order; only a cancellation acts at once. Lifecycle: CancelAll and wait for it, then Detach,
+/// before it is destroyed.
+class TaskExecutor final : public TaskListener, public CoordinatorListener {
+ public:
+  TaskExecutor(TaskExecutorEnvironment environment, IoStrand* strand);
+  ~TaskExecutor() override;
+  TaskExecutor(const TaskExecutor&) = delete;
+  TaskExecutor& operator=(const TaskExecutor&) = delete;
+
+  /// Acts on a message about jobs; any other kind is left alone.
+  void Handle(std::shared_ptr<const proto::JobManagerMessage> message);
+  /// Cancels all tasks, closes all coordinators and forgets all jobs. Calls `ended`, on the strand,
+  /// once nothing runs.
+  void CancelAll(std::function<void()> ended);
+  /// Adds every running task's metrics.
+  void AddMetrics(proto::TaskManagerHeartbeat* heartbeat) const;
+  [[nodiscard]] size_t num_tasks() const { return tasks_.size(); }
+
+  void OnTaskState(ExecutionAttemptId attempt, TaskState state,
+                   const absl::Status& reason) override;
+  void OnCheckpointAck(TaskCheckpointAck ack) override;
+  void OnCheckpointDecline(ExecutionAttemptId attempt, CheckpointId checkpoint,
+                           const absl::Status& reason) override;
+  void OnInputEnded(ExecutionAttemptId attempt) override;
+  void OnEventToCoordinator(ExecutionAttemptId attempt, OperatorId operator_id, uint32_t subtask,
+                            std::string payload) override;
+
+  void OnCoordinatorEvent(const CoordinatorDescription& coordinator, uint32_t subtask,
+                          std::string event) override;
+  void OnCoordinatorSnapshot(const CoordinatorDescription& coordinator, CheckpointId checkpoint,
+                             absl::StatusOr<std::string> state) override;
+  void OnCoordinatorFailed(const CoordinatorDescription& coordinator,
+                           const absl::Status& reason) override;
+
+ private:
+  using Message = std::shared_ptr<const proto::JobManagerMessage>;
+  using Work = std::function<void()>;
+
+  // A task from its deployment's arrival on, first without `task`, to its end.
+  struct RunningTask {
+    JobId job;
+    JobVertexId vertex;
+    uint32_t subtask = 0;
+    std::shared_ptr<Task> task;
+    std::vector<ChannelHandle> remote_channels;
+    std::vector<ExecutionAttemptId> local_producers;
+    std::string local_dir;
+  };
+  struct RunningCoordinator {
+    JobId job;
+    OperatorId operator_id;
+    std::shared_ptr<CoordinatorHost> host;  // Null until the job's graph is there.
+  };
+  struct Job {
+    bool building = false;
+    std::deque<Work> waiting;  // For the graph.
+    absl::StatusOr<std::shared_ptr<const BuiltJob>> built = absl::UnknownError("not built");
+    std::shared_ptr<StateFileStore> state_store;
+    // Newest attempt of each subtask of each operator: where its coordinator's events go.
+    std::map<std::pair<OperatorId, uint32_t>, ExecutionAttemptId> subtasks;
+    // Attempts that finished: their consumers may not have drained, or even opened, their channels.
+    std::map<std::pair<JobVertexId, uint32_t>, std::vector<ExecutionAttemptId>> finished;
+  };
+
+  void Deploy(const Message& message);
+  void WhenBuilt(JobId job, Work work);
+  void OnBuilt(JobId job, const JobRegistry::Result& result);
+  void Materialize(const Message& message);
+  absl::StatusOr<JobPlan> MakePlan(JobId id, Job& job,
+                                   const proto::JobInformation& information) const;
+  absl::Status StartTask(const JobPlan& plan, Job& job, const Message& message, int index);
+  absl::Status StartCoordinator(const JobPlan& plan, const Message& message, int index);
+  void Cancel(const Message& message);
+  void CancelTask(ExecutionAttemptId attempt);
+  void CloseCoordinator(ExecutionAttemptId attempt);
+  void TriggerCheckpoint(const Message& message);
+  void CompleteCheckpoint(const Message& message);
+  void AbortCheckpoint(const Message& message);
+  void DeliverToTask(const proto::OperatorEvent& event);
+  void DeliverToCoordinator(const proto::OperatorEvent& event);
+  void TriggerCoordinators(const Message& message);
+  void ReleaseJob(JobId job);
+  void EndDeployment(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
+  void ForgetAttempt(ExecutionAttemptId attempt);
+  void TaskEnded(ExecutionAttemptId attempt, TaskState state);
+  void ReleaseFinished(Job& job);
+  void RemoveFolder(std::string path) const;
+  void CallIfIdle();
+
+  void ReportTaskState(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
+  void ReportCoordinatorFailed(ExecutionAttemptId attempt, const absl::Status& reason);
+  int64_t CountNewBytes(const TaskCheckpointAck& ack);
+
+  const TaskExecutorEnvironment environment_;
+  IoStrand* const strand_;
+  std::map<JobId, Job> jobs_;
+  absl::flat_hash_map<ExecutionAttemptId, RunningTask> tasks_;
+  absl::flat_hash_map<ExecutionAttemptId, RunningCoordinator> coordinators_;
+  // Work on the I/O pool may still hold a closed coordinator's context, so the (empty) hosts stay.
+  std::vector<std::shared_ptr<CoordinatorHost>> closed_coordinators_;
+  std::vector<std::function<void()>> when_idle_;
+
+  // What the listeners, on other threads, need to know of tasks.
+  struct AttemptRecord {
+    JobId job;
+    std::set<std::string> files;  // Of its newest checkpoint.
+  };
+  Mutex attempts_mutex_;
+  absl::flat_hash_map<ExecutionAttemptId, AttemptRecord> attempts_ ABSL_GUARDED_BY(attempts_mutex_);
+};
+
+}  // namespace weir

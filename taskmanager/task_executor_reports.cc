@@ -1,0 +1,204 @@
+// The TaskExecutor as a listener: what tasks and coordinators say, as messages to the JobManager.
+// On any thread.
+
+#include <utility>
+
+#include "proto/control_plane.pb.h"
+#include "runtime/base/strings.h"
+#include "runtime/record/byte_io.h"
+#include "runtime/record/serde.h"
+#include "runtime/state/operator_subtask_state.h"
+#include "taskmanager/task_executor.h"
+#include "taskmanager/wire_ids.h"
+
+namespace weir {
+namespace {
+
+proto::TaskState ToProto(TaskState state) {
+  switch (state) {
+    case TaskState::kDeploying:
+      return proto::DEPLOYING;
+    case TaskState::kInitializing:
+      return proto::INITIALIZING;
+    case TaskState::kRunning:
+      return proto::RUNNING;
+    case TaskState::kFinished:
+      return proto::FINISHED;
+    case TaskState::kCanceling:
+      return proto::CANCELING;
+    case TaskState::kCanceled:
+      return proto::CANCELED;
+    case TaskState::kFailed:
+      return proto::FAILED;
+  }
+  return proto::FAILED;
+}
+
+int64_t SizeOf(const OperatorSubtaskState& state) {
+  uint64_t bytes = 0;
+  if (state.keyed.has_value()) bytes += state.keyed->SizeBytes();
+  if (state.operator_state.has_value()) bytes += state.operator_state->SizeBytes();
+  return static_cast<int64_t>(bytes);
+}
+
+}  // namespace
+
+void TaskExecutor::ReportTaskState(ExecutionAttemptId attempt, TaskState state,
+                                   const absl::Status& reason) {
+  proto::TaskManagerMessage message;
+  proto::TaskStateChanged* const changed = message.mutable_task_state();
+  changed->set_attempt(ToWireId(attempt));
+  changed->set_state(ToProto(state));
+  changed->set_error(StrCat(ToStd(reason.message())));
+  changed->set_error_code(static_cast<int32_t>(reason.code()));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::ReportCoordinatorFailed(ExecutionAttemptId attempt, const absl::Status& reason) {
+  proto::TaskManagerMessage message;
+  proto::CoordinatorFailed* const failed = message.mutable_coordinator_failed();
+  failed->set_attempt(ToWireId(attempt));
+  failed->set_error(StrCat(ToStd(reason.message())));
+  failed->set_error_code(static_cast<int32_t>(reason.code()));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnTaskState(ExecutionAttemptId attempt, TaskState state,
+                               const absl::Status& reason) {
+  ReportTaskState(attempt, state, reason);
+  if (!IsTerminal(state)) return;
+  ForgetAttempt(attempt);
+  strand_->Post([this, attempt, state] { TaskEnded(attempt, state); });
+}
+
+void TaskExecutor::ForgetAttempt(ExecutionAttemptId attempt) {
+  const MutexLock lock(&attempts_mutex_);
+  attempts_.erase(attempt);
+}
+
+void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
+  proto::TaskManagerMessage message;
+  proto::CheckpointAck* const out = message.mutable_checkpoint_ack();
+  out->set_attempt(ToWireId(ack.attempt));
+  out->set_checkpoint_id(ack.checkpoint.value());
+  int64_t state_bytes = 0;
+  for (const TaskCheckpointAck::Operator& op : ack.operators) {
+    proto::OperatorStateAck* const state = out->add_operators();
+    state->set_operator_id(ToWireId(op.id));
+    std::string bytes;
+    ByteWriter writer(&bytes);
+    Serde<OperatorSubtaskState>::Write(writer, op.state);
+    state->set_state(std::move(bytes));
+    state_bytes += SizeOf(op.state);
+  }
+  out->set_sync_duration_us(absl::ToInt64Microseconds(ack.sync_duration));
+  out->set_async_duration_us(absl::ToInt64Microseconds(ack.async_duration));
+  out->set_alignment_duration_us(absl::ToInt64Microseconds(ack.alignment_duration));
+  out->set_state_bytes(state_bytes);
+  out->set_checkpointed_bytes(CountNewBytes(ack));
+  environment_.reports->Report(message);
+}
+
+// Returns the size of what this checkpoint has and the task's one before it had not.
+int64_t TaskExecutor::CountNewBytes(const TaskCheckpointAck& ack) {
+  const MutexLock lock(&attempts_mutex_);
+  const auto record = attempts_.find(ack.attempt);
+  uint64_t new_bytes = 0;
+  std::set<std::string> files;
+  for (const TaskCheckpointAck::Operator& op : ack.operators) {
+    if (op.state.operator_state.has_value()) new_bytes += op.state.operator_state->SizeBytes();
+    if (!op.state.keyed.has_value()) continue;
+    for (const StateFile& file : op.state.keyed->files) {
+      const bool known = record != attempts_.end() && record->second.files.contains(file.path);
+      if (file.path.empty() || !known) new_bytes += file.size_bytes;
+      if (!file.path.empty()) files.insert(file.path);
+    }
+  }
+  if (record != attempts_.end()) record->second.files = std::move(files);
+  return static_cast<int64_t>(new_bytes);
+}
+
+void TaskExecutor::OnCheckpointDecline(ExecutionAttemptId attempt, CheckpointId checkpoint,
+                                       const absl::Status& reason) {
+  proto::TaskManagerMessage message;
+  proto::CheckpointDecline* const decline = message.mutable_checkpoint_decline();
+  decline->set_attempt(ToWireId(attempt));
+  decline->set_checkpoint_id(checkpoint.value());
+  decline->set_reason(StrCat(ToStd(reason.message())));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnInputEnded(ExecutionAttemptId attempt) {
+  proto::TaskManagerMessage message;
+  message.mutable_input_ended()->set_attempt(ToWireId(attempt));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnEventToCoordinator(ExecutionAttemptId attempt, OperatorId operator_id,
+                                        uint32_t subtask, std::string payload) {
+  proto::TaskManagerMessage message;
+  proto::OperatorEvent* const event = message.mutable_event_to_coordinator();
+  {
+    const MutexLock lock(&attempts_mutex_);
+    const auto record = attempts_.find(attempt);
+    if (record == attempts_.end()) return;  // It has ended.
+    event->set_job_id(ToWireId(record->second.job));
+  }
+  event->set_operator_id(ToWireId(operator_id));
+  event->set_subtask(subtask);
+  event->set_payload(std::move(payload));
+  event->set_sender_attempt(ToWireId(attempt));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnCoordinatorEvent(const CoordinatorDescription& coordinator, uint32_t subtask,
+                                      std::string event) {
+  proto::TaskManagerMessage message;
+  proto::OperatorEvent* const out = message.mutable_event_to_task();
+  out->set_job_id(ToWireId(coordinator.job));
+  out->set_operator_id(ToWireId(coordinator.operator_id));
+  out->set_subtask(subtask);
+  out->set_payload(std::move(event));
+  out->set_sender_attempt(ToWireId(coordinator.attempt));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnCoordinatorSnapshot(const CoordinatorDescription& coordinator,
+                                         CheckpointId checkpoint,
+                                         absl::StatusOr<std::string> state) {
+  proto::TaskManagerMessage message;
+  proto::CoordinatorCheckpointAck* const ack = message.mutable_coordinator_ack();
+  ack->set_attempt(ToWireId(coordinator.attempt));
+  ack->set_checkpoint_id(checkpoint.value());
+  if (state.ok()) {
+    ack->set_state(*std::move(state));
+  } else {
+    const std::string error = StrCat(ToStd(state.status().message()));
+    ack->set_error(error.empty() ? state.status().ToString() : error);
+  }
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnCoordinatorFailed(const CoordinatorDescription& coordinator,
+                                       const absl::Status& reason) {
+  ReportCoordinatorFailed(coordinator.attempt, reason);
+}
+
+void TaskExecutor::AddMetrics(proto::TaskManagerHeartbeat* heartbeat) const {
+  for (const auto& [attempt, running] : tasks_) {
+    if (running.task == nullptr) continue;
+    const TaskMetricsSnapshot metrics = running.task->metrics();
+    proto::TaskMetrics* const out = heartbeat->add_tasks();
+    out->set_attempt(ToWireId(attempt));
+    out->set_records_in(metrics.records_in);
+    out->set_records_out(metrics.records_out);
+    out->set_bytes_in(metrics.bytes_in);
+    out->set_bytes_out(metrics.bytes_out);
+    out->set_busy_ms(absl::ToInt64Milliseconds(metrics.busy));
+    out->set_backpressured_ms(absl::ToInt64Milliseconds(metrics.backpressured));
+    out->set_idle_ms(absl::ToInt64Milliseconds(metrics.idle));
+    out->set_watermark_ms(metrics.watermark.millis());
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,234 @@
+#include "taskmanager/task_manager.h"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/io_pool.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/memory_budget.h"
+#include "runtime/base/mutex.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/base/weir_options.h"
+#include "runtime/checkpoint/file_state_store.h"
+#include "runtime/network/channel_registry.h"
+#include "runtime/network/data_client.h"
+#include "runtime/network/data_server.h"
+#include "runtime/network/network_threads.h"
+#include "runtime/task/worker_pool.h"
+#include "taskmanager/blob_cache.h"
+#include "taskmanager/job_manager_connection.h"
+#include "taskmanager/job_registry.h"
+#include "taskmanager/task_executor.h"
+#include "taskmanager/timer_thread.h"
+#include "taskmanager/working_folder.h"
+
+namespace weir {
+namespace {
+
+constexpr int kIoThreads = 4;
+constexpr int kCoordinatorThreads = 2;
+constexpr int kBuilderThreads = 2;
+
+int NumCores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
+// Peers on the data plane are known by attempt ids, which nobody guesses; this only turns strangers
+// away early.
+constexpr std::string_view kClusterId = "weir";
+
+DataServerOptions MakeServerOptions(const TaskManagerOptions& options) {
+  DataServerOptions server;
+  server.bind_address = options.host;
+  server.port = options.data_port;
+  server.cluster_id = std::string(kClusterId);
+  return server;
+}
+
+DataClientOptions MakeClientOptions() {
+  DataClientOptions client;
+  client.cluster_id = std::string(kClusterId);
+  return client;
+}
+
+absl::StatusOr<std::shared_ptr<StateFileStore>> MakeStateStore(JobId job,
+                                                               const std::string& folder) {
+  if (folder.empty()) return absl::InvalidArgumentError("the job has no checkpoint folder");
+  return std::make_shared<FileStateStore>(StrCat(folder, "/shared"), ToString(job));
+}
+
+}  // namespace
+
+TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& configuration) {
+  TaskManagerOptions options;
+  options.jobmanager_address =
+      StrCat(configuration.Get(kJobManagerRpcAddress), ":", configuration.Get(kJobManagerRpcPort));
+  options.host = configuration.Get(kTaskManagerHost);
+  options.data_port = static_cast<uint16_t>(configuration.Get(kTaskManagerDataPort));
+  options.num_slots = static_cast<uint32_t>(configuration.Get(kTaskManagerNumberOfTaskSlots));
+  options.num_workers = static_cast<int>(configuration.Get(kTaskManagerWorkerThreads));
+  options.memory_bytes = configuration.Get(kTaskManagerMemorySize).bytes();
+  options.channel_bytes = static_cast<size_t>(configuration.Get(kNetworkChannelBytes).bytes());
+  options.temp_dir = configuration.Get(kIoTmpDirs);
+  return options;
+}
+
+class TaskManager::Impl {
+ public:
+  Impl(TaskManagerOptions options, std::unique_ptr<WorkingFolder> folder)
+      : options_(std::move(options)),
+        folder_(std::move(folder)),
+        budget_(options_.memory_bytes),
+        workers_(options_.num_workers > 0 ? options_.num_workers : NumCores()),
+        io_pool_("weir-io", kIoThreads),
+        coordinator_pool_("weir-coord", kCoordinatorThreads),
+        builder_pool_("weir-build", kBuilderThreads),
+        control_pool_("weir-control", 1),
+        strand_(&control_pool_),
+        registry_(options_.channel_bytes, &budget_),
+        data_server_(MakeServerOptions(options_), &network_, &registry_),
+        data_client_(MakeClientOptions(), &network_),
+        blobs_(StrCat(folder_->path(), "/blobs"),
+               [this](const std::string& hash, const BlobCache::Sink& sink) {
+                 return connection_->client().FetchBlob(hash, sink);
+               }),
+        jobs_(&blobs_, &builder_pool_, &timers_, options_.job_build_timeout) {}
+
+  ~Impl() { static_cast<void>(Stop()); }
+
+  absl::Status Start() {
+    RETURN_IF_ERROR(data_server_.Start());
+    if (options_.id.empty()) {
+      struct TaskManagerTag;
+      options_.id = StrCat(options_.host, ":", data_server_.port(), "-",
+                           ToString(RandomId<HexId<TaskManagerTag>>()).substr(0, 6));
+    }
+    JobManagerConnectionOptions connection;
+    connection.client.address = options_.jobmanager_address;
+    connection.description = {options_.id,
+                              options_.host,
+                              data_server_.port(),
+                              options_.num_slots,
+                              static_cast<uint32_t>(NumCores()),
+                              options_.memory_bytes};
+    connection.cancellation_timeout = options_.cancellation_timeout;
+    connection_.emplace(std::move(connection), &strand_, &timers_, &budget_,
+                        [this](const absl::Status& reason) { Terminate(reason); });
+    executor_.emplace(MakeEnvironment(), &strand_);
+    connection_->Start(&*executor_);
+    LogInfo("taskmanager",
+            StrCat("started: id=", options_.id, " jobmanager=", options_.jobmanager_address,
+                   " slots=", options_.num_slots, " workers=", workers_.num_workers(),
+                   " data_port=", data_server_.port()));
+    return absl::OkStatus();
+  }
+
+  absl::Status Stop() {
+    {
+      const MutexLock lock(&mutex_);
+      while (stopping_) stopped_changed_.Wait(&mutex_);
+      if (stopped_) return absl::OkStatus();
+      stopping_ = true;
+    }
+    // Tasks first, then what they stand on, from the top down.
+    absl::Status status = connection_.has_value() ? connection_->Stop() : absl::OkStatus();
+    timers_.Shutdown();
+    if (status.ok()) {
+      builder_pool_.Shutdown();
+      workers_.Shutdown();
+      coordinator_pool_.Shutdown();
+      data_client_.Stop();
+      data_server_.Stop();
+      network_.Stop();
+      io_pool_.Shutdown();
+      control_pool_.Shutdown();
+    }
+    const MutexLock lock(&mutex_);
+    stopping_ = false;
+    stopped_ = true;
+    if (!terminated_.has_value()) terminated_ = absl::OkStatus();
+    stopped_changed_.SignalAll();
+    return status;
+  }
+
+  absl::Status WaitForTermination() {
+    const MutexLock lock(&mutex_);
+    while (!terminated_.has_value()) stopped_changed_.Wait(&mutex_);
+    return *terminated_;
+  }
+
+  [[nodiscard]] const std::string& id() const { return options_.id; }
+  [[nodiscard]] uint16_t data_port() const { return data_server_.port(); }
+  [[nodiscard]] uint64_t num_stale_messages() const { return connection_->num_stale_messages(); }
+
+ private:
+  void Terminate(const absl::Status& reason) {
+    const MutexLock lock(&mutex_);
+    if (!terminated_.has_value()) terminated_ = reason;
+    stopped_changed_.SignalAll();
+  }
+
+  TaskExecutorEnvironment MakeEnvironment() {
+    TaskExecutorEnvironment environment;
+    environment.workers = &workers_;
+    environment.io_pool = &io_pool_;
+    environment.coordinator_pool = &coordinator_pool_;
+    environment.memory_budget = &budget_;
+    environment.clock = SystemClock();
+    environment.timers = &timers_;
+    environment.jobs = &jobs_;
+    environment.channels = {options_.id, &registry_, &data_client_, &budget_,
+                            options_.channel_bytes};
+    environment.state_store = MakeStateStore;
+    environment.local_dir = StrCat(folder_->path(), "/jobs");
+    environment.reports = &*connection_;
+    return environment;
+  }
+
+  // In the order of dependence: each may use those above it.
+  TaskManagerOptions options_;
+  const std::unique_ptr<WorkingFolder> folder_;
+  MemoryBudget budget_;
+  TimerThread timers_;
+  WorkerPool workers_;
+  IoPool io_pool_;
+  IoPool coordinator_pool_;
+  IoPool builder_pool_;  // Of its own: a Build that does not end must not hold up state or commits.
+  IoPool control_pool_;
+  IoStrand strand_;
+  NetworkThreads network_;
+  ChannelRegistry registry_;
+  DataServer data_server_;
+  DataClient data_client_;
+  BlobCache blobs_;
+  JobRegistry jobs_;
+  std::optional<JobManagerConnection> connection_;
+  std::optional<TaskExecutor> executor_;
+
+  Mutex mutex_;
+  CondVar stopped_changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Status> terminated_ ABSL_GUARDED_BY(mutex_);
+};
+
+TaskManager::TaskManager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TaskManager::~TaskManager() = default;
+
+absl::StatusOr<std::unique_ptr<TaskManager>> TaskManager::Start(TaskManagerOptions options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WorkingFolder> folder, WorkingFolder::Create(options.temp_dir));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(folder));
+  RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<TaskManager>(new TaskManager(std::move(impl)));
+}
+
+absl::Status TaskManager::Stop() { return impl_->Stop(); }
+absl::Status TaskManager::WaitForTermination() { return impl_->WaitForTermination(); }
+const std::string& TaskManager::id() const { return impl_->id(); }
+uint16_t TaskManager::data_port() const { return impl_->data_port(); }
+uint64_t TaskManager::num_stale_messages() const { return impl_->num_stale_messages(); }
+
+}  // namespace weir

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/base/config.h"
+
+namespace weir {
+
+/// What a TaskManager needs to know.
+struct TaskManagerOptions {
+  std::string jobmanager_address = "127.0.0.1:6123";  // "host:port".
+  /// Names it for as long as it lives. Empty: host, data port and a random part.
+  std::string id;
+  /// Numeric address that its data server listens on and that peers find it by.
+  std::string host = "127.0.0.1";
+  uint16_t data_port = 0;  // 0: any free one.
+  uint32_t num_slots = 2;
+  int num_workers = 0;  // 0: one per core.
+  int64_t memory_bytes = int64_t{1} << 30;
+  size_t channel_bytes = size_t{256} << 10;
+  /// Its working folder is made in it. Empty: the system's place for temporary files.
+  std::string temp_dir;
+  /// How long fetching a job's library and running its Build may take.
+  absl::Duration job_build_timeout = absl::Minutes(2);
+  /// How long tasks may take to stop before it gives itself up.
+  absl::Duration cancellation_timeout = absl::Minutes(3);
+
+  [[nodiscard]] static TaskManagerOptions FromConfiguration(const Configuration& configuration);
+};
+
+/// Runs tasks for a JobManager: slots, workers, state, the data plane and the control connection.
+///
+/// Place: the whole of a `weir-taskmanager` process; in tests and local runs several live in one
+/// process. Threads: any. Lifecycle: Start → (registers as soon as the JobManager is there, again
+/// whenever it was lost) → Stop.
+class TaskManager {
+ public:
+  /// Starts everything. Does not wait for the JobManager, which may come later. Errors:
+  /// kInvalidArgument for an address that is none, kUnavailable for a port that is taken or a
+  /// folder that cannot be made.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<TaskManager>> Start(
+      TaskManagerOptions options);
+  /// Stops.
+  ~TaskManager();
+  TaskManager(const TaskManager&) = delete;
+  TaskManager& operator=(const TaskManager&) = delete;
+
+  /// Cancels all tasks, tells the JobManager and ends all threads. Blocks. May be called twice.
+  /// Errors: kDeadlineExceeded if tasks did not stop in time; then threads still run, and only the
+  /// process's end helps.
+  absl::Status Stop();
+  /// Blocks until Stop was called (OK), or until it cannot go on: the JobManager refused it, or its
+  /// tasks do not stop.
+  [[nodiscard]] absl::Status WaitForTermination();
+
+  [[nodiscard]] const std::string& id() const;
+  [[nodiscard]] uint16_t data_port() const;
+  /// Messages of older leaders that were dropped.
+  [[nodiscard]] uint64_t num_stale_messages() const;
+
+ private:
+  class Impl;
+  explicit TaskManager(std::unique_ptr<Impl> impl);
+
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir

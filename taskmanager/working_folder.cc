@@ -1,0 +1,78 @@
+#include "taskmanager/working_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view kPrefix = "weir-taskmanager-";
+constexpr std::string_view kLockName = "lock";
+
+// Returns the open lock file of `folder`, or -1 if its owner lives or there is none.
+int LockFolder(const std::filesystem::path& folder, int flags) {
+  const int descriptor = open((folder / kLockName).c_str(), flags | O_RDWR | O_CLOEXEC, 0600);
+  if (descriptor < 0) return -1;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
+  close(descriptor);
+  return -1;
+}
+
+// A folder without a lock file may be one that is just being made, so it stays.
+void RemoveAbandoned(const std::filesystem::path& parent) {
+  std::error_code error;
+  std::vector<std::filesystem::path> folders;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    if (entry.path().filename().string().starts_with(kPrefix)) folders.push_back(entry.path());
+  }
+  for (const std::filesystem::path& folder : folders) {
+    const int descriptor = LockFolder(folder, 0);
+    if (descriptor < 0) continue;
+    std::filesystem::remove_all(folder, error);
+    close(descriptor);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WorkingFolder>> WorkingFolder::Create(const std::string& parent) {
+  std::error_code error;
+  const std::filesystem::path place =
+      parent.empty() ? std::filesystem::temp_directory_path(error) : std::filesystem::path(parent);
+  if (!error) std::filesystem::create_directories(place, error);
+  if (error) {
+    return absl::UnavailableError(StrCat("cannot make a working folder: parent=", place.string(),
+                                         " error=", error.message()));
+  }
+  RemoveAbandoned(place);
+  std::string path = (place / StrCat(kPrefix, "XXXXXX")).string();
+  const bool made = mkdtemp(path.data()) != nullptr;
+  const int descriptor = made ? LockFolder(path, O_CREAT) : -1;
+  if (descriptor < 0) {
+    return absl::UnavailableError(
+        StrCat("cannot make a working folder: path=", path, " error=", std::strerror(errno)));
+  }
+  return std::unique_ptr<WorkingFolder>(new WorkingFolder(std::move(path), descriptor));
+}
+
+WorkingFolder::WorkingFolder(std::string path, int lock_descriptor)
+    : path_(std::move(path)), lock_descriptor_(lock_descriptor) {}
+
+WorkingFolder::~WorkingFolder() {
+  std::error_code error;  // What stays is removed by the next process.
+  std::filesystem::remove_all(path_, error);
+  close(lock_descriptor_);
+}
+
+}  // namespace weir
