@@ -1,5 +1,7 @@
 #include "runtime/network/channel_queue.h"
 
+#include "runtime/base/strings.h"
+
 namespace weir {
 namespace {
 
@@ -10,7 +12,16 @@ void Call(const std::shared_ptr<const ChannelQueue::Listener>& listener) {
   if (listener != nullptr) (*listener)();
 }
 
+std::shared_ptr<const ChannelQueue::Listener> Share(ChannelQueue::Listener listener) {
+  if (listener == nullptr) return nullptr;
+  return std::make_shared<const ChannelQueue::Listener>(std::move(listener));
+}
+
 }  // namespace
+
+std::string ToString(const ChannelKey& key) {
+  return StrCat(ToString(key.producer), "/", key.edge, "/", key.subpartition);
+}
 
 ChannelQueue::ChannelQueue(size_t capacity_bytes, MemoryBudget* budget)
     : capacity_bytes_(capacity_bytes), budget_(budget) {}
@@ -26,14 +37,15 @@ void ChannelQueue::Push(StreamElement element) {
 }
 
 void ChannelQueue::Push(StreamElement element, size_t cost_bytes) {
-  if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
-    announced_.store(barrier->id.value(), std::memory_order_release);
-  }
-  std::shared_ptr<const Listener> listener;
+  SharedListener listener;
   {
     MutexLock lock(&mutex_);
     if (!broken_.ok()) return;
-    if (elements_.empty()) listener = data_listener_;
+    bool wake = elements_.empty();
+    if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
+      wake |= RaiseAnnounced(barrier->id);
+    }
+    if (wake) listener = data_listener_;
     elements_.push_back({std::move(element), cost_bytes});
     queued_bytes_ += cost_bytes;
     if (budget_ != nullptr) budget_->Charge(static_cast<int64_t>(cost_bytes));
@@ -42,12 +54,28 @@ void ChannelQueue::Push(StreamElement element, size_t cost_bytes) {
   Call(listener);
 }
 
-void ChannelQueue::Break(absl::Status reason) {
-  std::shared_ptr<const Listener> data_listener;
-  std::shared_ptr<const Listener> space_listener;
+void ChannelQueue::Announce(CheckpointId id) {
+  SharedListener listener;
   {
     MutexLock lock(&mutex_);
-    if (!broken_.ok()) return;
+    if (broken_.ok() && RaiseAnnounced(id)) listener = data_listener_;
+  }
+  Call(listener);
+}
+
+bool ChannelQueue::RaiseAnnounced(CheckpointId id) {
+  // Writers hold the mutex; the aligner reads without it.
+  if (announced_.load(std::memory_order_relaxed) >= id.value()) return false;
+  announced_.store(id.value(), std::memory_order_release);
+  return true;
+}
+
+void ChannelQueue::Break(absl::Status reason) {
+  SharedListener data_listener;
+  SharedListener space_listener;
+  {
+    MutexLock lock(&mutex_);
+    if (reason.ok() || !broken_.ok()) return;
     broken_ = std::move(reason);
     full_.store(false, std::memory_order_release);
     data_listener = data_listener_;
@@ -58,28 +86,41 @@ void ChannelQueue::Break(absl::Status reason) {
 }
 
 void ChannelQueue::SetSpaceListener(Listener listener) {
-  auto shared = std::make_shared<const Listener>(std::move(listener));
+  SharedListener shared = Share(std::move(listener));
   MutexLock lock(&mutex_);
   space_listener_.swap(shared);
 }
 
-std::optional<ChannelQueue::Popped> ChannelQueue::Pop() {
-  std::shared_ptr<const Listener> listener;
+std::optional<ChannelQueue::Popped> ChannelQueue::Pop() { return PopIf(true); }
+
+std::optional<ChannelQueue::Popped> ChannelQueue::PopControl() { return PopIf(false); }
+
+std::optional<ChannelQueue::Popped> ChannelQueue::PopIf(bool batches_too) {
+  SharedListener space_listener;
+  SharedListener consumed_listener;
   std::optional<Popped> popped;
   {
     MutexLock lock(&mutex_);
     if (elements_.empty()) return std::nullopt;
+    if (!batches_too && IsBatch(elements_.front().element)) return std::nullopt;
     popped = std::move(elements_.front());
     elements_.pop_front();
-    queued_bytes_ -= popped->cost_bytes;
-    if (budget_ != nullptr) budget_->Release(static_cast<int64_t>(popped->cost_bytes));
+    const size_t cost_bytes = popped->cost_bytes;
+    queued_bytes_ -= cost_bytes;
+    if (budget_ != nullptr) budget_->Release(static_cast<int64_t>(cost_bytes));
     // Half-empty before the producer goes on: it then has room for several batches a wake-up.
     if (full_.load(std::memory_order_relaxed) && queued_bytes_ <= capacity_bytes_ / 2) {
       full_.store(false, std::memory_order_release);
-      listener = space_listener_;
+      space_listener = space_listener_;
+    }
+    const bool below = consumed_bytes_ < consumed_threshold_bytes_;
+    consumed_bytes_ += cost_bytes;
+    if (below && consumed_bytes_ >= consumed_threshold_bytes_) {
+      consumed_listener = consumed_listener_;
     }
   }
-  Call(listener);
+  Call(space_listener);
+  Call(consumed_listener);
   return popped;
 }
 
@@ -94,14 +135,27 @@ absl::Status ChannelQueue::status() const {
 }
 
 void ChannelQueue::SetDataListener(Listener listener) {
-  auto shared = std::make_shared<const Listener>(std::move(listener));
+  const SharedListener shared = Share(std::move(listener));
+  SharedListener previous;  // Destroyed without the lock: it may own what calls back into here.
   bool call = false;
   {
     MutexLock lock(&mutex_);
-    data_listener_ = shared;
+    previous = std::exchange(data_listener_, shared);
     call = !elements_.empty() || !broken_.ok();
   }
-  if (call) (*shared)();
+  if (call) Call(shared);
+}
+
+void ChannelQueue::SetConsumedListener(size_t threshold_bytes, Listener listener) {
+  SharedListener shared = Share(std::move(listener));
+  MutexLock lock(&mutex_);
+  consumed_threshold_bytes_ = threshold_bytes;
+  consumed_listener_.swap(shared);
+}
+
+size_t ChannelQueue::TakeConsumedBytes() {
+  MutexLock lock(&mutex_);
+  return std::exchange(consumed_bytes_, 0);
 }
 
 size_t ChannelQueue::queued_bytes() const {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -19,7 +20,8 @@
 namespace weir {
 
 /// Names one channel in the whole cluster: the subpartition that an execution attempt produces on
-/// one of its outgoing edges.
+/// one of its outgoing edges. Attempt ids are unique and random, so a key never means an older
+/// attempt's data: that is all the fencing the data plane needs.
 struct ChannelKey {
   ExecutionAttemptId producer;
   uint32_t edge = 0;
@@ -32,6 +34,9 @@ struct ChannelKey {
   }
 };
 
+/// Returns "attempt/edge/subpartition", for messages.
+[[nodiscard]] std::string ToString(const ChannelKey& key);
+
 /// A bounded queue from one producer to one consumer: the hand-over point of every channel.
 ///
 /// Place: between two tasks of one process it is the whole channel. Between processes there is one
@@ -40,11 +45,12 @@ struct ChannelKey {
 /// change between calls if the change is ordered by other means (tasks migrate between workers).
 /// Flow control: Push always takes its element; the producer asks Full() first and may overdraft by
 /// what one record emits, and by control elements, which cost nothing. Beside the queue stands an
-/// announcement slot: the newest barrier pushed, visible before it is popped.
+/// announcement slot: the newest barrier pushed or announced, visible before it is popped. It never
+/// goes back.
 class ChannelQueue {
  public:
   /// Called without locks, on the other side's thread, and possibly after the state has changed
-  /// again.
+  /// again. An empty one takes the listener away; a call already under way may still come.
   using Listener = std::function<void()>;
 
   /// `budget` may be null; else it is charged for what is queued and must outlive the queue.
@@ -62,22 +68,32 @@ class ChannelQueue {
   /// Ends the channel: the consumer drains what is queued, then sees `reason`. The first call
   /// counts.
   void Break(absl::Status reason);
-  /// Called when the queue stops being full.
+  /// Consumer or network: says that barrier `id` is on its way, ahead of the data queued before it.
+  void Announce(CheckpointId id);
+  /// Called when the queue stops being full, and when it breaks. Set it before asking Full().
   void SetSpaceListener(Listener listener);
 
-  /// Consumer side. Returns the oldest element, or nothing if the queue is empty.
+  /// Consumer side. An element and what it takes of the capacity.
   struct Popped {
     StreamElement element;
     size_t cost_bytes = 0;
   };
+  /// Returns the oldest element, or nothing if the queue is empty.
   [[nodiscard]] std::optional<Popped> Pop();
+  /// Returns the oldest element if it is not a batch: for a consumer that has no room for records.
+  [[nodiscard]] std::optional<Popped> PopControl();
   [[nodiscard]] bool Empty() const;
   /// Why the channel broke, once everything queued before has been popped; OK while it has not.
   [[nodiscard]] absl::Status status() const;
-  /// Called when the queue stops being empty, and when it breaks. If there is something already, at
-  /// once.
+  /// Called when the queue stops being empty, when a newer barrier is announced, and when it
+  /// breaks. If there is something already, at once.
   void SetDataListener(Listener listener);
-  /// The newest barrier pushed, queued or not; 0 if there was none.
+  /// Called by Pop, on the consumer's thread, as soon as `threshold_bytes` (at least 1) have been
+  /// popped since the last TakeConsumedBytes. Set it before the first element is pushed.
+  void SetConsumedListener(size_t threshold_bytes, Listener listener);
+  /// Returns the cost of what was popped since the last call. Any thread.
+  [[nodiscard]] size_t TakeConsumedBytes();
+  /// The newest barrier pushed or announced, queued or not; 0 if there was none.
   [[nodiscard]] CheckpointId announced_checkpoint() const {
     return CheckpointId(announced_.load(std::memory_order_acquire));
   }
@@ -86,6 +102,12 @@ class ChannelQueue {
   [[nodiscard]] size_t capacity_bytes() const { return capacity_bytes_; }
 
  private:
+  using SharedListener = std::shared_ptr<const Listener>;
+
+  // Returns whether `id` is newer than every barrier announced before.
+  bool RaiseAnnounced(CheckpointId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<Popped> PopIf(bool batches_too);
+
   const size_t capacity_bytes_;
   MemoryBudget* const budget_;
   std::atomic<bool> full_{false};
@@ -94,8 +116,11 @@ class ChannelQueue {
   std::deque<Popped> elements_ ABSL_GUARDED_BY(mutex_);
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status broken_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const Listener> data_listener_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const Listener> space_listener_ ABSL_GUARDED_BY(mutex_);
+  size_t consumed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t consumed_threshold_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  SharedListener data_listener_ ABSL_GUARDED_BY(mutex_);
+  SharedListener space_listener_ ABSL_GUARDED_BY(mutex_);
+  SharedListener consumed_listener_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace weir
