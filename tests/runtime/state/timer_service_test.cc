@@ -1,0 +1,122 @@
+#include "runtime/state/timer_service.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <random>
+#include <set>
+#include <string>
+#include <tuple>
+
+namespace weir {
+namespace {
+
+using Queue = TimerQueue<std::string, int64_t>;
+
+class TimerServiceTest : public ::testing::Test {
+ protected:
+  bool Register(const std::string& key, int64_t ns, int64_t time_ms) {
+    return queue_.Register(key, KeyHash(key), ns, time_ms);
+  }
+  bool Delete(const std::string& key, int64_t ns, int64_t time_ms) {
+    return queue_.Delete(key, KeyHash(key), ns, time_ms);
+  }
+  std::string Pop(int64_t now_ms) {
+    const auto timer = queue_.PopDue(now_ms);
+    if (!timer.has_value()) return "none";
+    EXPECT_EQ(timer->hash, KeyHash(timer->key));
+    return timer->key + "/" + std::to_string(timer->ns) + "@" + std::to_string(timer->time_ms);
+  }
+
+  Queue::Table table_{/*track_changes=*/true};
+  Queue queue_{&table_};
+};
+
+TEST_F(TimerServiceTest, PopsDueTimersInOrderOfTimeThenRegistration) {
+  Register("b", 0, 20);
+  Register("a", 0, 20);
+  Register("c", 0, 10);
+  Register("d", 0, 30);
+  EXPECT_EQ(queue_.NextTime(), 10);
+  EXPECT_EQ(Pop(9), "none");
+  EXPECT_EQ(Pop(20), "c/0@10");
+  EXPECT_EQ(Pop(20), "b/0@20");
+  EXPECT_EQ(Pop(20), "a/0@20");
+  EXPECT_EQ(Pop(20), "none");
+  EXPECT_EQ(queue_.size(), 1u);
+  EXPECT_EQ(Pop(30), "d/0@30");
+  EXPECT_EQ(queue_.NextTime(), std::nullopt);
+}
+
+TEST_F(TimerServiceTest, ATimerRegisteredTwiceFiresOnce) {
+  EXPECT_TRUE(Register("a", 1, 10));
+  EXPECT_FALSE(Register("a", 1, 10));
+  EXPECT_TRUE(Register("a", 2, 10));
+  EXPECT_EQ(Pop(10), "a/1@10");
+  EXPECT_EQ(Pop(10), "a/2@10");
+  EXPECT_EQ(Pop(10), "none");
+}
+
+TEST_F(TimerServiceTest, DeletedTimersDoNotFire) {
+  Register("a", 0, 10);
+  EXPECT_TRUE(Delete("a", 0, 10));
+  EXPECT_FALSE(Delete("a", 0, 10));
+  EXPECT_EQ(queue_.NextTime(), std::nullopt);
+  Register("a", 0, 10);
+  EXPECT_EQ(Pop(10), "a/0@10");
+  EXPECT_EQ(Pop(10), "none");
+}
+
+TEST_F(TimerServiceTest, ATimerMayRegisterItselfAgainWhenItFires) {
+  Register("a", 0, 10);
+  EXPECT_EQ(Pop(10), "a/0@10");
+  EXPECT_TRUE(Register("a", 0, 10));
+  EXPECT_EQ(Pop(10), "a/0@10");
+  EXPECT_EQ(Pop(10), "none");
+}
+
+TEST_F(TimerServiceTest, TakesOverTheTimersOfATable) {
+  Register("b", 0, 10);
+  Register("a", 0, 10);
+  Register("c", 0, 5);
+  Queue restored(&table_);
+  EXPECT_EQ(restored.PopDue(10)->key, "c");
+  EXPECT_EQ(restored.PopDue(10)->key, "a");
+  EXPECT_EQ(restored.PopDue(10)->key, "b");
+}
+
+TEST_F(TimerServiceTest, FiresWhatAPlainSetHoldsAfterRandomOperations) {
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE("seed=" + std::to_string(seed));
+    std::mt19937 random(seed);
+    Queue::Table table(/*track_changes=*/random() % 2 == 0);
+    Queue queue(&table);
+    std::set<std::tuple<int64_t, std::string, int64_t>> model;
+    for (int step = 0; step < 2000; ++step) {
+      const auto time_ms = static_cast<int64_t>(random() % 50);
+      const std::string key(1, static_cast<char>('a' + random() % 5));
+      const auto ns = static_cast<int64_t>(random() % 2);
+      switch (random() % 4) {
+        case 0:
+          if (const auto timer = queue.PopDue(time_ms)) {
+            ASSERT_EQ(timer->time_ms, std::get<0>(*model.begin()));
+            ASSERT_EQ(model.erase({timer->time_ms, timer->key, timer->ns}), 1u);
+          } else {
+            ASSERT_TRUE(model.empty() || std::get<0>(*model.begin()) > time_ms);
+          }
+          break;
+        case 1:
+          ASSERT_EQ(queue.Delete(key, KeyHash(key), ns, time_ms),
+                    model.erase({time_ms, key, ns}) > 0);
+          break;
+        default:
+          ASSERT_EQ(queue.Register(key, KeyHash(key), ns, time_ms),
+                    model.emplace(time_ms, key, ns).second);
+      }
+      ASSERT_EQ(queue.size(), model.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir
