@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/state/state_file_store.h"
+
+namespace weir {
+
+/// Keeps state files in a folder that all TaskManagers see. A file's path is the folder's and its
+/// name, so that a checkpoint may refer to files of several folders.
+///
+/// A file is hard-linked where the folder is on the same file system, else copied under a temporary
+/// name, synchronised and renamed. Threads: any; methods block.
+class FileStateStore final : public StateFileStore {
+ public:
+  /// `directory` is made when the first file is stored. `name_prefix` begins every name; it says
+  /// whose files they are (job, uid, attempt). A random id makes each name unique.
+  FileStateStore(std::string directory, std::string name_prefix);
+
+  [[nodiscard]] absl::StatusOr<StoredFile> Store(const std::string& local_path,
+                                                 const std::string& suggested_name) override;
+  [[nodiscard]] absl::Status Fetch(const StoredFile& file, const std::string& local_path) override;
+  [[nodiscard]] absl::Status Delete(const std::string& path) override;
+
+ private:
+  const std::string directory_;
+  const std::string name_prefix_;
+};
+
+}  // namespace weir
