@@ -1,0 +1,158 @@
+#pragma once
+
+// The bodies of KeyedStateBackend's templates, included by its header only.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runtime/state/keyed_state_backend.h"
+
+namespace weir {
+
+namespace internal {
+
+template <class K, class N, class V>
+StateSchema MakeStateSchema(std::string_view name, StateKind kind) {
+  return {std::string(name), kind, Serde<K>::GetSchema(), Serde<N>::GetSchema(),
+          Serde<V>::GetSchema()};
+}
+
+}  // namespace internal
+
+template <class K>
+template <class T>
+absl::StatusOr<ValueState<T>> KeyedStateBackend<K>::GetState(
+    const ValueStateDescriptor<T>& descriptor) {
+  using State = internal::KeyedValueState<K, T>;
+  ASSIGN_OR_RETURN(
+      State* const state,
+      (Register<State, VoidNamespace, T>(
+          internal::MakeStateSchema<K, VoidNamespace, T>(descriptor.name, StateKind::kValue),
+          [&](auto* table) -> MadeState {
+            return std::make_unique<Registered<State>>(table, &current_);
+          })));
+  return ValueState<T>(state);
+}
+
+template <class K>
+template <class T>
+absl::StatusOr<ListState<T>> KeyedStateBackend<K>::GetState(
+    const ListStateDescriptor<T>& descriptor) {
+  using State = internal::KeyedListState<K, T>;
+  using Namespace = typename State::Lists::NamespaceAndIndex;
+  ASSIGN_OR_RETURN(State* const state,
+                   (Register<State, Namespace, T>(internal::MakeStateSchema<K, VoidNamespace, T>(
+                                                      descriptor.name, StateKind::kList),
+                                                  [&](auto* table) -> MadeState {
+                                                    auto made = std::make_unique<Registered<State>>(
+                                                        table, options().memory_budget, &current_);
+                                                    RETURN_IF_ERROR(made->state.Adopt());
+                                                    return made;
+                                                  })));
+  return ListState<T>(state);
+}
+
+template <class K>
+template <class UK, class UV>
+absl::StatusOr<MapState<UK, UV>> KeyedStateBackend<K>::GetState(
+    const MapStateDescriptor<UK, UV>& descriptor) {
+  using State = internal::KeyedMapState<K, UK, UV>;
+  using Namespace = typename State::Maps::NamespaceAndUserKey;
+  ASSIGN_OR_RETURN(State* const state,
+                   (Register<State, Namespace, UV>(
+                       internal::MakeStateSchema<K, UK, UV>(descriptor.name, StateKind::kMap),
+                       [&](auto* table) -> MadeState {
+                         auto made = std::make_unique<Registered<State>>(
+                             table, options().memory_budget, &current_);
+                         RETURN_IF_ERROR(made->state.Adopt());
+                         return made;
+                       })));
+  return MapState<UK, UV>(state);
+}
+
+template <class K>
+template <class T>
+absl::StatusOr<ReducingState<T>> KeyedStateBackend<K>::GetState(
+    const ReducingStateDescriptor<T>& descriptor) {
+  using State = internal::KeyedReducingState<K, T>;
+  ASSIGN_OR_RETURN(
+      State* const state,
+      (Register<State, VoidNamespace, T>(
+          internal::MakeStateSchema<K, VoidNamespace, T>(descriptor.name, StateKind::kReducing),
+          [&](auto* table) -> MadeState {
+            return std::make_unique<Registered<State>>(table, &current_, descriptor.reduce);
+          })));
+  return state->Handle();
+}
+
+template <class K>
+template <class In, class Acc, class Out>
+absl::StatusOr<AggregatingState<In, Out>> KeyedStateBackend<K>::GetState(
+    const AggregatingStateDescriptor<In, Acc, Out>& descriptor) {
+  using State = internal::KeyedAggregatingState<K, In, Acc, Out>;
+  ASSIGN_OR_RETURN(State* const state, (Register<State, VoidNamespace, Acc>(
+                                           internal::MakeStateSchema<K, VoidNamespace, Acc>(
+                                               descriptor.name, StateKind::kAggregating),
+                                           [&](auto* table) -> MadeState {
+                                             return std::make_unique<Registered<State>>(
+                                                 table, &current_, descriptor);
+                                           })));
+  return AggregatingState<In, Out>(state);
+}
+
+template <class K>
+template <class N, class V>
+absl::StatusOr<ObjectTable<K, N, V>*> KeyedStateBackend<K>::Table(
+    const TableDescriptor<N, V>& descriptor) {
+  using State = ObjectTable<K, N, V>*;
+  ASSIGN_OR_RETURN(
+      State* const state,
+      (Register<State, N, V>(
+          internal::MakeStateSchema<K, N, V>(descriptor.name, StateKind::kTable),
+          [&](auto* table) -> MadeState { return std::make_unique<Registered<State>>(table); })));
+  return *state;
+}
+
+template <class K>
+template <class N, class T>
+absl::StatusOr<ListTable<K, N, T>*> KeyedStateBackend<K>::Lists(
+    const ListTableDescriptor<N, T>& descriptor) {
+  using State = ListTable<K, N, T>;
+  return Register<State, typename State::NamespaceAndIndex, T>(
+      internal::MakeStateSchema<K, N, T>(descriptor.name, StateKind::kList),
+      [&](auto* table) -> MadeState {
+        auto made = std::make_unique<Registered<State>>(table, options().memory_budget);
+        RETURN_IF_ERROR(made->state.Adopt());
+        return made;
+      });
+}
+
+template <class K>
+template <class N, class UK, class UV>
+absl::StatusOr<MapTable<K, N, UK, UV>*> KeyedStateBackend<K>::Maps(
+    const MapTableDescriptor<N, UK, UV>& descriptor) {
+  using State = MapTable<K, N, UK, UV>;
+  return Register<State, typename State::NamespaceAndUserKey, UV>(
+      internal::MakeStateSchema<K, typename State::NamespaceAndUserKey, UV>(descriptor.name,
+                                                                            StateKind::kMap),
+      [&](auto* table) -> MadeState {
+        auto made = std::make_unique<Registered<State>>(table, options().memory_budget);
+        RETURN_IF_ERROR(made->state.Adopt());
+        return made;
+      });
+}
+
+template <class K>
+template <class N>
+absl::StatusOr<TimerQueue<K, N>*> KeyedStateBackend<K>::Timers(std::string_view name,
+                                                               TimeDomain domain) {
+  using State = TimerQueue<K, N>;
+  const std::string_view suffix =
+      domain == TimeDomain::kEventTime ? "/event-time" : "/processing-time";
+  return Register<State, typename State::TimeAndNamespace, VoidNamespace>(
+      internal::MakeStateSchema<K, N, VoidNamespace>(StrCat(name, suffix), StateKind::kTimers),
+      [&](auto* table) -> MadeState { return std::make_unique<Registered<State>>(table); });
+}
+
+}  // namespace weir

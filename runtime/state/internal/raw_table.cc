@@ -1,0 +1,61 @@
+#include "runtime/state/internal/raw_table.h"
+
+#include <utility>
+
+#include "runtime/base/status_macros.h"
+
+namespace weir::internal {
+
+class RawTable::Snapshot final : public TableSnapshot {
+ public:
+  explicit Snapshot(std::shared_ptr<const Rows> rows) : rows_(std::move(rows)) {}
+
+  void Encode(uint32_t /*max_parallelism*/, EncodedEntries& out) const override {
+    for (size_t i = 0; i < rows_->rows.size(); ++i) {
+      const std::string_view key = rows_->Key(rows_->rows[i]);
+      out.Append(key.data(), key.size());
+      out.Finish(rows_->rows[i].key_group, i, /*dead=*/false);
+    }
+  }
+  void WriteValue(size_t index, ByteWriter& writer) const override {
+    const std::string_view value = rows_->Value(rows_->rows[index]);
+    writer.WriteBytes(value.data(), value.size());
+  }
+
+ private:
+  const std::shared_ptr<const Rows> rows_;
+};
+
+size_t RawTable::NumEntries() const { return rows_->rows.size(); }
+
+size_t RawTable::MemoryBytes() const {
+  return rows_->bytes.capacity() + rows_->rows.capacity() * sizeof(Rows::Row);
+}
+
+absl::Status RawTable::Load(std::string_view key, std::string_view value, KeyGroup key_group,
+                            uint32_t /*max_parallelism*/, bool /*changed*/) {
+  rows_->rows.push_back({rows_->bytes.size(), key.size(), value.size(), key_group});
+  rows_->bytes.append(key);
+  rows_->bytes.append(value);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<TableSnapshot> RawTable::BeginSnapshot() {
+  return std::make_unique<Snapshot>(rows_);
+}
+
+void RawTable::EndSnapshot(std::unique_ptr<TableSnapshot> /*snapshot*/, SnapshotResult result) {
+  if (result != SnapshotResult::kWritten) return;
+  rows_ = std::make_shared<Rows>();
+  in_database_ = true;
+}
+
+absl::Status RawTable::LoadInto(StateTable& table, uint32_t max_parallelism) const {
+  for (const Rows::Row& row : rows_->rows) {
+    RETURN_IF_ERROR(table.Load(rows_->Key(row), rows_->Value(row), row.key_group, max_parallelism,
+                               /*changed=*/true));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/state/internal/state_table.h"
+
+namespace weir::internal {
+
+/// A restored state that nobody has registered yet: its entries as bytes, in memory or still in the
+/// database of the backend. Takes part in snapshots, so that it is not lost. Threads: the task's.
+class RawTable final : public StateTable {
+ public:
+  RawTable(StateSchema schema, bool in_database)
+      : StateTable(std::move(schema)), in_database_(in_database) {}
+
+  /// Whether the entries are in the backend's database, and not in memory.
+  [[nodiscard]] bool in_database() const { return in_database_; }
+
+  [[nodiscard]] size_t NumEntries() const override;
+  [[nodiscard]] size_t MemoryBytes() const override;
+  [[nodiscard]] absl::Status Load(std::string_view key, std::string_view value, KeyGroup key_group,
+                                  uint32_t max_parallelism, bool changed) override;
+  [[nodiscard]] std::unique_ptr<TableSnapshot> BeginSnapshot() override;
+  void EndSnapshot(std::unique_ptr<TableSnapshot> snapshot, SnapshotResult result) override;
+
+  /// Puts the entries in memory into `table`, as changed ones. Errors: kDataLoss.
+  [[nodiscard]] absl::Status LoadInto(StateTable& table, uint32_t max_parallelism) const;
+
+ private:
+  struct Rows {
+    struct Row {
+      size_t offset;
+      size_t key_size;
+      size_t value_size;
+      KeyGroup key_group;
+    };
+    std::string bytes;
+    std::vector<Row> rows;
+
+    [[nodiscard]] std::string_view Key(const Row& row) const {
+      return std::string_view(bytes).substr(row.offset, row.key_size);
+    }
+    [[nodiscard]] std::string_view Value(const Row& row) const {
+      return std::string_view(bytes).substr(row.offset + row.key_size, row.value_size);
+    }
+  };
+  class Snapshot;
+
+  // Not changed any more once a snapshot shares it: all loading happens before.
+  std::shared_ptr<Rows> rows_ = std::make_shared<Rows>();
+  bool in_database_;
+};
+
+}  // namespace weir::internal

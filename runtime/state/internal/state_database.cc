@@ -1,0 +1,299 @@
+#include "runtime/state/internal/state_database.h"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "rocksdb/cache.h"
+#include "rocksdb/comparator.h"
+#include "rocksdb/db.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/metadata.h"
+#include "rocksdb/options.h"
+#include "rocksdb/sst_file_writer.h"
+#include "rocksdb/table.h"
+#include "rocksdb/write_buffer_manager.h"
+#include "runtime/base/check.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/state/internal/entry_key.h"
+#include "runtime/state/internal/scratch_env.h"
+
+namespace weir::internal {
+
+namespace {
+
+constexpr size_t kBlockCacheBytes = size_t{64} << 20;
+constexpr size_t kWriteBufferBytes = size_t{64} << 10;  // Stays empty.
+constexpr size_t kAllWriteBuffersBytes = size_t{16} << 20;
+constexpr uint64_t kTargetFileBytes = uint64_t{32} << 20;
+constexpr int kMaxOpenFiles = 256;
+constexpr char kColumnFamily[] = "state";
+
+rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+absl::Status ToStatus(const rocksdb::Status& status, std::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = StrCat(what, ": ", status.ToString());
+  if (status.IsCorruption()) return absl::DataLossError(message);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  if (status.IsIOError() || status.IsBusy() || status.IsTryAgain()) {
+    return absl::UnavailableError(message);
+  }
+  return absl::InternalError(message);
+}
+
+// What all databases of the process share. Never destroyed: databases may close late.
+struct SharedResources {
+  std::shared_ptr<rocksdb::Cache> block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
+  std::shared_ptr<rocksdb::WriteBufferManager> write_buffers =
+      std::make_shared<rocksdb::WriteBufferManager>(kAllWriteBuffersBytes, block_cache);
+};
+
+const SharedResources& Shared() {
+  static const SharedResources* const shared = new SharedResources;
+  return *shared;
+}
+
+rocksdb::Options MakeOptions() {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = Shared().block_cache;
+  table.cache_index_and_filter_blocks = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+
+  rocksdb::Options options;
+  options.env = ScratchEnv();
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.error_if_exists = true;
+  options.write_buffer_size = kWriteBufferBytes;
+  options.write_buffer_manager = Shared().write_buffers;
+  options.compression = rocksdb::kLZ4Compression;
+  options.target_file_size_base = kTargetFileBytes;
+  options.max_open_files = kMaxOpenFiles;
+  options.max_file_opening_threads = 1;  // More would be started for every database.
+  options.allow_fallocate = false;
+  options.max_background_jobs = 2;
+  options.info_log_level = rocksdb::ERROR_LEVEL;
+  options.keep_log_file_num = 1;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.skip_stats_update_on_db_open = true;
+  options.avoid_flush_during_shutdown = true;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+StateFile ToStateFile(const rocksdb::LiveFileMetaData& live) {
+  StateFile file;
+  file.size_bytes = live.size;
+  file.level = live.level;
+  file.smallest_sequence_number = live.smallest_seqno;
+  file.largest_sequence_number = live.largest_seqno;
+  file.smallest_key = live.smallestkey;
+  file.largest_key = live.largestkey;
+  file.local_name = live.relative_filename;
+  file.key_group_min = KeyGroupOfEntry(live.smallestkey);
+  file.key_group_max = KeyGroupOfEntry(live.largestkey);
+  return file;
+}
+
+rocksdb::LiveFileMetaData ToLiveFile(const StateFile& file, const std::string& directory) {
+  rocksdb::LiveFileMetaData live;
+  live.column_family_name = kColumnFamily;
+  live.level = file.level;
+  live.size = file.size_bytes;
+  live.smallest_seqno = file.smallest_sequence_number;
+  live.largest_seqno = file.largest_sequence_number;
+  live.smallestkey = file.smallest_key;
+  live.largestkey = file.largest_key;
+  live.relative_filename = file.local_name;
+  live.name = StrCat("/", file.local_name);
+  live.directory = directory;
+  live.db_path = directory;
+  return live;
+}
+
+class RocksFileWriter final : public StateDatabase::FileWriter {
+ public:
+  RocksFileWriter(const rocksdb::Options& options, std::string path)
+      : writer_(rocksdb::EnvOptions(options), options), path_(std::move(path)) {}
+  ~RocksFileWriter() override {
+    std::error_code ignored;  // Ingesting has moved it away.
+    std::filesystem::remove(path_, ignored);
+  }
+
+  absl::Status Open() {
+    return ToStatus(writer_.Open(path_), StrCat("cannot write a file of state: path=", path_));
+  }
+  absl::Status Put(std::string_view key, std::string_view value) override {
+    ++num_entries_;
+    return ToStatus(writer_.Put(ToSlice(key), ToSlice(value)), "cannot write a file of state");
+  }
+  absl::Status Delete(std::string_view key) override {
+    ++num_entries_;
+    return ToStatus(writer_.Delete(ToSlice(key)), "cannot write a file of state");
+  }
+  absl::Status Finish() { return ToStatus(writer_.Finish(), "cannot write a file of state"); }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] bool empty() const { return num_entries_ == 0; }
+
+ private:
+  rocksdb::SstFileWriter writer_;
+  const std::string path_;
+  uint64_t num_entries_ = 0;
+};
+
+class RocksStateDatabase final : public StateDatabase {
+ public:
+  explicit RocksStateDatabase(std::string directory)
+      : directory_(std::move(directory)), options_(MakeOptions()) {}
+
+  ~RocksStateDatabase() override {
+    if (database_ != nullptr) {
+      if (family_ != nullptr) {
+        const rocksdb::Status ignored = database_->DestroyColumnFamilyHandle(family_);
+        ignored.PermitUncheckedError();
+      }
+      const rocksdb::Status ignored = database_->Close();
+      ignored.PermitUncheckedError();
+    }
+    database_.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+
+  absl::Status Open() {
+    std::error_code error;
+    std::filesystem::create_directories(directory_, error);
+    if (error) {
+      return absl::UnavailableError(StrCat("cannot make the folder of a state database: path=",
+                                           directory_, " error=", error.message()));
+    }
+    rocksdb::DB* database = nullptr;
+    RETURN_IF_ERROR(ToStatus(rocksdb::DB::Open(options_, directory_, &database),
+                             StrCat("cannot open a state database: path=", directory_)));
+    database_.reset(database);
+    return absl::OkStatus();
+  }
+
+  absl::Status MakeEmpty() {
+    return ToStatus(database_->CreateColumnFamily(options_, kColumnFamily, &family_),
+                    StrCat("cannot set up a state database: path=", directory_));
+  }
+
+  absl::Status Import(const std::string& source_directory, const std::vector<StateFile>& files) {
+    rocksdb::ExportImportFilesMetaData metadata;
+    metadata.db_comparator_name = rocksdb::BytewiseComparator()->Name();
+    for (const StateFile& file : files) {
+      metadata.files.push_back(ToLiveFile(file, source_directory));
+    }
+    rocksdb::ImportColumnFamilyOptions import;
+    import.move_files = true;
+    return ToStatus(database_->CreateColumnFamilyWithImport(options_, kColumnFamily, import,
+                                                            metadata, &family_),
+                    StrCat("cannot open the files of a snapshot: path=", source_directory));
+  }
+
+  absl::StatusOr<std::unique_ptr<FileWriter>> NewFile() override {
+    const uint64_t number = next_file_.fetch_add(1, std::memory_order_relaxed);
+    auto writer =
+        std::make_unique<RocksFileWriter>(options_, StrCat(directory_, "/ingest-", number));
+    RETURN_IF_ERROR(writer->Open());
+    return writer;
+  }
+
+  absl::Status Ingest(std::unique_ptr<FileWriter> file) override {
+    auto& writer = static_cast<RocksFileWriter&>(*file);
+    if (writer.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(writer.Finish());
+    rocksdb::IngestExternalFileOptions ingest;
+    ingest.move_files = true;
+    ingest.snapshot_consistency = false;
+    ingest.write_global_seqno = false;  // The file stays as it is: its checksum holds.
+    rocksdb::Status status = database_->IngestExternalFile(family_, {writer.path()}, ingest);
+    if (!status.ok()) {
+      // A full disk may have stopped the database's background work for good.
+      const rocksdb::Status resumed = database_->Resume();
+      if (resumed.ok() && std::filesystem::exists(writer.path())) {
+        status = database_->IngestExternalFile(family_, {writer.path()}, ingest);
+      }
+    }
+    return ToStatus(status, StrCat("cannot add a file of state: path=", writer.path()));
+  }
+
+  absl::Status VisitLiveFiles(
+      absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit)
+      override {
+    RETURN_IF_ERROR(ToStatus(database_->DisableFileDeletions(), "cannot pin files of state"));
+    const absl::Status visited = VisitPinnedFiles(visit);
+    RETURN_IF_ERROR(ToStatus(database_->EnableFileDeletions(/*force=*/false),
+                             "cannot let go of files of state"));
+    return visited;
+  }
+
+  absl::Status ForEach(
+      std::string_view begin, std::string_view end,
+      absl::FunctionRef<absl::Status(std::string_view, std::string_view)> visit) override {
+    const rocksdb::Slice upper_bound = ToSlice(end);
+    rocksdb::ReadOptions read;
+    read.iterate_upper_bound = &upper_bound;
+    read.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> iterator(database_->NewIterator(read, family_));
+    for (iterator->Seek(ToSlice(begin)); iterator->Valid(); iterator->Next()) {
+      RETURN_IF_ERROR(visit(ToView(iterator->key()), ToView(iterator->value())));
+    }
+    return ToStatus(iterator->status(), "cannot read a state database");
+  }
+
+ private:
+  absl::Status VisitPinnedFiles(
+      absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit) {
+    std::vector<rocksdb::LiveFileMetaData> live_files;
+    database_->GetLiveFilesMetaData(&live_files);
+    // Deeper levels hold older data, and within the first level sequence numbers tell.
+    std::sort(live_files.begin(), live_files.end(),
+              [](const rocksdb::LiveFileMetaData& a, const rocksdb::LiveFileMetaData& b) {
+                if (a.level != b.level) return a.level > b.level;
+                if (a.largest_seqno != b.largest_seqno) return a.largest_seqno < b.largest_seqno;
+                return a.smallestkey < b.smallestkey;
+              });
+    for (const rocksdb::LiveFileMetaData& live : live_files) {
+      CHECK_GE(live.smallestkey.size(), kKeyGroupBytes);
+      RETURN_IF_ERROR(
+          visit(ToStateFile(live), StrCat(live.directory, "/", live.relative_filename)));
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string directory_;
+  const rocksdb::Options options_;
+  std::unique_ptr<rocksdb::DB> database_;
+  rocksdb::ColumnFamilyHandle* family_ = nullptr;
+  std::atomic<uint64_t> next_file_{1};
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Create(const std::string& directory) {
+  auto database = std::make_unique<RocksStateDatabase>(directory);
+  RETURN_IF_ERROR(database->Open());
+  RETURN_IF_ERROR(database->MakeEmpty());
+  return database;
+}
+
+absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Import(
+    const std::string& directory, const std::string& source_directory,
+    const std::vector<StateFile>& files) {
+  auto database = std::make_unique<RocksStateDatabase>(directory);
+  RETURN_IF_ERROR(database->Open());
+  RETURN_IF_ERROR(database->Import(source_directory, files));
+  return database;
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/state/state_handle.h"
+
+namespace weir::internal {
+
+/// The one place that knows RocksDB: sorted files of state on the local disk, as the base that
+/// incremental snapshots build on.
+///
+/// It has no log and its memtable stays empty: entries come only as whole sorted files, which are
+/// ingested. What a crash leaves behind is of no use; checkpoints are what counts. Files never
+/// change once they are listed, and their names are not used twice.
+/// Lifecycle: owns its folder, and removes it when destroyed. Threads: any. All methods block.
+class StateDatabase {
+ public:
+  /// Writes one sorted file for Ingest.
+  class FileWriter {
+   public:
+    virtual ~FileWriter() = default;
+    /// Keys must rise. Errors: those of the disk.
+    [[nodiscard]] virtual absl::Status Put(std::string_view key, std::string_view value) = 0;
+    [[nodiscard]] virtual absl::Status Delete(std::string_view key) = 0;
+  };
+
+  /// Opens an empty database in `directory`, which must not hold one.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<StateDatabase>> Create(
+      const std::string& directory);
+  /// Opens a database in `directory` that consists of `files`, whose copies in `source_directory`
+  /// have their local names and are moved or linked. Errors: kDataLoss if they cannot be read.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<StateDatabase>> Import(
+      const std::string& directory, const std::string& source_directory,
+      const std::vector<StateFile>& files);
+
+  virtual ~StateDatabase() = default;
+
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<FileWriter>> NewFile() = 0;
+  /// Adds what `file` holds over what is there. An empty file adds nothing.
+  [[nodiscard]] virtual absl::Status Ingest(std::unique_ptr<FileWriter> file) = 0;
+
+  /// Calls `visit(file, path)` with each file that the database consists of, newest data last;
+  /// `file` has no path and checksum. No file is deleted meanwhile. Stops at the first error and
+  /// returns it.
+  [[nodiscard]] virtual absl::Status VisitLiveFiles(
+      absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit) = 0;
+
+  /// Calls `visit(key, value)` with each entry from `begin` up to, not including, `end`, in order.
+  /// Stops at the first error and returns it. Errors: kDataLoss.
+  [[nodiscard]] virtual absl::Status ForEach(
+      std::string_view begin, std::string_view end,
+      absl::FunctionRef<absl::Status(std::string_view key, std::string_view value)> visit) = 0;
+};
+
+}  // namespace weir::internal

@@ -1,0 +1,34 @@
+#include "runtime/state/internal/state_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/base/strings.h"
+
+namespace weir::internal {
+
+void EncodedEntries::Finish(KeyGroup key_group, size_t index, bool dead) {
+  const size_t size = bytes_.size() - begin_;
+  uint64_t prefix = 0;
+  std::memcpy(&prefix, bytes_.data() + begin_, std::min(size, sizeof(prefix)));
+  entries_.push_back({__builtin_bswap64(prefix), begin_, static_cast<uint32_t>(size),
+                      static_cast<uint32_t>(index), static_cast<uint16_t>(key_group), dead});
+  begin_ = bytes_.size();
+}
+
+void EncodedEntries::Sort() {
+  std::sort(entries_.begin(), entries_.end(), [this](const Entry& a, const Entry& b) {
+    if (a.key_group != b.key_group) return a.key_group < b.key_group;
+    if (a.prefix != b.prefix) return a.prefix < b.prefix;
+    const int order = Key(a).compare(Key(b));
+    return order != 0 ? order < 0 : a.dead < b.dead;
+  });
+}
+
+absl::Status MalformedEntry(std::string_view state_name, std::string_view part) {
+  return absl::DataLossError(
+      StrCat("cannot read an entry of a snapshot though its file is whole: state=", state_name,
+             " malformed=", part));
+}
+
+}  // namespace weir::internal

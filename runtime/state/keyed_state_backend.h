@@ -1,0 +1,225 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/base/check.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/memory_budget.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/record/key_codec.h"
+#include "runtime/state/internal/state_access.h"
+#include "runtime/state/internal/state_table.h"
+#include "runtime/state/key_groups.h"
+#include "runtime/state/keyed_snapshot.h"
+#include "runtime/state/list_table.h"
+#include "runtime/state/map_table.h"
+#include "runtime/state/object_table.h"
+#include "runtime/state/state.h"
+#include "runtime/state/state_descriptor.h"
+#include "runtime/state/state_file_store.h"
+#include "runtime/state/state_handle.h"
+#include "runtime/state/timer_service.h"
+
+namespace weir {
+
+namespace internal {
+class RawTable;
+}
+
+struct KeyedStateBackendOptions {
+  /// The key groups of this subtask.
+  KeyGroupRange range;
+  uint32_t max_parallelism = kDefaultMaxParallelism;
+  /// What tables charge; borrowed, may be null.
+  MemoryBudget* memory_budget = nullptr;
+  /// Folder for the database, made when state first outgrows the limit below and removed with the
+  /// backend. No other backend, of any attempt, uses it.
+  std::string local_dir;
+  /// Snapshots up to this size are one inline file and need no database.
+  size_t inline_limit_bytes = size_t{64} << 10;
+  /// Whether snapshots are expected. Without it the first snapshot takes time in the size of the
+  /// state on the task's thread, but until then nothing is kept for it.
+  bool track_changes = true;
+};
+
+/// The keyed state of one operator in one subtask: what the task sees of it, whatever the key's
+/// type.
+///
+/// Lifecycle: made, then Restore at most once, then states are registered (Get, Table, …) and used.
+/// A restored state that is never registered is kept and goes into every snapshot.
+/// Threads: the task's, within a step. Only KeyedSnapshot::Run happens elsewhere.
+/// Snapshots: at most one at a time between Snapshot and FinishSnapshot.
+class KeyedStateBackendBase {
+ public:
+  explicit KeyedStateBackendBase(KeyedStateBackendOptions options);
+  virtual ~KeyedStateBackendBase();
+  KeyedStateBackendBase(const KeyedStateBackendBase&) = delete;
+  KeyedStateBackendBase& operator=(const KeyedStateBackendBase&) = delete;
+
+  /// Takes the state of the key groups in options().range out of `handles`, those of all subtasks
+  /// of one checkpoint. The files of a handle with just this range become the base of the next
+  /// snapshots; other entries are read and will be written anew. Blocks (it fetches files); call
+  /// before any state is registered.
+  /// Errors: kDataLoss, naming the file, if one is missing or damaged; kFailedPrecondition if the
+  /// max parallelism or the format version differs; kInvalidArgument if handles overlap.
+  [[nodiscard]] absl::Status Restore(std::vector<KeyedStateHandle> handles, StateFileStore& store);
+
+  /// Takes all changes since the last snapshot; microseconds, whatever their number. Give the
+  /// result's Run to an I/O thread, then the result to FinishSnapshot.
+  [[nodiscard]] std::unique_ptr<KeyedSnapshot> Snapshot(CheckpointId checkpoint_id);
+  [[nodiscard]] bool SnapshotInProgress() const { return snapshot_in_progress_; }
+  /// Ends the snapshot in progress. If it was not written, its entries count as changed again.
+  void FinishSnapshot(std::unique_ptr<KeyedSnapshot> snapshot);
+
+  /// Tells that a checkpoint has completed, so that its files may be referred to by later ones. A
+  /// file that is in no completed checkpoint is stored anew, because a failed checkpoint's files
+  /// are deleted. Unknown ids are ignored.
+  void NotifyCheckpointComplete(CheckpointId checkpoint_id);
+
+  [[nodiscard]] const KeyedStateBackendOptions& options() const { return options_; }
+  [[nodiscard]] size_t NumEntries() const;
+  [[nodiscard]] size_t MemoryBytes() const;
+
+ protected:
+  /// Anything a name may be registered as: a table, list table, map table or timer queue.
+  class RegisteredState {
+   public:
+    virtual ~RegisteredState() = default;
+  };
+  template <class T>
+  struct Registered final : public RegisteredState {
+    template <class... Arguments>
+    explicit Registered(Arguments&&... arguments) : state(std::forward<Arguments>(arguments)...) {}
+    T state;
+  };
+
+  /// Returns what `schema.name` is registered as, null if it is not.
+  /// Errors: kInvalidArgument if it is registered with another type.
+  [[nodiscard]] absl::StatusOr<RegisteredState*> FindState(const StateSchema& schema,
+                                                           const std::type_info& type) const;
+  /// Fills the table with restored entries of its name and adopts it.
+  /// Errors: kFailedPrecondition if they have another schema; kDataLoss.
+  [[nodiscard]] absl::Status AddTable(std::unique_ptr<internal::StateTable> table);
+  /// Whether new tables record their changes: always once there is a snapshot, because an entry
+  /// that it holds and that is erased would else come back.
+  [[nodiscard]] bool tracks_changes() const { return tracks_changes_; }
+  void AddState(const StateSchema& schema, const std::type_info& type,
+                std::unique_ptr<RegisteredState> state);
+
+ private:
+  struct NamedState {
+    StateSchema schema;
+    const std::type_info* type = nullptr;
+    std::unique_ptr<RegisteredState> state;
+  };
+
+  [[nodiscard]] absl::Status CheckHandles(const std::vector<KeyedStateHandle>& handles) const;
+  [[nodiscard]] absl::Status AddRestoredSchemas(const KeyedStateHandle& handle, bool in_database);
+  [[nodiscard]] absl::Status RestoreRows(const KeyedStateHandle& handle, bool is_inline,
+                                         StateFileStore& store);
+  [[nodiscard]] absl::Status LoadInto(internal::StateTable& table,
+                                      const internal::RawTable& raw) const;
+
+  const KeyedStateBackendOptions options_;
+  const std::shared_ptr<internal::SnapshotBase> base_;  // Shared with the running snapshot.
+  // In the order of names, which is that of files within a key group. Declared before the states
+  // that borrow them.
+  std::map<std::string, std::unique_ptr<internal::StateTable>, std::less<>> tables_;
+  // Restored tables that a registered one replaced while a snapshot held their entries.
+  std::vector<std::unique_ptr<internal::StateTable>> replaced_tables_;
+  std::map<std::string, NamedState, std::less<>> states_;
+  bool snapshot_in_progress_ = false;
+  bool tracks_changes_;
+};
+
+/// KeyedStateBackendBase for keys of type K: gives out handles and tables.
+///
+/// Handles act on the current key; tables, lists, maps and timers of the typed kind take the key
+/// and its hash with each call and know no current key. All live as long as the backend.
+template <class K>
+class KeyedStateBackend final : public KeyedStateBackendBase {
+ public:
+  explicit KeyedStateBackend(KeyedStateBackendOptions options)
+      : KeyedStateBackendBase(std::move(options)) {}
+
+  /// Sets the key that handles act on. `hash` is KeyHash(key), whose key group is in range.
+  void SetCurrentKey(const K& key, uint64_t hash) {
+    DCHECK(options().range.Contains(KeyGroupOf(hash, options().max_parallelism)));
+    current_.key = key;
+    current_.hash = hash;
+  }
+  [[nodiscard]] const K& current_key() const { return current_.key; }
+  [[nodiscard]] uint64_t current_hash() const { return current_.hash; }
+
+  // All of these return the state of that name, made at the first call.
+  // Errors: kInvalidArgument, naming both schemas, if the name is registered with other types;
+  // kFailedPrecondition if a restored snapshot holds it with another schema; kDataLoss.
+
+  template <class T>
+  [[nodiscard]] absl::StatusOr<ValueState<T>> GetState(const ValueStateDescriptor<T>& descriptor);
+  template <class T>
+  [[nodiscard]] absl::StatusOr<ListState<T>> GetState(const ListStateDescriptor<T>& descriptor);
+  template <class UK, class UV>
+  [[nodiscard]] absl::StatusOr<MapState<UK, UV>> GetState(
+      const MapStateDescriptor<UK, UV>& descriptor);
+  /// A name keeps the functions of its first registration.
+  template <class T>
+  [[nodiscard]] absl::StatusOr<ReducingState<T>> GetState(
+      const ReducingStateDescriptor<T>& descriptor);
+  template <class In, class Acc, class Out>
+  [[nodiscard]] absl::StatusOr<AggregatingState<In, Out>> GetState(
+      const AggregatingStateDescriptor<In, Acc, Out>& descriptor);
+
+  template <class N, class V>
+  [[nodiscard]] absl::StatusOr<ObjectTable<K, N, V>*> Table(
+      const TableDescriptor<N, V>& descriptor);
+  template <class N, class T>
+  [[nodiscard]] absl::StatusOr<ListTable<K, N, T>*> Lists(
+      const ListTableDescriptor<N, T>& descriptor);
+  template <class N, class UK, class UV>
+  [[nodiscard]] absl::StatusOr<MapTable<K, N, UK, UV>*> Maps(
+      const MapTableDescriptor<N, UK, UV>& descriptor);
+  /// Returns the timers of `name` in one domain; the other domain's are another queue.
+  template <class N>
+  [[nodiscard]] absl::StatusOr<TimerQueue<K, N>*> Timers(std::string_view name, TimeDomain domain);
+
+ private:
+  // Returns the state of `schema`, made by make(table) if it is new, where `table` is an
+  // ObjectTable<K, N, V> with the restored entries.
+  template <class State, class N, class V, class Make>
+  absl::StatusOr<State*> Register(const StateSchema& schema, Make&& make);
+
+  using MadeState = absl::StatusOr<std::unique_ptr<RegisteredState>>;
+
+  internal::CurrentKey<K> current_;
+};
+
+template <class K>
+template <class State, class N, class V, class Make>
+absl::StatusOr<State*> KeyedStateBackend<K>::Register(const StateSchema& schema, Make&& make) {
+  ASSIGN_OR_RETURN(RegisteredState * found, FindState(schema, typeid(State)));
+  if (found == nullptr) {
+    auto table = std::make_unique<internal::TypedStateTable<K, N, V>>(schema, tracks_changes(),
+                                                                      options().memory_budget);
+    ObjectTable<K, N, V>* entries = &table->table();
+    RETURN_IF_ERROR(AddTable(std::move(table)));
+    ASSIGN_OR_RETURN(std::unique_ptr<RegisteredState> made, make(entries));
+    found = made.get();
+    AddState(schema, typeid(State), std::move(made));
+  }
+  return &static_cast<Registered<State>*>(found)->state;
+}
+
+}  // namespace weir
+
+#include "runtime/state/internal/keyed_state_backend_inl.h"
