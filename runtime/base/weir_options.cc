@@ -3,11 +3,13 @@
 namespace weir {
 
 void AddWeirOptions(OptionRegistry* registry) {
+  registry->Add(kRestAddress);
   registry->Add(kRestPort);
   registry->Add(kRestBindAddress);
   registry->Add(kWebUploadDir);
   registry->Add(kJobManagerRpcAddress);
   registry->Add(kJobManagerRpcPort);
+  registry->Add(kJobBuilderTimeout);
   registry->Add(kTaskManagerNumberOfTaskSlots);
   registry->Add(kTaskManagerHost);
   registry->Add(kTaskManagerDataPort);
@@ -15,6 +17,7 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kTaskManagerWorkerThreads);
   registry->Add(kNetworkChannelBytes);
   registry->Add(kParallelismDefault);
+  registry->Add(kPipelineName);
   registry->Add(kPipelineMaxParallelism);
   registry->Add(kCheckpointingInterval);
   registry->Add(kCheckpointingTimeout);

@@ -10,6 +10,8 @@ namespace weir {
 
 /// The engine's options. Where a concept is Flink's, the key is Flink's too.
 
+inline constexpr ConfigOption<std::string> kRestAddress{
+    "rest.address", "127.0.0.1", "Address by which clients reach the REST API."};
 inline constexpr ConfigOption<int64_t> kRestPort{
     "rest.port", 8081, "Port of the REST API and the UI; 0 takes a free one.", "0..65535"};
 inline constexpr ConfigOption<std::string> kRestBindAddress{
@@ -24,6 +26,10 @@ inline constexpr ConfigOption<std::string> kJobManagerRpcAddress{
 inline constexpr ConfigOption<int64_t> kJobManagerRpcPort{
     "jobmanager.rpc.port", 6123, "Port of the JobManager's control plane; 0 takes a free one.",
     "0..65535"};
+
+inline constexpr ConfigOption<absl::Duration> kJobBuilderTimeout{
+    "jobmanager.job-builder.timeout", absl::Seconds(30),
+    "Time that a job library may take to build its graph before it is stopped."};
 
 inline constexpr ConfigOption<int64_t> kTaskManagerNumberOfTaskSlots{
     "taskmanager.numberOfTaskSlots", 2, "Slots that a TaskManager offers.", "1..65536"};
@@ -44,6 +50,8 @@ inline constexpr ConfigOption<MemorySize> kNetworkChannelBytes{
 
 inline constexpr ConfigOption<int64_t> kParallelismDefault{
     "parallelism.default", 1, "Parallelism of operators that set none.", "1..32768"};
+inline constexpr ConfigOption<std::string> kPipelineName{
+    "pipeline.name", "", "Name of the job. Empty: the name that the job gives itself."};
 inline constexpr ConfigOption<int64_t> kPipelineMaxParallelism{
     "pipeline.max-parallelism", 128,
     "Number of key groups, which no operator's parallelism can pass. State keeps it for life.",
