@@ -1,0 +1,446 @@
+#include "jobmanager/checkpoint/checkpoint_coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "jobmanager/proto_ids.h"
+#include "proto/control_plane.pb.h"
+#include "runtime/base/check.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view kComponent = "checkpoint-coordinator";
+
+absl::Status NotRunning() {
+  return absl::FailedPreconditionError(
+      "cannot trigger a checkpoint: not all tasks of the job are RUNNING; try again once they are");
+}
+
+}  // namespace
+
+CheckpointCoordinator::CheckpointCoordinator(JobId job_id, const JobGraph* graph,
+                                             CheckpointSettings settings,
+                                             MainThreadExecutor* executor,
+                                             CheckpointMessenger* messenger,
+                                             CheckpointStorage* storage)
+    : job_id_(job_id),
+      graph_(graph),
+      settings_(settings),
+      executor_(executor),
+      messenger_(messenger),
+      storage_(storage),
+      completed_(settings.num_retained) {}
+
+CheckpointCoordinator::~CheckpointCoordinator() {
+  CancelTrigger();
+  executor_->CancelTimer(timeout_timer_);
+}
+
+void CheckpointCoordinator::Start(CheckpointPlan plan) {
+  DCHECK(!started_);
+  started_ = true;
+  all_running_ = false;
+  plan_ = std::move(plan);
+  finished_.clear();
+  input_ended_.clear();
+  all_input_ended_ = false;
+  trigger_at_once_ = false;
+  last_end_ = absl::InfinitePast();
+}
+
+void CheckpointCoordinator::Stop(const absl::Status& reason) {
+  if (!started_) return;
+  started_ = false;
+  all_running_ = false;
+  CancelTrigger();
+  held_events_.clear();
+  Abort(reason, /*notify=*/false);
+  std::vector<TriggerCallback> waiting;
+  waiting.swap(waiting_);
+  for (TriggerCallback& done : waiting) done(reason);
+}
+
+void CheckpointCoordinator::OnAllTasksRunning() {
+  if (!started_ || all_running_) return;
+  all_running_ = true;
+  last_trigger_ = executor_->clock()->Now();
+  if (trigger_at_once_) {
+    Trigger();
+  } else {
+    ScheduleTrigger();
+  }
+}
+
+void CheckpointCoordinator::OnTaskFinished(ExecutionAttemptId task) {
+  if (!started_ || !finished_.insert(task).second) return;
+  if (pending_ != nullptr) {
+    pending_->OnTaskFinished(task);
+    Advance();
+  }
+  CheckInputEnded();
+}
+
+void CheckpointCoordinator::OnInputEnded(ExecutionAttemptId task) {
+  if (!started_) return;
+  input_ended_.insert(task);
+  CheckInputEnded();
+}
+
+void CheckpointCoordinator::CheckInputEnded() {
+  if (all_input_ended_ || !settings_.enabled()) return;
+  all_input_ended_ =
+      std::all_of(plan_.tasks.begin(), plan_.tasks.end(), [this](const CheckpointPlan::Task& task) {
+        return !task.is_source || input_ended_.contains(task.attempt) ||
+               finished_.contains(task.attempt);
+      });
+  if (!all_input_ended_) return;
+  // A checkpoint under way began before the end, so it is not the last one.
+  trigger_at_once_ = true;
+  Trigger();
+}
+
+void CheckpointCoordinator::OnCoordinatorAck(const proto::CoordinatorCheckpointAck& ack) {
+  const auto attempt = IdFromBytes<ExecutionAttemptId>(ack.attempt());
+  if (pending_ == nullptr || pending_->id().value() != ack.checkpoint_id()) {
+    ++num_ignored_answers_;
+    return;
+  }
+  if (!ack.error().empty()) {
+    Abort(absl::AbortedError(
+              StrCat("an operator coordinator could not take its snapshot: ", ack.error())),
+          /*notify=*/true);
+    return;
+  }
+  if (pending_->AcknowledgeCoordinator(attempt, ack.state()) ==
+      PendingCheckpoint::AckResult::kIgnored) {
+    ++num_ignored_answers_;
+    return;
+  }
+  Advance();
+}
+
+void CheckpointCoordinator::OnTaskAck(const proto::CheckpointAck& ack) {
+  const auto attempt = IdFromBytes<ExecutionAttemptId>(ack.attempt());
+  std::map<OperatorId, std::string> states;
+  std::vector<std::string> files;
+  for (const proto::OperatorStateAck& op : ack.operators()) {
+    states.emplace(IdFromBytes<OperatorId>(op.operator_id()), op.state());
+    for (std::string& file : storage_->FilesOf(op.state())) files.push_back(std::move(file));
+  }
+  if (pending_ == nullptr || pending_->id().value() != ack.checkpoint_id() ||
+      pending_->AcknowledgeTask(attempt, std::move(states), files) ==
+          PendingCheckpoint::AckResult::kIgnored) {
+    ++num_ignored_answers_;
+    completed_.AddOrphans({files.begin(), files.end()});
+    return;
+  }
+  if (const CheckpointPlan::Task* const task = FindTask(attempt)) {
+    const absl::Time now = executor_->clock()->Now();
+    SubtaskCheckpointStatistics subtask;
+    subtask.index = task->subtask;
+    subtask.ack_time = now;
+    subtask.end_to_end_duration = now - pending_->trigger_time();
+    subtask.checkpointed_size_bytes = ack.checkpointed_bytes();
+    subtask.state_size_bytes = ack.state_bytes();
+    subtask.sync_duration = absl::Microseconds(ack.sync_duration_us());
+    subtask.async_duration = absl::Microseconds(ack.async_duration_us());
+    subtask.alignment_duration = absl::Microseconds(ack.alignment_duration_us());
+    statistics_.OnAcknowledged(pending_->id(), task->vertex, subtask);
+  }
+  Advance();
+}
+
+void CheckpointCoordinator::OnTaskDecline(const proto::CheckpointDecline& decline) {
+  const auto attempt = IdFromBytes<ExecutionAttemptId>(decline.attempt());
+  if (pending_ == nullptr || pending_->id().value() != decline.checkpoint_id() ||
+      finished_.contains(attempt) || FindTask(attempt) == nullptr) {
+    ++num_ignored_answers_;
+    return;
+  }
+  Abort(absl::AbortedError(StrCat("a task declined the checkpoint: ", decline.reason())),
+        /*notify=*/true);
+}
+
+void CheckpointCoordinator::OnCoordinatorEvent(const proto::OperatorEvent& event) {
+  const auto sender = IdFromBytes<ExecutionAttemptId>(event.sender_attempt());
+  if (pending_ != nullptr && pending_->HoldsEventsOf(sender)) {
+    held_events_.push_back(event);
+    return;
+  }
+  messenger_->DeliverToTask(event);
+}
+
+void CheckpointCoordinator::TriggerNow(TriggerCallback done) {
+  if (!settings_.enabled()) {
+    done(absl::FailedPreconditionError(
+        "cannot trigger a checkpoint: the job runs without checkpoints; set "
+        "execution.checkpointing.interval above 0 when it is started"));
+    return;
+  }
+  if (!started_ || !all_running_) {
+    done(NotRunning());
+    return;
+  }
+  waiting_.push_back(std::move(done));
+  trigger_at_once_ = true;
+  Trigger();
+}
+
+void CheckpointCoordinator::Trigger() {
+  if (!started_ || !all_running_ || pending_ != nullptr) return;
+  CancelTrigger();
+  trigger_at_once_ = false;
+  last_trigger_ = executor_->clock()->Now();
+  std::vector<TriggerCallback> waiting;
+  waiting.swap(waiting_);
+  if (UnfinishedSources().empty()) {
+    // The job is about to finish, and no barrier would find a way in.
+    for (TriggerCallback& done : waiting) done(NotRunning());
+    ScheduleTrigger();
+    return;
+  }
+  const CheckpointId id(++last_id_);
+  pending_ = std::make_unique<PendingCheckpoint>(id, last_trigger_, plan_, finished_);
+  pending_waiting_ = std::move(waiting);
+  statistics_.OnTriggered(id, last_trigger_, StatisticsOfTasks());
+  timeout_timer_ = executor_->PostAfter(settings_.timeout, [this, id] {
+    if (pending_ == nullptr || pending_->id() != id) return;
+    Abort(absl::DeadlineExceededError(
+              StrCat("the checkpoint expired before it was complete: timeout=",
+                     absl::FormatDuration(settings_.timeout),
+                     " tasks without answer=", pending_->num_missing_tasks())),
+          /*notify=*/true);
+  });
+  std::vector<ExecutionAttemptId> coordinators;
+  for (const CheckpointPlan::Coordinator& coordinator : plan_.coordinators) {
+    coordinators.push_back(coordinator.attempt);
+  }
+  if (!coordinators.empty()) messenger_->TriggerCoordinators(id, coordinators);
+  Advance();
+}
+
+void CheckpointCoordinator::Advance() {
+  while (pending_ != nullptr && pending_->AdvancePhase()) {
+    if (pending_->phase() == PendingCheckpoint::Phase::kTasks) {
+      SendTriggers();
+    } else {
+      WriteMetadata();
+    }
+  }
+}
+
+void CheckpointCoordinator::SendTriggers() {
+  const std::vector<ExecutionAttemptId> sources = UnfinishedSources();
+  if (!sources.empty()) {
+    messenger_->TriggerSources(pending_->id(), pending_->trigger_time(), sources);
+  }
+  ReleaseHeldEvents();
+}
+
+void CheckpointCoordinator::WriteMetadata() {
+  auto metadata = std::make_shared<const CheckpointMetadata>(
+      pending_->BuildMetadata(job_id_, *graph_, last_completed_.get()));
+  storage_->Write(metadata, [this, alive = std::weak_ptr<Alive>(alive_), id = pending_->id(),
+                             metadata](absl::StatusOr<std::string> path) {
+    if (!alive.expired()) OnWritten(id, metadata, std::move(path));
+  });
+}
+
+void CheckpointCoordinator::OnWritten(CheckpointId id,
+                                      std::shared_ptr<const CheckpointMetadata> metadata,
+                                      absl::StatusOr<std::string> path) {
+  if (pending_ == nullptr || pending_->id() != id) {
+    // Aborted meanwhile: nobody was told that it is complete, so it must not be restored from.
+    if (path.ok()) storage_->Discard({*std::move(path)}, {});
+    return;
+  }
+  if (!path.ok()) {
+    Abort(
+        absl::Status(path.status().code(), ToAbsl(StrCat("cannot write the checkpoint's metadata: ",
+                                                         ToStd(path.status().message())))),
+        /*notify=*/true);
+    return;
+  }
+  Complete(std::move(metadata), *std::move(path));
+}
+
+void CheckpointCoordinator::Complete(std::shared_ptr<const CheckpointMetadata> metadata,
+                                     std::string path) {
+  const CheckpointId id = pending_->id();
+  RetainedCheckpoint retained{.id = id, .path = path, .files = pending_->files(), .owned = true};
+  // The states of finished tasks were carried over, and with them their files.
+  if (!finished_.empty()) retained.files = FilesOf(*metadata);
+  last_completed_ = std::move(metadata);
+  pending_.reset();
+  executor_->CancelTimer(timeout_timer_);
+  statistics_.OnCompleted(id, std::move(path));
+  messenger_->NotifyCheckpointComplete(id);
+  Remove(completed_.Add(std::move(retained)));
+  AfterEnd(id, std::exchange(pending_waiting_, {}));
+}
+
+void CheckpointCoordinator::Abort(const absl::Status& reason, bool notify) {
+  if (pending_ == nullptr) return;
+  const CheckpointId id = pending_->id();
+  LogWarning(kComponent, StrCat("checkpoint aborted: job=", ToString(job_id_),
+                                " checkpoint=", id.value(), ": ", ToStd(reason.message())));
+  completed_.AddOrphans(pending_->files());
+  pending_.reset();
+  executor_->CancelTimer(timeout_timer_);
+  statistics_.OnFailed(id, executor_->clock()->Now(), std::string(ToStd(reason.message())));
+  if (notify) messenger_->NotifyCheckpointAborted(id);
+  ReleaseHeldEvents();
+  AfterEnd(reason, std::exchange(pending_waiting_, {}));
+}
+
+void CheckpointCoordinator::AfterEnd(absl::StatusOr<CheckpointId> result,
+                                     std::vector<TriggerCallback> waiting) {
+  last_end_ = executor_->clock()->Now();
+  if (trigger_at_once_) {
+    Trigger();
+  } else {
+    ScheduleTrigger();
+  }
+  for (TriggerCallback& done : waiting) done(result);
+}
+
+void CheckpointCoordinator::ReleaseHeldEvents() {
+  std::vector<proto::OperatorEvent> events;
+  events.swap(held_events_);
+  for (const proto::OperatorEvent& event : events) messenger_->DeliverToTask(event);
+}
+
+void CheckpointCoordinator::ScheduleTrigger() {
+  if (!started_ || !all_running_ || pending_ != nullptr || !settings_.enabled()) return;
+  CancelTrigger();
+  const absl::Time next =
+      std::max(last_trigger_ + settings_.interval, last_end_ + settings_.min_pause);
+  trigger_timer_ = executor_->PostAfter(next - executor_->clock()->Now(), [this] {
+    trigger_timer_.reset();
+    Trigger();
+  });
+}
+
+void CheckpointCoordinator::CancelTrigger() {
+  if (trigger_timer_.has_value()) executor_->CancelTimer(*trigger_timer_);
+  trigger_timer_.reset();
+}
+
+std::vector<ExecutionAttemptId> CheckpointCoordinator::UnfinishedSources() const {
+  std::vector<ExecutionAttemptId> sources;
+  for (const CheckpointPlan::Task& task : plan_.tasks) {
+    if (task.is_source && !finished_.contains(task.attempt)) sources.push_back(task.attempt);
+  }
+  return sources;
+}
+
+const CheckpointPlan::Task* CheckpointCoordinator::FindTask(ExecutionAttemptId attempt) const {
+  for (const CheckpointPlan::Task& task : plan_.tasks) {
+    if (task.attempt == attempt) return &task;
+  }
+  return nullptr;
+}
+
+std::vector<TaskCheckpointStatistics> CheckpointCoordinator::StatisticsOfTasks() const {
+  std::vector<TaskCheckpointStatistics> tasks;
+  std::map<JobVertexId, size_t> positions;
+  for (const JobGraph::Vertex& vertex : graph_->vertices) {
+    positions.emplace(vertex.id, tasks.size());
+    TaskCheckpointStatistics& task = tasks.emplace_back();
+    task.vertex_id = vertex.id;
+    task.subtasks.resize(vertex.parallelism);
+    for (uint32_t i = 0; i < vertex.parallelism; ++i) task.subtasks[i].index = i;
+  }
+  for (const CheckpointPlan::Task& task : plan_.tasks) {
+    const auto found = positions.find(task.vertex);
+    if (found == positions.end() || !finished_.contains(task.attempt)) continue;
+    tasks[found->second].subtasks[task.subtask].ack_time = last_trigger_;
+  }
+  return tasks;
+}
+
+void CheckpointCoordinator::RestoreLatest(
+    std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done) {
+  DCHECK(!started_);
+  if (completed_.checkpoints().empty()) {
+    last_completed_ = nullptr;
+    done(std::shared_ptr<const CheckpointMetadata>());
+    return;
+  }
+  ReadNewest(std::move(done));
+}
+
+void CheckpointCoordinator::ReadNewest(
+    std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done) {
+  const RetainedCheckpoint& newest = completed_.checkpoints().back();
+  storage_->Read(newest.path, [this, alive = std::weak_ptr<Alive>(alive_), id = newest.id,
+                               path = newest.path, done = std::move(done)](
+                                  absl::StatusOr<CheckpointMetadata> read) mutable {
+    if (alive.expired()) return;
+    if (read.ok()) {
+      last_completed_ = std::make_shared<const CheckpointMetadata>(*std::move(read));
+      statistics_.OnRestored({.id = id,
+                              .restore_time = executor_->clock()->Now(),
+                              .is_savepoint = false,
+                              .external_path = path});
+      done(last_completed_);
+      return;
+    }
+    if (absl::IsUnavailable(read.status())) {
+      done(read.status());
+      return;
+    }
+    LogError(kComponent,
+             StrCat("checkpoint cannot be read, the one before it is used: job=", ToString(job_id_),
+                    " checkpoint=", id.value(), ": ", ToStd(read.status().message())));
+    if (ForgetLatest()) {
+      ReadNewest(std::move(done));
+      return;
+    }
+    done(absl::DataLossError(
+        StrCat("no retained checkpoint of the job can be read; start it without one, or from an "
+               "older copy: ",
+               ToStd(read.status().message()))));
+  });
+}
+
+void CheckpointCoordinator::AddRestored(std::shared_ptr<const CheckpointMetadata> metadata,
+                                        const std::string& path) {
+  last_id_ = std::max(last_id_, metadata->id.value());
+  RetainedCheckpoint retained{
+      .id = metadata->id, .path = path, .files = FilesOf(*metadata), .owned = false};
+  Remove(completed_.Add(std::move(retained)));
+}
+
+bool CheckpointCoordinator::ForgetLatest() {
+  if (completed_.checkpoints().empty()) return false;
+  completed_.Forget(completed_.checkpoints().back().id);
+  last_completed_ = nullptr;
+  return !completed_.checkpoints().empty();
+}
+
+void CheckpointCoordinator::DiscardAll() { Remove(completed_.TakeAll()); }
+
+void CheckpointCoordinator::DiscardOrphans() { Remove(completed_.TakeOrphans()); }
+
+void CheckpointCoordinator::Remove(CompletedCheckpointStore::Removal removal) {
+  for (const CheckpointId id : removal.ids) statistics_.OnDiscarded(id);
+  if (removal.paths.empty() && removal.files.empty()) return;
+  storage_->Discard(std::move(removal.paths), std::move(removal.files));
+}
+
+std::set<std::string> CheckpointCoordinator::FilesOf(const CheckpointMetadata& metadata) const {
+  std::set<std::string> files;
+  for (const CheckpointedOperator& op : metadata.operators) {
+    for (const std::string& state : op.subtasks) {
+      if (state.empty()) continue;
+      for (std::string& file : storage_->FilesOf(state)) files.insert(std::move(file));
+    }
+  }
+  return files;
+}
+
+}  // namespace weir

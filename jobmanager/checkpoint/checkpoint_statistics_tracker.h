@@ -1,0 +1,45 @@
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "jobmanager/checkpoint_statistics.h"
+#include "runtime/base/ids.h"
+
+namespace weir {
+
+/// Keeps what people see of a job's checkpoints: counts, the last ones in detail, and numbers of
+/// completed ones. Threads: main thread.
+class CheckpointStatisticsTracker {
+ public:
+  /// `history_size` checkpoints are kept in detail.
+  explicit CheckpointStatisticsTracker(size_t history_size = 10) : history_size_(history_size) {}
+
+  /// `tasks` has one entry per subtask; those that will not answer are acknowledged already.
+  void OnTriggered(CheckpointId id, absl::Time now, std::vector<TaskCheckpointStatistics> tasks);
+  void OnAcknowledged(CheckpointId id, JobVertexId vertex,
+                      const SubtaskCheckpointStatistics& subtask);
+  void OnCompleted(CheckpointId id, std::string path);
+  void OnFailed(CheckpointId id, absl::Time now, std::string message);
+  void OnDiscarded(CheckpointId id);
+  void OnRestored(RestoredCheckpoint restored);
+
+  [[nodiscard]] CheckpointStatistics Snapshot() const;
+
+ private:
+  CheckpointDetails* Find(CheckpointId id);
+
+  const size_t history_size_;
+  CheckpointCounts counts_;
+  std::deque<CheckpointDetails> history_;  // Newest first; those in progress are never dropped.
+  std::optional<CheckpointDetails> latest_completed_;
+  std::optional<CheckpointDetails> latest_failed_;
+  std::optional<RestoredCheckpoint> latest_restored_;
+  // Samples of the last completed checkpoints, for the summary.
+  std::deque<CheckpointTotals> completed_;
+};
+
+}  // namespace weir
