@@ -1,0 +1,23 @@
+#pragma once
+
+#include <map>
+
+#include "jobmanager/checkpoint/state_assignment.h"
+#include "jobmanager/execution_graph.h"
+#include "jobmanager/job_description.h"
+#include "jobmanager/task_manager_gateway.h"
+#include "proto/control_plane.pb.h"
+#include "runtime/base/ids.h"
+
+namespace weir {
+
+/// Returns, for each TaskManager of the job, the one message that deploys all of its tasks and
+/// coordinators. Every attempt in `executions` must have a location. Coordinators go where subtask
+/// 0 of their vertex is.
+///
+/// A FORWARD edge has one subpartition per producer; all others have one per consumer.
+[[nodiscard]] std::map<TaskManagerGateway*, proto::JobManagerMessage> MakeDeployments(
+    const JobDescription& job, const StateAssignment& state, LeaderEpoch leader_epoch,
+    ExecutionGraph* executions);
+
+}  // namespace weir

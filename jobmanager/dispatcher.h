@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "jobmanager/blob_store.h"
+#include "jobmanager/control_server.h"
+#include "jobmanager/dispatcher_gateway.h"
+#include "jobmanager/jar_store.h"
+#include "jobmanager/job_builder.h"
+#include "jobmanager/job_master.h"
+#include "jobmanager/main_thread_executor.h"
+#include "jobmanager/resource_manager.h"
+#include "runtime/base/config.h"
+
+namespace weir {
+
+struct DispatcherOptions {
+  /// The cluster's settings.
+  Configuration configuration;
+  /// Each job has a folder of its own below it.
+  std::string checkpoint_dir;
+  LeaderEpoch leader_epoch;
+  std::string abi_stamp;
+  /// Ended jobs that are remembered.
+  size_t max_ended_jobs = 100;
+};
+
+/// The JobManager's front desk: takes in jobs, has a JobMaster for each, hands messages of
+/// TaskManagers to the right one, and remembers how jobs ended.
+///
+/// Threads: the gateway's methods may be called from any; everything happens on the main thread.
+/// Ownership: borrows all but the JobMasters; destroyed after the executor has ended.
+class Dispatcher final : public DispatcherGateway,
+                         public ControlMessageHandler,
+                         public TaskManagerListener {
+ public:
+  Dispatcher(DispatcherOptions options, MainThreadExecutor* executor, const BlobStore* blobs,
+             JarStore* jars, const JobBuilder* builder);
+  ~Dispatcher() override;
+
+  /// Runs a job whose graph is built. Main thread. Errors: kAlreadyExists.
+  [[nodiscard]] absl::Status Submit(JobDescription job);
+  /// Closes the TaskManagers' connections. Any thread.
+  void CloseConnections();
+
+  // DispatcherGateway:
+  void RequestClusterOverview(Callback<ClusterOverview> done) override;
+  void RequestJobs(Callback<std::vector<JobOverview>> done) override;
+  void RequestJob(JobId job_id, Callback<JobDetails> done) override;
+  void RequestJobResult(JobId job_id, Callback<JobResult> done) override;
+  void CancelJob(JobId job_id, StatusCallback done) override;
+  void RequestExceptions(JobId job_id, size_t max_entries,
+                         Callback<ExceptionHistory> done) override;
+  void RequestCheckpoints(JobId job_id, Callback<CheckpointStatistics> done) override;
+  void RequestCheckpointDetails(JobId job_id, CheckpointId checkpoint_id,
+                                Callback<CheckpointDetails> done) override;
+  void RequestCheckpointConfig(JobId job_id, Callback<CheckpointConfig> done) override;
+  void TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) override;
+  void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
+  void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;
+  void RequestConfig(Callback<std::vector<ConfigurationEntry>> done) override;
+  void UploadJar(std::string name, std::string path, Callback<std::string> done) override;
+  void ListJars(Callback<std::vector<JarFile>> done) override;
+  void DeleteJar(std::string jar_id, StatusCallback done) override;
+  void RunJar(JarRunRequest request, Callback<JobId> done) override;
+
+  // ControlMessageHandler:
+  void OnRegister(std::shared_ptr<TaskManagerGateway> task_manager,
+                  const proto::Register& registration) override;
+  void OnMessage(TaskManagerGateway* task_manager,
+                 const proto::TaskManagerMessage& message) override;
+  void OnClosed(TaskManagerGateway* task_manager) override;
+
+  // TaskManagerListener:
+  void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) override;
+
+ private:
+  /// What is remembered of an ended job.
+  struct EndedJob {
+    JobOverview overview;
+    JobDetails details;
+    JobResult result;
+    ExceptionHistory exceptions;
+    CheckpointStatistics checkpoints;
+    CheckpointConfig checkpoint_config;
+  };
+  struct PreparedJob;
+
+  /// Answers `done` on the main thread by the job, running or ended.
+  template <class T, class OfRunning, class OfEnded>
+  void AnswerByJob(JobId job_id, Callback<T> done, OfRunning of_running, OfEnded of_ended);
+  [[nodiscard]] const EndedJob* FindEnded(JobId job_id) const;
+  /// Stores and builds what the request asks for. Blocks.
+  [[nodiscard]] absl::StatusOr<PreparedJob> Prepare(const JarRunRequest& request,
+                                                    const Configuration& settings);
+  [[nodiscard]] absl::StatusOr<JobId> SubmitPrepared(JarRunRequest request, PreparedJob prepared);
+  void OnJobEnded(JobId job_id);
+
+  const DispatcherOptions options_;
+  MainThreadExecutor* const executor_;
+  const BlobStore* const blobs_;
+  JarStore* const jars_;
+  const JobBuilder* const builder_;
+  ResourceManager resource_manager_;
+  std::map<JobId, std::shared_ptr<JobMaster>> jobs_;
+  std::deque<EndedJob> ended_jobs_;  // Newest first.
+  uint64_t num_stale_messages_ = 0;
+};
+
+}  // namespace weir

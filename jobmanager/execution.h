@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "jobmanager/job_details.h"
+#include "jobmanager/job_status.h"
+#include "jobmanager/task_manager_gateway.h"
+#include "runtime/base/ids.h"
+
+namespace weir {
+
+namespace proto {
+class TaskMetrics;
+}
+
+/// Returns whether an attempt may go from one state to the other:
+///
+/// ```
+/// CREATED -> SCHEDULED -> DEPLOYING -> INITIALIZING -> RUNNING -> FINISHED
+///    |           |            `--------------+------------`-> CANCELING -> CANCELED
+///    `-----------`--> CANCELED          every state that is not terminal -> FAILED
+/// ```
+/// Steps forward may be skipped from DEPLOYING on: reports can overtake what they report. A task
+/// that is asked to cancel may have finished or failed before it heard.
+[[nodiscard]] bool IsLegalTransition(ExecutionState from, ExecutionState to);
+
+/// Returns whether a job may go from one state to the other; see the diagram at JobStatus.
+[[nodiscard]] bool IsLegalTransition(JobStatus from, JobStatus to);
+
+/// One attempt at running one subtask, as the JobMaster sees it. Threads: main thread.
+class Execution {
+ public:
+  Execution(ExecutionAttemptId id, uint32_t attempt_number, absl::Time now);
+
+  /// Errors: kFailedPrecondition if the move is illegal; the state stays.
+  [[nodiscard]] absl::Status Transition(ExecutionState to, absl::Time now);
+
+  void Assign(std::shared_ptr<TaskManagerGateway> location) { location_ = std::move(location); }
+  /// Takes in a heartbeat's totals; ratios come from their growth since the last one.
+  void UpdateMetrics(const proto::TaskMetrics& metrics);
+
+  [[nodiscard]] ExecutionAttemptId id() const { return id_; }
+  [[nodiscard]] uint32_t attempt_number() const { return attempt_number_; }
+  [[nodiscard]] ExecutionState state() const { return state_; }
+  [[nodiscard]] const ExecutionStateTimestamps& timestamps() const { return timestamps_; }
+  /// Null until a slot is assigned.
+  [[nodiscard]] TaskManagerGateway* location() const { return location_.get(); }
+  /// "host:data-port", or empty.
+  [[nodiscard]] std::string endpoint() const;
+  /// Everything people see of it, but for the subtask's index.
+  [[nodiscard]] SubtaskDetails Details() const;
+
+ private:
+  const ExecutionAttemptId id_;
+  const uint32_t attempt_number_;
+  ExecutionState state_ = ExecutionState::kCreated;
+  ExecutionStateTimestamps timestamps_;
+  std::shared_ptr<TaskManagerGateway> location_;
+  IoMetrics metrics_;
+  BusyRatios ratios_;
+  std::optional<int64_t> watermark_ms_;
+};
+
+}  // namespace weir

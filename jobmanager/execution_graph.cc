@@ -1,0 +1,179 @@
+#include "jobmanager/execution_graph.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+constexpr size_t kMaxFormerAttempts = 16;
+
+bool HasInput(const JobGraph& graph, JobVertexId vertex) {
+  return std::any_of(graph.edges.begin(), graph.edges.end(),
+                     [vertex](const JobGraph::Edge& edge) { return edge.target_vertex == vertex; });
+}
+
+}  // namespace
+
+ExecutionGraph::ExecutionGraph(const JobGraph* graph) : graph_(graph) {
+  for (const JobGraph::Vertex& vertex : graph->vertices) {
+    ExecutionJobVertex& job_vertex = vertices_.emplace_back();
+    job_vertex.vertex = &vertex;
+    job_vertex.is_source = !HasInput(*graph, vertex.id);
+    job_vertex.subtasks.resize(vertex.parallelism);
+    for (uint32_t i = 0; i < vertex.parallelism; ++i) {
+      job_vertex.subtasks[i].vertex = vertex.id;
+      job_vertex.subtasks[i].subtask = i;
+    }
+    for (const JobGraph::Operator& op : vertex.operators) {
+      if (op.has_coordinator) coordinators_.push_back({op.id, vertex.id, vertex.parallelism, {}});
+    }
+  }
+}
+
+void ExecutionGraph::NewAttempts(absl::Time now) {
+  by_attempt_.clear();
+  const uint32_t number = num_attempts_++;
+  ForEach([&](ExecutionVertex& vertex) {
+    if (vertex.current != nullptr) {
+      vertex.former.push_back(vertex.current->Details());
+      vertex.former.back().index = vertex.subtask;
+      if (vertex.former.size() > kMaxFormerAttempts) vertex.former.pop_front();
+    }
+    vertex.current = std::make_unique<Execution>(RandomId<ExecutionAttemptId>(), number, now);
+    by_attempt_.emplace(vertex.current->id(), &vertex);
+  });
+  for (CoordinatorExecution& coordinator : coordinators_) {
+    coordinator.attempt = RandomId<ExecutionAttemptId>();
+  }
+}
+
+ExecutionVertex* ExecutionGraph::Find(ExecutionAttemptId attempt) {
+  const auto found = by_attempt_.find(attempt);
+  return found == by_attempt_.end() ? nullptr : found->second;
+}
+
+const CoordinatorExecution* ExecutionGraph::FindCoordinator(ExecutionAttemptId attempt) const {
+  for (const CoordinatorExecution& coordinator : coordinators_) {
+    if (coordinator.attempt == attempt) return &coordinator;
+  }
+  return nullptr;
+}
+
+const CoordinatorExecution* ExecutionGraph::FindCoordinator(OperatorId op) const {
+  for (const CoordinatorExecution& coordinator : coordinators_) {
+    if (coordinator.operator_id == op) return &coordinator;
+  }
+  return nullptr;
+}
+
+ExecutionJobVertex* ExecutionGraph::FindVertexOf(OperatorId op) {
+  for (ExecutionJobVertex& vertex : vertices_) {
+    for (const JobGraph::Operator& candidate : vertex.vertex->operators) {
+      if (candidate.id == op) return &vertex;
+    }
+  }
+  return nullptr;
+}
+
+ExecutionJobVertex* ExecutionGraph::FindVertex(JobVertexId id) {
+  for (ExecutionJobVertex& vertex : vertices_) {
+    if (vertex.vertex->id == id) return &vertex;
+  }
+  return nullptr;
+}
+
+void ExecutionGraph::ForEach(const std::function<void(ExecutionVertex&)>& visit) {
+  for (ExecutionJobVertex& vertex : vertices_) {
+    for (ExecutionVertex& subtask : vertex.subtasks) visit(subtask);
+  }
+}
+
+bool ExecutionGraph::All(const std::function<bool(ExecutionState)>& condition) const {
+  for (const ExecutionJobVertex& vertex : vertices_) {
+    for (const ExecutionVertex& subtask : vertex.subtasks) {
+      if (subtask.current != nullptr && !condition(subtask.current->state())) return false;
+    }
+  }
+  return true;
+}
+
+ExecutionStateCounts ExecutionGraph::CountStates() const {
+  ExecutionStateCounts counts;
+  for (const ExecutionJobVertex& vertex : vertices_) {
+    for (const ExecutionVertex& subtask : vertex.subtasks) {
+      ++counts[subtask.current == nullptr ? ExecutionState::kCreated : subtask.current->state()];
+    }
+  }
+  return counts;
+}
+
+uint32_t ExecutionGraph::max_parallelism() const {
+  uint32_t most = 0;
+  for (const JobGraph::Vertex& vertex : graph_->vertices) {
+    most = std::max(most, vertex.parallelism);
+  }
+  return most;
+}
+
+std::string ExecutionGraph::TaskNameOf(const ExecutionVertex& vertex) const {
+  const JobGraph::Vertex* const job_vertex = graph_->FindVertex(vertex.vertex);
+  return StrCat(job_vertex->name, " (", vertex.subtask + 1, "/", job_vertex->parallelism,
+                ") - execution #", vertex.current->attempt_number());
+}
+
+CheckpointPlan ExecutionGraph::MakeCheckpointPlan() const {
+  CheckpointPlan plan;
+  for (const ExecutionJobVertex& vertex : vertices_) {
+    for (const ExecutionVertex& subtask : vertex.subtasks) {
+      plan.tasks.push_back(
+          {subtask.current->id(), vertex.vertex->id, subtask.subtask, vertex.is_source});
+    }
+  }
+  for (const CoordinatorExecution& coordinator : coordinators_) {
+    plan.coordinators.push_back({coordinator.attempt, coordinator.operator_id});
+  }
+  return plan;
+}
+
+std::vector<VertexDetails> ExecutionGraph::Details() const {
+  std::vector<VertexDetails> details;
+  for (const ExecutionJobVertex& vertex : vertices_) {
+    VertexDetails& out = details.emplace_back();
+    out.id = vertex.vertex->id;
+    out.name = vertex.vertex->name;
+    out.parallelism = vertex.vertex->parallelism;
+    out.max_parallelism = vertex.vertex->max_parallelism;
+    for (const ExecutionVertex& subtask : vertex.subtasks) {
+      out.subtasks.push_back(subtask.current == nullptr ? SubtaskDetails()
+                                                        : subtask.current->Details());
+      out.subtasks.back().index = subtask.subtask;
+    }
+  }
+  return details;
+}
+
+JobPlan ExecutionGraph::MakePlan() const {
+  JobPlan plan;
+  for (const JobGraph::Vertex& vertex : graph_->vertices) {
+    PlanNode& node = plan.nodes.emplace_back();
+    node.id = vertex.id;
+    node.parallelism = vertex.parallelism;
+    for (const JobGraph::Operator& op : vertex.operators) {
+      StrAppend(&node.description, node.description.empty() ? "" : "\n", op.name);
+    }
+    uint32_t num = 0;
+    for (const JobGraph::Edge& edge : graph_->edges) {
+      if (edge.target_vertex != vertex.id) continue;
+      PlanInput& input = node.inputs.emplace_back();
+      input.source = edge.source_vertex;
+      input.num = num++;
+      input.ship_strategy = std::string(ToString(edge.strategy));
+    }
+  }
+  return plan;
+}
+
+}  // namespace weir

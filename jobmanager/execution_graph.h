@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "jobmanager/checkpoint/checkpoint_plan.h"
+#include "jobmanager/execution.h"
+#include "jobmanager/job_details.h"
+#include "runtime/base/ids.h"
+#include "runtime/graph/job_graph.h"
+
+namespace weir {
+
+/// One subtask: its newest attempt, and a few older ones.
+struct ExecutionVertex {
+  JobVertexId vertex;
+  uint32_t subtask = 0;
+  std::unique_ptr<Execution> current;
+  /// Oldest first, bounded.
+  std::deque<SubtaskDetails> former;
+};
+
+/// One vertex of the JobGraph with its subtasks.
+struct ExecutionJobVertex {
+  const JobGraph::Vertex* vertex = nullptr;
+  bool is_source = false;
+  std::vector<ExecutionVertex> subtasks;
+};
+
+/// The coordinator of an operator in one attempt of the job. It runs beside subtask 0.
+struct CoordinatorExecution {
+  OperatorId operator_id;
+  JobVertexId vertex;
+  uint32_t parallelism = 1;
+  ExecutionAttemptId attempt;
+};
+
+/// The parallel, running form of a JobGraph. Threads: main thread.
+class ExecutionGraph {
+ public:
+  /// `graph` is borrowed.
+  explicit ExecutionGraph(const JobGraph* graph);
+
+  /// Gives every subtask and coordinator a fresh attempt, in state CREATED.
+  void NewAttempts(absl::Time now);
+
+  /// Returns null if `attempt` is not the newest of a subtask: stale, or of another job.
+  [[nodiscard]] ExecutionVertex* Find(ExecutionAttemptId attempt);
+  [[nodiscard]] const CoordinatorExecution* FindCoordinator(ExecutionAttemptId attempt) const;
+  [[nodiscard]] const CoordinatorExecution* FindCoordinator(OperatorId op) const;
+  /// Returns the vertex that holds an operator, or null.
+  [[nodiscard]] ExecutionJobVertex* FindVertexOf(OperatorId op);
+  [[nodiscard]] ExecutionJobVertex* FindVertex(JobVertexId id);
+
+  /// Visits the newest attempt of every subtask, in the graph's order.
+  void ForEach(const std::function<void(ExecutionVertex&)>& visit);
+  [[nodiscard]] bool All(const std::function<bool(ExecutionState)>& condition) const;
+  [[nodiscard]] ExecutionStateCounts CountStates() const;
+
+  /// Returns the most subtasks of any vertex: the number of slots that the job needs.
+  [[nodiscard]] uint32_t max_parallelism() const;
+  /// Returns e.g. "Source: gen (1/2) - execution #0".
+  [[nodiscard]] std::string TaskNameOf(const ExecutionVertex& vertex) const;
+  [[nodiscard]] CheckpointPlan MakeCheckpointPlan() const;
+
+  [[nodiscard]] std::vector<VertexDetails> Details() const;
+  [[nodiscard]] JobPlan MakePlan() const;
+
+  [[nodiscard]] const JobGraph& graph() const { return *graph_; }
+  [[nodiscard]] std::vector<ExecutionJobVertex>& vertices() { return vertices_; }
+  [[nodiscard]] const std::vector<CoordinatorExecution>& coordinators() const {
+    return coordinators_;
+  }
+
+ private:
+  const JobGraph* const graph_;
+  std::vector<ExecutionJobVertex> vertices_;
+  std::vector<CoordinatorExecution> coordinators_;
+  absl::flat_hash_map<ExecutionAttemptId, ExecutionVertex*> by_attempt_;
+  uint32_t num_attempts_ = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "jobmanager/cluster_information.h"
+#include "jobmanager/job_builder.h"
+#include "runtime/base/mutex.h"
+
+namespace weir {
+
+/// The job libraries that can be run: uploaded ones, files `<random id>_<name>` in one folder, and
+/// those shipped with weir, `lib<id>.so` in another. Folders are the truth, so uploads outlive the
+/// process if their folder does.
+///
+/// Threads: any; all methods block (they ask the builder for a library's jobs, once per library),
+/// so they are called on the I/O pool. The lock guards what the builder said.
+class JarStore {
+ public:
+  /// `builder` is borrowed. `builtin_folder` need not exist.
+  JarStore(std::string upload_folder, std::string builtin_folder, const JobBuilder* builder);
+
+  /// Copies the file at `path`; returns the library's id. Errors: kInvalidArgument if it is no job
+  /// library of this build, or the name is no plain file name.
+  [[nodiscard]] absl::StatusOr<std::string> Upload(std::string_view name, const std::string& path);
+
+  /// Newest uploads first, then those shipped with weir by name. One that cannot be read is listed
+  /// without jobs.
+  [[nodiscard]] absl::StatusOr<std::vector<JarFile>> List();
+
+  /// Errors: kNotFound; kFailedPrecondition for a library shipped with weir.
+  [[nodiscard]] absl::Status Delete(std::string_view id);
+
+  /// Returns the library's path. Errors: kNotFound, naming the nearest one shipped with weir.
+  [[nodiscard]] absl::StatusOr<std::string> PathOf(std::string_view id) const;
+
+ private:
+  struct Listed {
+    std::string version;  // Size and time of the file; another file is asked for again.
+    std::vector<JarEntry> entries;
+  };
+
+  [[nodiscard]] std::vector<JarEntry> EntriesOf(const std::string& path);
+  [[nodiscard]] std::string UploadPath(std::string_view id) const;
+  [[nodiscard]] std::string BuiltinPath(std::string_view id) const;
+  [[nodiscard]] std::vector<JarFile> ListUploads();
+  [[nodiscard]] std::vector<JarFile> ListBuiltins();
+
+  const std::string upload_folder_;
+  const std::string builtin_folder_;
+  const JobBuilder* const builder_;
+  Mutex mutex_;
+  std::map<std::string, Listed> listed_ ABSL_GUARDED_BY(mutex_);  // By path.
+};
+
+}  // namespace weir

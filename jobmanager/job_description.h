@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "runtime/base/config.h"
+#include "runtime/base/ids.h"
+#include "runtime/graph/job_graph.h"
+
+namespace weir {
+
+/// A job as it was submitted: everything that is needed to run it, now or after a restart. Plain
+/// data.
+struct JobDescription {
+  JobId id;
+  std::shared_ptr<const JobGraph> graph;
+  /// Where its operators' code is: a blob, the name of the job in it, and what Build was given.
+  std::string library_hash;
+  std::string entry;
+  std::vector<std::string> arguments;
+  /// Blob of the files that Build read; empty if it read none.
+  std::string files_hash;
+  /// The cluster's settings, overridden by the graph's, overridden by the request's.
+  Configuration settings;
+  /// The folder of this job's checkpoints.
+  std::string checkpoint_dir;
+  /// A chk-<n> folder to start from; empty: from nothing.
+  std::string savepoint_path;
+  bool allow_non_restored_state = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "jobmanager/checkpoint/checkpoint_coordinator.h"
+#include "jobmanager/checkpoint/state_assignment.h"
+#include "jobmanager/checkpoint_statistics.h"
+#include "jobmanager/execution_graph.h"
+#include "jobmanager/job_description.h"
+#include "jobmanager/job_details.h"
+#include "jobmanager/main_thread_executor.h"
+#include "jobmanager/resource_manager.h"
+#include "jobmanager/restart_strategy.h"
+
+namespace weir {
+
+namespace proto {
+class JobManagerMessage;
+class TaskManagerMessage;
+}  // namespace proto
+
+/// What a JobMaster works with. Borrowed; all of it outlives the JobMaster.
+struct JobMasterServices {
+  MainThreadExecutor* executor = nullptr;
+  ResourceManager* resource_manager = nullptr;
+  LeaderEpoch leader_epoch;
+  /// Called once, when the job has reached a globally terminal state.
+  std::function<void(JobId)> on_ended;
+};
+
+/// Runs one job from submission to its end: gets slots, deploys, watches, cancels, restarts from
+/// checkpoints.
+///
+/// The whole job is one region: when a task fails, all others are cancelled, and once every one of
+/// them has ended, or its TaskManager is lost, fresh attempts begin from the newest completed
+/// checkpoint. Reports of older attempts are dropped and counted. Threads: main thread.
+class JobMaster final : public CheckpointMessenger, public std::enable_shared_from_this<JobMaster> {
+ public:
+  JobMaster(JobDescription job, JobMasterServices services,
+            std::unique_ptr<CheckpointStorage> storage);
+  ~JobMaster() override;
+
+  /// Begins. Called once, when a shared pointer to it exists.
+  void Start();
+  /// Begins to cancel. Errors: kFailedPrecondition if the job has FINISHED or FAILED.
+  [[nodiscard]] absl::Status Cancel();
+
+  /// Takes a message of a TaskManager; returns whether it was this job's.
+  bool HandleMessage(TaskManagerGateway* from, const proto::TaskManagerMessage& message);
+  void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason);
+  void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
+
+  [[nodiscard]] JobId id() const { return job_.id; }
+  [[nodiscard]] JobStatus status() const { return status_; }
+  [[nodiscard]] JobOverview Overview() const;
+  [[nodiscard]] JobDetails Details() const;
+  [[nodiscard]] JobResult Result() const;
+  [[nodiscard]] ExceptionHistory Exceptions(size_t max_entries) const;
+  [[nodiscard]] CheckpointStatistics Checkpoints() const { return checkpoints_.Statistics(); }
+  [[nodiscard]] CheckpointConfig CheckpointConfiguration() const;
+  /// Messages of older attempts, and reports of illegal moves.
+  [[nodiscard]] uint64_t num_stale_messages() const { return num_stale_messages_; }
+
+  // CheckpointMessenger:
+  void TriggerCoordinators(CheckpointId id,
+                           const std::vector<ExecutionAttemptId>& coordinators) override;
+  void TriggerSources(CheckpointId id, absl::Time trigger_time,
+                      const std::vector<ExecutionAttemptId>& sources) override;
+  void NotifyCheckpointComplete(CheckpointId id) override;
+  void NotifyCheckpointAborted(CheckpointId id) override;
+  void DeliverToTask(const proto::OperatorEvent& event) override;
+
+ private:
+  enum class Restartable : uint8_t { kYes, kNo };
+
+  void TransitionTo(JobStatus status);
+
+  // Start and restart, in this order. Each answer names the generation that asked.
+  void RestoreUsersCheckpoint();
+  void BeginAttempt();
+  void OnSlots(ResourceManager::Slots slots);
+  void AssignState(std::shared_ptr<const CheckpointMetadata> metadata);
+  void Deploy(const StateAssignment& state);
+
+  // Reports.
+  bool OnTaskState(const proto::TaskManagerMessage& message);
+  bool OnInputEnded(const proto::TaskManagerMessage& message);
+  bool OnCheckpointAnswer(const proto::TaskManagerMessage& message);
+  bool OnCoordinatorFailed(const proto::TaskManagerMessage& message);
+  bool OnEventToCoordinator(const proto::OperatorEvent& event);
+  bool OnEventToTask(const proto::OperatorEvent& event);
+  void OnTaskRunning();
+  void OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason, bool was_restoring);
+
+  // Ends of attempts.
+  void FailJob(const absl::Status& reason, const ExecutionVertex* vertex, Restartable restartable);
+  void CancelTasks();
+  void CheckAllTerminal();
+  void End(JobStatus status);
+
+  [[nodiscard]] TaskManagerGateway* LocationOf(const CoordinatorExecution& coordinator);
+  /// The TaskManagers of the present attempt.
+  [[nodiscard]] std::set<TaskManagerGateway*> Locations();
+  void SendToAll(const proto::JobManagerMessage& message);
+  [[nodiscard]] ExceptionEntry MakeException(const absl::Status& reason,
+                                             const ExecutionVertex* vertex) const;
+  void RecordFailure(const absl::Status& reason, const ExecutionVertex* vertex, bool concurrent);
+  /// Wraps a continuation so that it runs only while this attempt's generation lasts.
+  template <class Function>
+  auto InGeneration(Function function);
+
+  const JobDescription job_;
+  const JobMasterServices services_;
+  const std::unique_ptr<CheckpointStorage> storage_;
+  ExecutionGraph executions_;
+  const std::unique_ptr<RestartStrategy> restart_strategy_;
+
+  JobStatus status_ = JobStatus::kInitializing;
+  JobStatusTimestamps timestamps_;
+  absl::Time last_modification_;
+  uint64_t generation_ = 0;  // Grows whenever what was under way no longer counts.
+  uint64_t restored_checkpoint_ = 0;
+  absl::Time restart_due_;
+  TimerId restart_timer_;
+  // Every TaskManager that was ever asked to deploy; told when the job has ended.
+  std::set<std::shared_ptr<TaskManagerGateway>> task_managers_;
+  std::deque<ExceptionEntry> exceptions_;  // Newest first.
+  bool exceptions_truncated_ = false;
+  uint64_t num_stale_messages_ = 0;
+  CheckpointCoordinator checkpoints_;  // Last: it sends through the members above.
+};
+
+}  // namespace weir

@@ -1,0 +1,275 @@
+#include "jobmanager/resource_manager.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/control_plane.pb.h"
+#include "runtime/base/logging.h"
+#include "runtime/base/strings.h"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view kComponent = "resource-manager";
+
+}  // namespace
+
+struct ResourceManager::Registered {
+  std::shared_ptr<TaskManagerGateway> gateway;
+  uint32_t num_cores = 0;
+  int64_t memory_bytes = 0;
+  absl::Time last_heartbeat;
+  int64_t last_heartbeat_nanos = 0;  // Monotonic.
+  int64_t memory_used_bytes = 0;
+  int64_t resident_bytes = 0;
+  std::map<JobId, uint32_t> slots_by_job;
+
+  uint32_t num_used() const {
+    uint32_t used = 0;
+    for (const auto& [job, slots] : slots_by_job) used += slots;
+    return used;
+  }
+  uint32_t num_free() const { return gateway->num_slots() - num_used(); }
+};
+
+struct ResourceManager::Request {
+  JobId job_id;
+  uint32_t num_slots = 0;
+  SlotsCallback done;
+  TimerId timer;
+};
+
+ResourceManager::ResourceManager(ResourceManagerOptions options, MainThreadExecutor* executor,
+                                 TaskManagerListener* listener)
+    : options_(std::move(options)), executor_(executor), listener_(listener) {
+  heartbeat_timer_ =
+      executor_->PostAfter(options_.heartbeat_interval, [this] { SendHeartbeats(); });
+}
+
+ResourceManager::~ResourceManager() {
+  executor_->CancelTimer(heartbeat_timer_);
+  for (const auto& request : requests_) executor_->CancelTimer(request->timer);
+}
+
+void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
+                               const proto::Register& registration) {
+  std::string refusal;
+  if (task_manager->id().empty() || task_manager->num_slots() == 0) {
+    refusal = "a TaskManager needs an id and at least one slot";
+  } else if (!options_.abi_stamp.empty() && registration.abi_stamp() != options_.abi_stamp) {
+    refusal = StrCat(
+        "the TaskManager is of another build than the JobManager; install the same version on "
+        "both: taskmanager=",
+        registration.abi_stamp(), " jobmanager=", options_.abi_stamp);
+  }
+  proto::JobManagerMessage answer;
+  if (!refusal.empty()) {
+    LogWarning(kComponent, StrCat("TaskManager refused: id=", task_manager->id(), ": ", refusal));
+    answer.mutable_refused()->set_reason(refusal);
+    task_manager->Send(answer);
+    task_manager->Close();
+    return;
+  }
+  Lose(task_manager->id(), absl::UnavailableError("the TaskManager has registered anew"));
+  auto registered = std::make_unique<Registered>();
+  registered->gateway = task_manager;
+  registered->num_cores = registration.num_cores();
+  registered->memory_bytes = registration.memory_bytes();
+  registered->last_heartbeat = executor_->clock()->Now();
+  registered->last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
+  task_managers_[task_manager->id()] = std::move(registered);
+  LogInfo(kComponent, StrCat("TaskManager registered: id=", task_manager->id(), " host=",
+                             task_manager->host(), " data_port=", task_manager->data_port(),
+                             " slots=", task_manager->num_slots(), " pid=", registration.pid()));
+  proto::Registered* const accepted = answer.mutable_registered();
+  accepted->set_leader_epoch(options_.leader_epoch.value());
+  accepted->set_heartbeat_interval_ms(absl::ToInt64Milliseconds(options_.heartbeat_interval));
+  accepted->set_heartbeat_timeout_ms(absl::ToInt64Milliseconds(options_.heartbeat_timeout));
+  task_manager->Send(answer);
+  ServeRequests();
+}
+
+void ResourceManager::OnHeartbeat(TaskManagerGateway* task_manager,
+                                  const proto::TaskManagerHeartbeat& heartbeat) {
+  if (!IsRegistered(task_manager)) return;
+  Registered& registered = *task_managers_.at(task_manager->id());
+  registered.last_heartbeat = executor_->clock()->Now();
+  registered.last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
+  registered.memory_used_bytes = heartbeat.memory_used_bytes();
+  registered.resident_bytes = heartbeat.resident_bytes();
+}
+
+void ResourceManager::OnClosed(TaskManagerGateway* task_manager) {
+  if (!IsRegistered(task_manager)) return;
+  Lose(task_manager->id(), absl::UnavailableError("its connection to the JobManager was closed"));
+}
+
+bool ResourceManager::IsRegistered(const TaskManagerGateway* task_manager) const {
+  const auto found = task_managers_.find(task_manager->id());
+  return found != task_managers_.end() && found->second->gateway.get() == task_manager;
+}
+
+void ResourceManager::Lose(const std::string& id, const absl::Status& reason) {
+  auto found = task_managers_.extract(id);
+  if (found.empty()) return;
+  const std::shared_ptr<TaskManagerGateway> gateway = found.mapped()->gateway;
+  LogWarning(kComponent,
+             StrCat("TaskManager lost: id=", gateway->id(), ": ", ToStd(reason.message())));
+  gateway->Close();
+  listener_->OnTaskManagerLost(
+      gateway.get(),
+      absl::UnavailableError(StrCat("TaskManager ", gateway->id(), " at ", gateway->host(), ":",
+                                    gateway->data_port(), " was lost: ", ToStd(reason.message()))));
+}
+
+void ResourceManager::SendHeartbeats() {
+  heartbeat_timer_ =
+      executor_->PostAfter(options_.heartbeat_interval, [this] { SendHeartbeats(); });
+  proto::JobManagerMessage message;
+  message.mutable_heartbeat()->set_leader_epoch(options_.leader_epoch.value());
+  const int64_t now = executor_->clock()->MonotonicNanos();
+  std::vector<std::string> silent;
+  for (const auto& [id, registered] : task_managers_) {
+    if (absl::Nanoseconds(now - registered->last_heartbeat_nanos) > options_.heartbeat_timeout) {
+      silent.push_back(id);
+    } else {
+      registered->gateway->Send(message);
+    }
+  }
+  for (const std::string& id : silent) {
+    Lose(id, absl::UnavailableError(StrCat("no heartbeat came for ",
+                                           absl::FormatDuration(options_.heartbeat_timeout))));
+  }
+}
+
+void ResourceManager::RequestSlots(JobId job_id, uint32_t num_slots, absl::Duration timeout,
+                                   SlotsCallback done) {
+  auto request = std::make_unique<Request>();
+  request->job_id = job_id;
+  request->num_slots = num_slots;
+  request->done = std::move(done);
+  Request* const waiting = request.get();
+  request->timer = executor_->PostAfter(timeout, [this, waiting, timeout] {
+    const auto found = std::find_if(requests_.begin(), requests_.end(),
+                                    [&](const auto& kept) { return kept.get() == waiting; });
+    if (found == requests_.end()) return;
+    const std::unique_ptr<Request> expired = std::move(*found);
+    requests_.erase(found);
+    expired->done(absl::ResourceExhaustedError(StrCat(
+        "NoResourceAvailable: the job did not get its slots in time; start more TaskManagers, "
+        "cancel other jobs or lower the parallelism: slots needed=",
+        expired->num_slots, " free=", NumFreeSlots(), " TaskManagers=", task_managers_.size(),
+        " waited=", absl::FormatDuration(timeout), " (slot.request.timeout)")));
+  });
+  requests_.push_back(std::move(request));
+  ServeRequests();
+}
+
+void ResourceManager::ReleaseSlots(JobId job_id) {
+  for (auto it = requests_.begin(); it != requests_.end();) {
+    if ((*it)->job_id == job_id) {
+      executor_->CancelTimer((*it)->timer);
+      it = requests_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  size_t num_released = 0;
+  for (const auto& [id, registered] : task_managers_) {
+    num_released += registered->slots_by_job.erase(job_id);
+  }
+  if (num_released > 0) ServeRequests();
+}
+
+void ResourceManager::ServeRequests() {
+  // Callbacks may ask and release again, so the search starts anew after each.
+  while (true) {
+    const uint32_t num_free = NumFreeSlots();
+    const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const auto& request) {
+      return request->num_slots <= num_free;
+    });
+    if (found == requests_.end()) return;
+    const std::unique_ptr<Request> request = std::move(*found);
+    requests_.erase(found);
+    executor_->CancelTimer(request->timer);
+    request->done(Allocate(request->job_id, request->num_slots));
+  }
+}
+
+uint32_t ResourceManager::NumFreeSlots() const {
+  uint32_t num_free = 0;
+  for (const auto& [id, registered] : task_managers_) num_free += registered->num_free();
+  return num_free;
+}
+
+ResourceManager::Slots ResourceManager::Allocate(JobId job_id, uint32_t num_slots) {
+  Slots slots;
+  while (slots.size() < num_slots) {
+    Registered* best = nullptr;
+    const auto used_share = [](const Registered& candidate) {
+      return static_cast<double>(candidate.num_used()) / candidate.gateway->num_slots();
+    };
+    for (const auto& [id, candidate] : task_managers_) {
+      if (candidate->num_free() == 0) continue;
+      if (best == nullptr || used_share(*candidate) < used_share(*best)) best = candidate.get();
+    }
+    ++best->slots_by_job[job_id];
+    slots.push_back(best->gateway);
+  }
+  return slots;
+}
+
+ClusterOverview ResourceManager::Overview() const {
+  ClusterOverview overview;
+  overview.num_taskmanagers = static_cast<uint32_t>(task_managers_.size());
+  for (const auto& [id, registered] : task_managers_) {
+    overview.num_slots += registered->gateway->num_slots();
+    overview.num_free_slots += registered->num_free();
+  }
+  return overview;
+}
+
+std::vector<TaskManagerInfo> ResourceManager::TaskManagers() const {
+  std::vector<TaskManagerInfo> infos;
+  for (const auto& [id, registered] : task_managers_) infos.push_back(InfoOf(*registered));
+  return infos;
+}
+
+TaskManagerInfo ResourceManager::InfoOf(const Registered& registered) const {
+  const TaskManagerGateway& gateway = *registered.gateway;
+  const auto profile = [&](double share) {
+    ResourceProfile resource;
+    resource.cpu_cores = registered.num_cores * share;
+    resource.managed_memory_bytes =
+        static_cast<int64_t>(static_cast<double>(registered.memory_bytes) * share);
+    return resource;
+  };
+  TaskManagerInfo info;
+  info.id = gateway.id();
+  info.path = StrCat(gateway.host(), ":", gateway.data_port());
+  info.data_port = gateway.data_port();
+  info.last_heartbeat = registered.last_heartbeat;
+  info.num_slots = gateway.num_slots();
+  info.num_free_slots = registered.num_free();
+  info.total_resource = profile(1);
+  info.free_resource =
+      profile(static_cast<double>(info.num_free_slots) / static_cast<double>(info.num_slots));
+  info.num_cpu_cores = registered.num_cores;
+  info.physical_memory_bytes = registered.memory_bytes;
+  info.free_memory_bytes = registered.memory_bytes - registered.memory_used_bytes;
+  for (const auto& [job, num_slots] : registered.slots_by_job) {
+    for (uint32_t i = 0; i < num_slots; ++i) {
+      info.allocated_slots.push_back({job, profile(1.0 / gateway.num_slots())});
+    }
+  }
+  info.metrics.memory_used_bytes = registered.memory_used_bytes;
+  info.metrics.memory_committed_bytes = registered.resident_bytes;
+  info.metrics.memory_budget_bytes = registered.memory_bytes;
+  return info;
+}
+
+void ResourceManager::CloseAll() {
+  for (const auto& [id, registered] : task_managers_) registered->gateway->Close();
+}
+
+}  // namespace weir

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "jobmanager/cluster_information.h"
+#include "jobmanager/main_thread_executor.h"
+#include "jobmanager/task_manager_gateway.h"
+#include "runtime/base/ids.h"
+
+namespace weir {
+
+namespace proto {
+class Register;
+class TaskManagerHeartbeat;
+}  // namespace proto
+
+/// Hears when a TaskManager is gone, with all that ran on it. Called on the main thread.
+class TaskManagerListener {
+ public:
+  virtual ~TaskManagerListener() = default;
+  virtual void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) = 0;
+};
+
+struct ResourceManagerOptions {
+  absl::Duration heartbeat_interval = absl::Seconds(1);
+  absl::Duration heartbeat_timeout = absl::Seconds(5);
+  LeaderEpoch leader_epoch;
+  /// What TaskManagers must carry, so that job libraries work alike everywhere. Empty: anything.
+  std::string abi_stamp;
+};
+
+/// Knows the TaskManagers and their slots, and gives slots to jobs.
+///
+/// A job gets all slots that it asks for at once, or waits until enough are free. They are spread
+/// evenly: each comes from the TaskManager with the smallest share of its slots in use, so
+/// neighbours in the result lie on different TaskManagers where possible. Threads: main thread.
+class ResourceManager {
+ public:
+  using Slots = std::vector<std::shared_ptr<TaskManagerGateway>>;
+  using SlotsCallback = std::function<void(absl::StatusOr<Slots>)>;
+
+  /// Both are borrowed.
+  ResourceManager(ResourceManagerOptions options, MainThreadExecutor* executor,
+                  TaskManagerListener* listener);
+  ~ResourceManager();
+  ResourceManager(const ResourceManager&) = delete;
+  ResourceManager& operator=(const ResourceManager&) = delete;
+
+  /// Takes in a TaskManager, in place of an older one of the same id, or refuses it.
+  void Register(std::shared_ptr<TaskManagerGateway> task_manager,
+                const proto::Register& registration);
+  void OnHeartbeat(TaskManagerGateway* task_manager, const proto::TaskManagerHeartbeat& heartbeat);
+  /// Its connection is closed: it is lost at once.
+  void OnClosed(TaskManagerGateway* task_manager);
+  /// Returns whether messages from this connection count: it is registered and not replaced.
+  [[nodiscard]] bool IsRegistered(const TaskManagerGateway* task_manager) const;
+
+  /// Asks for `num_slots` slots for a job that holds none; `done` is called once, possibly before
+  /// this returns. Errors: kResourceExhausted after `timeout`.
+  void RequestSlots(JobId job_id, uint32_t num_slots, absl::Duration timeout, SlotsCallback done);
+  /// Gives back the job's slots and forgets its request.
+  void ReleaseSlots(JobId job_id);
+
+  /// The TaskManagers' part of the overview.
+  [[nodiscard]] ClusterOverview Overview() const;
+  [[nodiscard]] std::vector<TaskManagerInfo> TaskManagers() const;
+  /// Sends the last word to all TaskManagers and closes their connections.
+  void CloseAll();
+
+ private:
+  struct Registered;
+  struct Request;
+
+  void SendHeartbeats();
+  void Lose(const std::string& id, const absl::Status& reason);
+  void ServeRequests();
+  [[nodiscard]] uint32_t NumFreeSlots() const;
+  [[nodiscard]] Slots Allocate(JobId job_id, uint32_t num_slots);
+  [[nodiscard]] TaskManagerInfo InfoOf(const Registered& registered) const;
+
+  const ResourceManagerOptions options_;
+  MainThreadExecutor* const executor_;
+  TaskManagerListener* const listener_;
+  std::map<std::string, std::unique_ptr<Registered>> task_managers_;
+  std::list<std::unique_ptr<Request>> requests_;  // In the order they came.
+  TimerId heartbeat_timer_;
+};
+
+}  // namespace weir
