@@ -64,7 +64,8 @@ constexpr bool IsMemoryImage() {
     return true;
   } else if constexpr (std::is_same_v<T, EventTime>) {
     return true;
-  } else if constexpr (ReflectableAggregate<T> && std::is_trivially_copyable_v<T>) {
+  } else if constexpr (ReflectableAggregate<T> && std::is_trivially_copyable_v<T> &&
+                       requires { typename Serde<T>::ReflectedByWeir; }) {
     return []<size_t... kIndexes>(std::index_sequence<kIndexes...>) {
       return (IsMemoryImage<boost::pfr::tuple_element_t<kIndexes, T>>() && ...) &&
              (sizeof(boost::pfr::tuple_element_t<kIndexes, T>) + ... + 0) == sizeof(T);
@@ -350,6 +351,8 @@ struct Serde<std::monostate> {
 
 template <internal::ReflectedBySerde T>
 struct Serde<T> {
+  /// Tells this Serde from one that a user wrote for the type, whose bytes may be any.
+  using ReflectedByWeir = void;
   static void Write(ByteWriter& writer, const T& value) {
     if constexpr (internal::IsMemoryImage<T>()) {
       writer.WriteBytes(&value, sizeof(T));

@@ -115,19 +115,23 @@ void InputGate::OnWatermark(ChannelState& channel, EventTime time) {
 void InputGate::OnStatus(ChannelState& channel, bool idle) {
   if (channel.idle == idle) return;
   channel.idle = idle;
-  const bool all_idle = std::all_of(channels_.begin(), channels_.end(),
-                                    [](const ChannelState& c) { return c.idle || c.ended; });
-  if (all_idle && !idle_) {
-    MergeWatermarks();
-    idle_ = true;
-    pending_.push_back({channel.input, WatermarkStatus{true}});
-    return;
-  }
-  if (!all_idle && idle_) {
-    idle_ = false;
-    pending_.push_back({channel.input, WatermarkStatus{false}});
-  }
+  // What held time back may be silent now; what was silent holds it back only from its next
+  // watermark on.
   if (idle) MergeWatermarks();
+  UpdateIdle();
+}
+
+void InputGate::UpdateIdle() {
+  bool all_ended = true;
+  bool all_silent = true;
+  for (const ChannelState& channel : channels_) {
+    all_ended = all_ended && channel.ended;
+    all_silent = all_silent && (channel.idle || channel.ended);
+  }
+  const bool idle = all_silent && !all_ended;
+  if (idle == idle_ || all_ended) return;
+  idle_ = idle;
+  pending_.push_back({0, WatermarkStatus{idle_}});
 }
 
 void InputGate::MergeWatermarks() {
@@ -180,6 +184,7 @@ void InputGate::OnEnded(uint32_t index) {
   OnCaughtUp(channel);
   ApplyAlignment(index, aligner_.OnChannelEnded(ChannelIndex(index)));
   MergeWatermarks();
+  UpdateIdle();
   for (const ChannelState& c : channels_) {
     if (c.input == channel.input && !c.ended) return;
   }

@@ -87,6 +87,7 @@ class InputGate {
   void OnEnded(uint32_t index);
   void ApplyAlignment(uint32_t index, const BarrierAligner::Outcome& outcome);
   void MergeWatermarks();
+  void UpdateIdle();
 
   std::vector<ChannelState> channels_;
   const uint32_t num_inputs_;

@@ -15,6 +15,27 @@
 #include "runtime/record/typed_batch.h"
 
 namespace weir {
+
+/// A trivially copyable aggregate that its author serialises in another way.
+struct Celsius {
+  int64_t tenths = 0;
+  friend bool operator==(const Celsius&, const Celsius&) = default;
+};
+
+template <>
+struct Serde<Celsius> {
+  static void Write(ByteWriter& writer, const Celsius& value) {
+    writer.WriteVarint(static_cast<uint64_t>(value.tenths));
+  }
+  static bool Read(ByteReader& reader, Celsius& value) {
+    uint64_t tenths = 0;
+    if (!reader.ReadVarint(&tenths)) return false;
+    value.tenths = static_cast<int64_t>(tenths);
+    return true;
+  }
+  static Schema GetSchema() { return {Schema::Kind::kOpaque, "Celsius", {}}; }
+};
+
 namespace {
 
 using ::testing::ElementsAre;
@@ -57,6 +78,14 @@ TEST(SerdeTest, RoundTripsAggregatesContainersAndClasses) {
   Account account;
   ASSERT_TRUE(FromBytes(ToBytes(Account("eve", -3)), account));
   EXPECT_EQ(account, Account("eve", -3));
+}
+
+TEST(SerdeTest, KeepsToTheSerdeThatAUserWroteForAnAggregate) {
+  const std::vector<Celsius> values = {{1}, {300}};
+  EXPECT_THAT(ToBytes(values), ::testing::SizeIs(1 + 1 + 2));
+  std::vector<Celsius> read;
+  ASSERT_TRUE(FromBytes(ToBytes(values), read));
+  EXPECT_EQ(read, values);
 }
 
 TEST(SerdeTest, RefusesEveryTruncation) {

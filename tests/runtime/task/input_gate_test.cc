@@ -1,0 +1,194 @@
+#include "runtime/task/input_gate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/base/strings.h"
+#include "runtime/record/typed_batch.h"
+
+namespace weir {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+BatchPtr Record(int64_t value) {
+  TypedBatchBuilder<int64_t> builder;
+  builder.Add(value, EventTime::Min());
+  return builder.Finish();
+}
+
+class InputGateTest : public ::testing::Test {
+ protected:
+  // One channel per entry; the entry is its input index.
+  void MakeGate(const std::vector<uint32_t>& inputs,
+                std::vector<std::pair<uint32_t, uint32_t>> start_after = {}) {
+    std::vector<InputGate::Channel> channels;
+    uint32_t num_inputs = 0;
+    for (const uint32_t input : inputs) {
+      queues_.push_back(std::make_shared<ChannelQueue>(1 << 20, nullptr));
+      channels.push_back({input, queues_.back()});
+      num_inputs = std::max(num_inputs, input + 1);
+    }
+    gate_ = std::make_unique<InputGate>(std::move(channels), num_inputs, std::move(start_after));
+    gate_->Listen([this] { ++num_wakes_; });
+  }
+
+  // Everything the gate gives now, as text.
+  std::vector<std::string> Drain() {
+    std::vector<std::string> texts;
+    while (true) {
+      auto next = gate_->Next();
+      if (!next.ok()) {
+        texts.push_back(std::string(next.status().message()));
+        return texts;
+      }
+      if (!next->has_value()) return texts;
+      texts.push_back(Text(**next));
+    }
+  }
+
+  static std::string Text(const InputGate::Input& input) {
+    if (const auto* batch = std::get_if<BatchPtr>(&input.element)) {
+      return StrCat(input.input, ":", BatchValues<int64_t>(**batch)[0]);
+    }
+    if (const auto* watermark = std::get_if<Watermark>(&input.element)) {
+      return watermark->time == EventTime::Max() ? "watermark max"
+                                                 : StrCat("watermark ", watermark->time.millis());
+    }
+    if (const auto* status = std::get_if<WatermarkStatus>(&input.element))
+      return status->idle ? "idle" : "active";
+    if (const auto* barrier = std::get_if<CheckpointBarrier>(&input.element)) {
+      return StrCat("barrier ", barrier->id.value());
+    }
+    if (std::holds_alternative<CaughtUp>(input.element)) return StrCat("caught up ", input.input);
+    if (std::holds_alternative<EndOfInput>(input.element)) return StrCat("end ", input.input);
+    return "other";
+  }
+  static Watermark At(int64_t millis) { return {EventTime::FromMillis(millis)}; }
+
+  std::vector<std::shared_ptr<ChannelQueue>> queues_;
+  std::unique_ptr<InputGate> gate_;
+  int num_wakes_ = 0;
+};
+
+TEST_F(InputGateTest, WakesTheTaskWhenAChannelStopsBeingEmpty) {
+  MakeGate({0});
+  queues_[0]->Push(Record(1));
+  queues_[0]->Push(Record(2));
+  EXPECT_EQ(num_wakes_, 1);
+  EXPECT_THAT(Drain(), ElementsAre("0:1", "0:2"));
+  queues_[0]->Push(Record(3));
+  EXPECT_EQ(num_wakes_, 2);
+}
+
+TEST_F(InputGateTest, TakesTurnsBetweenChannels) {
+  MakeGate({0, 1});
+  for (int64_t i = 0; i < 2; ++i) {
+    queues_[0]->Push(Record(i));
+    queues_[1]->Push(Record(10 + i));
+  }
+  EXPECT_THAT(Drain(), ElementsAre("0:0", "1:10", "0:1", "1:11"));
+}
+
+TEST_F(InputGateTest, WatermarkIsTheLowestOfAllChannels) {
+  MakeGate({0, 0, 1});
+  queues_[0]->Push(At(5));
+  queues_[1]->Push(At(7));
+  EXPECT_THAT(Drain(), IsEmpty());
+  queues_[2]->Push(At(6));
+  EXPECT_THAT(Drain(), ElementsAre("watermark 5"));
+  queues_[0]->Push(At(9));
+  EXPECT_THAT(Drain(), ElementsAre("watermark 6"));
+}
+
+TEST_F(InputGateTest, IdleChannelsDoNotHoldTimeBackUntilTheySpeakAgain) {
+  MakeGate({0, 0});
+  queues_[0]->Push(At(5));
+  queues_[1]->Push(WatermarkStatus{true});
+  EXPECT_THAT(Drain(), ElementsAre("watermark 5"));
+  queues_[1]->Push(At(3));
+  queues_[0]->Push(At(8));
+  EXPECT_THAT(Drain(), IsEmpty()) << "the channel that is active again holds time at 5";
+  queues_[1]->Push(At(9));
+  EXPECT_THAT(Drain(), ElementsAre("watermark 8"));
+}
+
+TEST_F(InputGateTest, AllIdleMovesTimeToTheFurthestChannel) {
+  MakeGate({0, 0});
+  queues_[0]->Push(At(5));
+  queues_[1]->Push(At(9));
+  EXPECT_THAT(Drain(), ElementsAre("watermark 5"));
+  queues_[0]->Push(WatermarkStatus{true});
+  EXPECT_THAT(Drain(), ElementsAre("watermark 9"));
+  queues_[1]->Push(WatermarkStatus{true});
+  EXPECT_THAT(Drain(), ElementsAre("idle"));
+  queues_[0]->Push(WatermarkStatus{false});
+  EXPECT_THAT(Drain(), ElementsAre("active"));
+}
+
+TEST_F(InputGateTest, TheEndOfTimeWaitsForIdleChannels) {
+  MakeGate({0, 0});
+  queues_[0]->Push(WatermarkStatus{true});
+  queues_[1]->Push(At(4));
+  queues_[1]->Push(Watermark{EventTime::Max()});
+  queues_[1]->Push(EndOfInput{});
+  EXPECT_THAT(Drain(), ElementsAre("watermark 4", "idle")) << "channel 0 may still send records";
+  queues_[0]->Push(Record(1));
+  queues_[0]->Push(Watermark{EventTime::Max()});
+  queues_[0]->Push(EndOfInput{});
+  EXPECT_THAT(Drain(), ElementsAre("0:1", "active", "watermark max", "caught up 0", "end 0"));
+}
+
+TEST_F(InputGateTest, HoldsChannelsBackBetweenTheirBarrierAndTheLast) {
+  MakeGate({0, 0});
+  queues_[0]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  queues_[0]->Push(Record(2));
+  queues_[1]->Push(Record(1));
+  EXPECT_THAT(Drain(), ElementsAre("0:1"));
+  queues_[1]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  EXPECT_THAT(Drain(), ElementsAre("barrier 1", "0:2"));
+}
+
+TEST_F(InputGateTest, ReadsOnWhenTheCheckpointIsAborted) {
+  MakeGate({0, 0});
+  queues_[0]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  queues_[0]->Push(Record(2));
+  EXPECT_THAT(Drain(), IsEmpty());
+  gate_->OnCheckpointAborted(CheckpointId(1));
+  EXPECT_THAT(Drain(), ElementsAre("0:2"));
+}
+
+TEST_F(InputGateTest, AnInputWaitsUntilTheOtherHasCaughtUpOnAllChannels) {
+  MakeGate({0, 1, 1}, {{0, 1}});
+  queues_[0]->Push(Record(1));
+  queues_[1]->Push(Record(100));
+  queues_[1]->Push(CaughtUp{});
+  EXPECT_THAT(Drain(), ElementsAre("1:100"));
+  EXPECT_TRUE(gate_->HoldsBackInputs());
+  queues_[2]->Push(Record(200));
+  queues_[2]->Push(CaughtUp{});
+  EXPECT_THAT(Drain(), ElementsAre("1:200", "caught up 1", "0:1"));
+  EXPECT_FALSE(gate_->HoldsBackInputs());
+}
+
+TEST_F(InputGateTest, TheEndOfAnInputCountsAsCaughtUp) {
+  MakeGate({0, 1}, {{0, 1}});
+  queues_[0]->Push(Record(1));
+  queues_[1]->Push(EndOfInput{});
+  EXPECT_THAT(Drain(), ElementsAre("caught up 1", "end 1", "0:1"));
+}
+
+TEST_F(InputGateTest, SaysWhyAChannelBrokeAfterItsLastElement) {
+  MakeGate({0});
+  queues_[0]->Push(Record(1));
+  queues_[0]->Break(absl::UnavailableError("peer is gone"));
+  EXPECT_THAT(Drain(), ElementsAre("0:1", "peer is gone"));
+}
+
+}  // namespace
+}  // namespace weir
