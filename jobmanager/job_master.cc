@@ -484,7 +484,7 @@ void JobMaster::End(JobStatus status) {
     checkpoints_.Stop(absl::CancelledError("the job has finished"));
     checkpoints_.DiscardAll();
     // The folder may also hold what TaskManagers left that died. The user's checkpoint is not ours.
-    if (!job_.savepoint_path.starts_with(job_.checkpoint_dir)) {
+    if (!job_.savepoint_path.starts_with(StrCat(job_.checkpoint_dir, "/"))) {
       storage_->Discard({job_.checkpoint_dir}, {});
     }
   } else {

@@ -7,7 +7,7 @@
 namespace weir {
 namespace {
 
-constexpr absl::Time kStart = absl::UnixEpoch() + absl::Hours(1000);
+const absl::Time kStart = absl::FromUnixSeconds(1'700'000'000);
 
 Configuration Settings() { return Configuration(WeirOptions()); }
 
