@@ -1,12 +1,13 @@
 #include "taskmanager/control_client.h"
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/support/client_callback.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
 #include <deque>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "proto/control_plane.grpc.pb.h"
@@ -45,48 +46,38 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ControlClientOptions& options) 
   return grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// One stream. Lives until OnDone, the last that gRPC has to say about it.
-class Stream final
-    : public grpc::ClientBidiReactor<proto::TaskManagerMessage, proto::JobManagerMessage> {
+// One stream, with a thread that reads and one that writes. gRPC's callback API would need neither,
+// but version 1.51 now and then aborts in its own threads when the last callback channel of a
+// process goes away.
+class Stream {
  public:
   using MessageHandler = std::function<void(std::unique_ptr<proto::JobManagerMessage>)>;
   using EndHandler = std::function<void(const absl::Status&)>;
 
   Stream(const proto::TaskManagerMessage& first, MessageHandler on_message, EndHandler on_end)
-      : first_(first), on_message_(std::move(on_message)), on_end_(std::move(on_end)) {}
+      : on_message_(std::move(on_message)), on_end_(std::move(on_end)) {
+    queue_.push_back(first);
+  }
 
-  void Start(proto::JobManagerService::Stub* stub, std::shared_ptr<Stream> self) {
-    self_ = std::move(self);
-    stub->async()->Connect(&context_, this);
-    AddHold();  // For the writes that Send starts; given back when the stream is over.
-    incoming_ = std::make_unique<proto::JobManagerMessage>();
-    StartRead(incoming_.get());
-    StartWrite(&first_);
-    StartCall();
+  void Start(proto::JobManagerService::Stub* stub) {
+    reader_ = std::jthread([this, stub] {
+      pthread_setname_np(pthread_self(), "weir-jm-read");
+      Run(stub);
+    });
   }
 
   void Send(const proto::TaskManagerMessage& message) {
-    const proto::TaskManagerMessage* next = nullptr;
-    {
-      const MutexLock lock(&mutex_);
-      if (over_ || finishing_) return;
-      queue_.push_back(message);
-      if (writing_) return;
-      next = TakeNext();
-    }
-    StartWrite(next);
+    const MutexLock lock(&mutex_);
+    if (over_ || finishing_) return;
+    queue_.push_back(message);
+    changed_.Signal();
   }
 
   // Half-closes the stream behind what is queued.
   void Finish() {
-    {
-      const MutexLock lock(&mutex_);
-      if (over_ || finishing_) return;
-      finishing_ = true;
-      if (writing_) return;
-      writing_ = true;
-    }
-    StartWritesDone();
+    const MutexLock lock(&mutex_);
+    finishing_ = true;
+    changed_.Signal();
   }
 
   void Cancel(const absl::Status& reason) {
@@ -97,92 +88,61 @@ class Stream final
     context_.TryCancel();
   }
 
-  void OnReadDone(bool ok) override {
-    if (!ok) {
-      EndWrites();
-      return;
-    }
-    on_message_(std::move(incoming_));
-    incoming_ = std::make_unique<proto::JobManagerMessage>();
-    StartRead(incoming_.get());
-  }
+ private:
+  using ReaderWriter =
+      grpc::ClientReaderWriter<proto::TaskManagerMessage, proto::JobManagerMessage>;
 
-  void OnWriteDone(bool ok) override {
-    const proto::TaskManagerMessage* next = nullptr;
-    bool finish = false;
-    bool release = false;
+  void Run(proto::JobManagerService::Stub* stub) {
+    const std::unique_ptr<ReaderWriter> stream = stub->Connect(&context_);
+    std::jthread writer([this, &stream] {
+      pthread_setname_np(pthread_self(), "weir-jm-write");
+      Write(*stream);
+    });
+    auto message = std::make_unique<proto::JobManagerMessage>();
+    while (stream->Read(message.get())) {
+      on_message_(std::move(message));
+      message = std::make_unique<proto::JobManagerMessage>();
+    }
     {
       const MutexLock lock(&mutex_);
-      over_ = over_ || !ok;
-      if (!over_ && !queue_.empty()) next = TakeNext();
-      finish = !over_ && next == nullptr && finishing_;
-      writing_ = next != nullptr || finish;
-      release = !writing_ && over_ && TakeHold();
-    }
-    if (next != nullptr) StartWrite(next);
-    if (finish) StartWritesDone();
-    if (release) RemoveHold();
-  }
-
-  void OnWritesDoneDone(bool) override {
-    bool release = false;
-    {
-      const MutexLock lock(&mutex_);
-      writing_ = false;
       over_ = true;
-      release = TakeHold();
+      changed_.Signal();
     }
-    if (release) RemoveHold();
-  }
-
-  void OnDone(const grpc::Status& status) override {
-    absl::Status reason = ToStatus(status);
+    writer.join();
+    absl::Status reason = ToStatus(stream->Finish());
     {
       const MutexLock lock(&mutex_);
       if (!close_reason_.ok()) reason = close_reason_;
     }
-    if (reason.ok()) reason = absl::UnavailableError("the JobManager ended the stream");
-    const std::shared_ptr<Stream> self = std::move(self_);
-    on_end_(reason);
+    on_end_(reason.ok() ? absl::UnavailableError("the JobManager ended the stream") : reason);
   }
 
- private:
-  // No write starts from now on; one under way gives the hold back itself.
-  void EndWrites() {
-    bool release = false;
-    {
-      const MutexLock lock(&mutex_);
-      over_ = true;
-      release = !writing_ && TakeHold();
+  void Write(ReaderWriter& stream) {
+    while (true) {
+      proto::TaskManagerMessage message;
+      {
+        const MutexLock lock(&mutex_);
+        while (queue_.empty() && !over_ && !finishing_) changed_.Wait(&mutex_);
+        if (over_) return;
+        if (queue_.empty()) break;
+        message = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      if (!stream.Write(message)) return;  // The reader hears of it too.
     }
-    if (release) RemoveHold();
+    stream.WritesDone();
   }
 
-  // Returns the next message to write, which stays where it is until it is written.
-  const proto::TaskManagerMessage* TakeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    writing_ = true;
-    current_ = std::move(queue_.front());
-    queue_.pop_front();
-    return &current_;
-  }
-
-  // Whether the caller shall give the hold back, which happens once.
-  bool TakeHold() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return std::exchange(held_, false); }
-
-  const proto::TaskManagerMessage first_;
   const MessageHandler on_message_;
   const EndHandler on_end_;
   grpc::ClientContext context_;
-  std::shared_ptr<Stream> self_;
-  std::unique_ptr<proto::JobManagerMessage> incoming_;
   Mutex mutex_;
+  CondVar changed_;
   std::deque<proto::TaskManagerMessage> queue_ ABSL_GUARDED_BY(mutex_);
-  proto::TaskManagerMessage current_;  // What is being written; changed only while nothing is.
-  bool writing_ ABSL_GUARDED_BY(mutex_) = true;  // The first message, once started.
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
-  bool held_ ABSL_GUARDED_BY(mutex_) = true;
   absl::Status close_reason_ ABSL_GUARDED_BY(mutex_);
+  std::jthread reader_;  // Last: it uses all of the above.
 };
 
 }  // namespace
@@ -205,10 +165,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
                                                   : std::min(backoff_ * 2, options_.max_backoff);
     }
-    if (pause == absl::ZeroDuration()) {
-      StartStream(first);
-      return;
-    }
+    // Always by the timer's thread, so that streams start one at a time.
     timers_->ScheduleAfter(pause, [weak = weak_from_this(), first] {
       if (const auto self = weak.lock()) self->StartStream(first);
     });
@@ -220,11 +177,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void Send(const proto::TaskManagerMessage& message) {
-    if (const auto stream = CurrentStream()) stream->Send(message);
+    if (const auto stream = OpenStream()) stream->Send(message);
   }
 
   void Close(const absl::Status& reason) {
-    if (const auto stream = CurrentStream()) stream->Cancel(reason);
+    if (const auto stream = OpenStream()) stream->Cancel(reason);
   }
 
   absl::Status FetchBlob(const std::string& hash,
@@ -248,7 +205,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     {
       const MutexLock lock(&mutex_);
       fetches_.erase(&context);
-      fetch_ended_.SignalAll();
+      changed_.SignalAll();
     }
     return sunk.ok() ? ToStatus(status) : sunk;
   }
@@ -262,55 +219,54 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       for (grpc::ClientContext* const fetch : fetches_) fetch->TryCancel();
     }
     if (stream != nullptr) stream->Finish();
-    const bool ended = WaitForStreamEnd(kFlushTimeout);
-    if (!ended) stream->Cancel(absl::CancelledError("the TaskManager stops"));
+    if (!WaitForStreamEnd(kFlushTimeout)) {
+      stream->Cancel(absl::CancelledError("the TaskManager stops"));
+    }
     const MutexLock lock(&mutex_);
-    while (stream_ != nullptr || telling_) stream_ended_.Wait(&mutex_);
-    while (!fetches_.empty()) fetch_ended_.Wait(&mutex_);
+    while (stream_open_ || telling_ || !fetches_.empty()) changed_.Wait(&mutex_);
   }
 
  private:
   void StartStream(const proto::TaskManagerMessage& first) {
-    const auto on_message =
-        [self = shared_from_this()](std::unique_ptr<proto::JobManagerMessage> message) {
-          self->listener_->OnMessage(std::move(message));
-        };
-    const auto on_end = [self = shared_from_this()](const absl::Status& reason) {
-      self->OnEnd(reason);
+    const auto on_message = [this](std::unique_ptr<proto::JobManagerMessage> message) {
+      listener_->OnMessage(std::move(message));
     };
-    auto stream = std::make_shared<Stream>(first, on_message, on_end);
+    auto stream =
+        std::make_shared<Stream>(first, on_message, [this](const absl::Status& r) { OnEnd(r); });
+    std::shared_ptr<Stream> earlier;  // Joined without the lock: its thread is just about to end.
     {
       const MutexLock lock(&mutex_);
       if (stopping_) return;
-      stream_ = stream;
+      earlier = std::exchange(stream_, stream);
+      stream_open_ = true;
     }
-    stream->Start(stub_.get(), stream);
+    stream->Start(stub_.get());
   }
 
   void OnEnd(const absl::Status& reason) {
     {
       const MutexLock lock(&mutex_);
-      stream_ = nullptr;
+      stream_open_ = false;
       telling_ = true;
     }
     listener_->OnStreamEnded(reason);
     const MutexLock lock(&mutex_);
     telling_ = false;
-    stream_ended_.SignalAll();
+    changed_.SignalAll();
   }
 
-  std::shared_ptr<Stream> CurrentStream() {
+  std::shared_ptr<Stream> OpenStream() {
     const MutexLock lock(&mutex_);
-    return stream_;
+    return stream_open_ ? stream_ : nullptr;
   }
 
   bool WaitForStreamEnd(absl::Duration timeout) {
     const absl::Time deadline = absl::Now() + timeout;
     const MutexLock lock(&mutex_);
-    while (stream_ != nullptr && absl::Now() < deadline) {
-      stream_ended_.WaitFor(&mutex_, deadline - absl::Now());
+    while ((stream_open_ || telling_) && absl::Now() < deadline) {
+      changed_.WaitFor(&mutex_, deadline - absl::Now());
     }
-    return stream_ == nullptr;
+    return !stream_open_;
   }
 
   const ControlClientOptions options_;
@@ -318,12 +274,12 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   TimerThread* const timers_;
   const std::unique_ptr<proto::JobManagerService::Stub> stub_;
   Mutex mutex_;
-  CondVar stream_ended_;
-  CondVar fetch_ended_;
-  std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);
+  CondVar changed_;
+  std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // The newest, open or not.
+  bool stream_open_ ABSL_GUARDED_BY(mutex_) = false;
+  bool telling_ ABSL_GUARDED_BY(mutex_) = false;  // OnStreamEnded is under way.
   std::set<grpc::ClientContext*> fetches_ ABSL_GUARDED_BY(mutex_);
   absl::Duration backoff_ ABSL_GUARDED_BY(mutex_);
-  bool telling_ ABSL_GUARDED_BY(mutex_) = false;  // OnStreamEnded is under way.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -16,8 +16,7 @@ class JobManagerMessage;
 class TaskManagerMessage;
 }  // namespace proto
 
-/// Hears what comes from the JobManager. Called on gRPC's threads, one call at a time; must return
-/// soon.
+/// Hears what comes from the JobManager. Called on the client's reading thread; must return soon.
 class ControlListener {
  public:
   virtual ~ControlListener() = default;

@@ -174,7 +174,7 @@ void TaskExecutor::Materialize(const Message& message) {
 // At once, so that a deployment that waits does not start it and nobody ends it twice.
 void TaskExecutor::EndDeployment(ExecutionAttemptId attempt, TaskState state,
                                  const absl::Status& reason) {
-  ForgetAttempt(attempt);
+  static_cast<void>(ForgetAttempt(attempt));
   ReportTaskState(attempt, state, reason);
   TaskEnded(attempt, state);
 }
@@ -254,6 +254,12 @@ void TaskExecutor::CancelTask(ExecutionAttemptId attempt) {
   const auto found = tasks_.find(attempt);
   if (found == tasks_.end()) return;  // It has ended, and said so.
   if (found->second.task != nullptr) {
+    {
+      const MutexLock lock(&attempts_mutex_);
+      if (const auto record = attempts_.find(attempt); record != attempts_.end()) {
+        record->second.canceling = true;
+      }
+    }
     found->second.task->Cancel();
   } else {
     EndDeployment(attempt, TaskState::kCanceled, absl::OkStatus());

@@ -151,7 +151,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   void TriggerCoordinators(const Message& message);
   void ReleaseJob(JobId job);
   void EndDeployment(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
-  void ForgetAttempt(ExecutionAttemptId attempt);
+  bool ForgetAttempt(ExecutionAttemptId attempt);
   void TaskEnded(ExecutionAttemptId attempt, TaskState state);
   void ReleaseFinished(Job& job);
   void RemoveFolder(std::string path) const;
@@ -173,6 +173,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   // What the listeners, on other threads, need to know of tasks.
   struct AttemptRecord {
     JobId job;
+    bool canceling = false;
     std::set<std::string> files;  // Of its newest checkpoint.
   };
   Mutex attempts_mutex_;

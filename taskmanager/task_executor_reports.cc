@@ -65,15 +65,22 @@ void TaskExecutor::ReportCoordinatorFailed(ExecutionAttemptId attempt, const abs
 
 void TaskExecutor::OnTaskState(ExecutionAttemptId attempt, TaskState state,
                                const absl::Status& reason) {
-  ReportTaskState(attempt, state, reason);
-  if (!IsTerminal(state)) return;
-  ForgetAttempt(attempt);
-  strand_->Post([this, attempt, state] { TaskEnded(attempt, state); });
+  if (!IsTerminal(state)) return ReportTaskState(attempt, state, reason);
+  // A task that is being cancelled may see its producers go first; that is no failure of its own.
+  const bool canceled = ForgetAttempt(attempt) && state == TaskState::kFailed;
+  const TaskState end = canceled ? TaskState::kCanceled : state;
+  ReportTaskState(attempt, end, canceled ? absl::OkStatus() : reason);
+  strand_->Post([this, attempt, end] { TaskEnded(attempt, end); });
 }
 
-void TaskExecutor::ForgetAttempt(ExecutionAttemptId attempt) {
+// Returns whether the attempt was to be cancelled.
+bool TaskExecutor::ForgetAttempt(ExecutionAttemptId attempt) {
   const MutexLock lock(&attempts_mutex_);
-  attempts_.erase(attempt);
+  const auto record = attempts_.find(attempt);
+  if (record == attempts_.end()) return false;
+  const bool canceling = record->second.canceling;
+  attempts_.erase(record);
+  return canceling;
 }
 
 void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {

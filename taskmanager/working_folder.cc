@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -29,7 +30,15 @@ int LockFolder(const std::filesystem::path& folder, int flags) {
   return -1;
 }
 
-// A folder without a lock file may be one that is just being made, so it stays.
+// Whether `folder` is empty and has been for long: its owner died between the last file and the
+// folder. A younger one may be just being made.
+bool IsLeftEmpty(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto changed = std::filesystem::last_write_time(folder, error);
+  return !error && std::filesystem::is_empty(folder, error) && !error &&
+         std::filesystem::file_time_type::clock::now() - changed > std::chrono::minutes(1);
+}
+
 void RemoveAbandoned(const std::filesystem::path& parent) {
   std::error_code error;
   std::vector<std::filesystem::path> folders;
@@ -38,9 +47,8 @@ void RemoveAbandoned(const std::filesystem::path& parent) {
   }
   for (const std::filesystem::path& folder : folders) {
     const int descriptor = LockFolder(folder, 0);
-    if (descriptor < 0) continue;
-    std::filesystem::remove_all(folder, error);
-    close(descriptor);
+    if (descriptor >= 0 || IsLeftEmpty(folder)) std::filesystem::remove_all(folder, error);
+    if (descriptor >= 0) close(descriptor);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include "taskmanager/task_manager.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -166,11 +168,17 @@ class NumbersDeployment {
 
 class TaskManagerTest : public ::testing::Test {
  protected:
+  // Of this test alone.
+  static std::string Place() {
+    return StrCat(::testing::TempDir(), "/task_manager_test_", getpid(), "_",
+                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  }
+
   static std::unique_ptr<TaskManager> StartManager(const std::string& address) {
     TaskManagerOptions options;
     options.jobmanager_address = address;
     options.num_workers = 2;
-    options.temp_dir = StrCat(::testing::TempDir(), "/task_manager_test");
+    options.temp_dir = Place();
     auto manager = TaskManager::Start(std::move(options));
     EXPECT_TRUE(manager.ok()) << manager.status();
     return *std::move(manager);
@@ -223,6 +231,8 @@ class TaskManagerTest : public ::testing::Test {
     return job_manager_.WaitUntil(
         [&](const Messages& messages) { return RecordsIn(messages, attempt) >= records; });
   }
+
+  ~TaskManagerTest() override { std::filesystem::remove_all(Place()); }
 
   FakeJobManager job_manager_;
 };
@@ -461,7 +471,7 @@ TEST_F(TaskManagerTest, ReportsTheEndOfItsTasksBeforeItStops) {
 }
 
 TEST_F(TaskManagerTest, LeavesNothingOnTheDisk) {
-  const std::string place = StrCat(::testing::TempDir(), "/task_manager_test");
+  const std::string place = Place();
   {
     const auto manager = StartRegistered();
     const NumbersDeployment job(job_manager_);
