@@ -53,8 +53,8 @@ class Connection final : public TaskManagerGateway,
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_posted_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_registered_ = false;  // Only touched between reads.
-  proto::Register registration_;
+  bool is_registered_ ABSL_GUARDED_BY(mutex_) = false;
+  proto::Register registration_;  // Does not change once the handler has been told.
   MainThreadExecutor* const executor_;
   ControlMessageHandler* const handler_;
 };
@@ -118,13 +118,17 @@ void Connection::OnRead(bool ok, proto::TaskManagerMessage* message) {
     OnEnded();
     return;
   }
-  if (!is_registered_) {
-    if (!message->has_register_()) {
-      MutexLock lock(&mutex_);
+  bool is_first = false;
+  {
+    MutexLock lock(&mutex_);
+    is_first = !std::exchange(is_registered_, true);
+    if (is_first && !message->has_register_()) {
+      is_registered_ = false;
       Finish(grpc::Status(grpc::INVALID_ARGUMENT, "the first message must be Register"));
       return;
     }
-    is_registered_ = true;
+  }
+  if (is_first) {
     registration_ = std::move(*message->mutable_register_());
     executor_->Post([self = shared_from_this()] {
       self->handler_->OnRegister(self, self->registration_);
@@ -172,11 +176,9 @@ void Connection::OnStreamDone() {
 void Connection::PostClosed() {
   {
     MutexLock lock(&mutex_);
-    if (std::exchange(closed_posted_, true)) return;
+    if (std::exchange(closed_posted_, true) || !is_registered_) return;
   }
-  executor_->Post([self = shared_from_this()] {
-    if (self->is_registered_) self->handler_->OnClosed(self.get());
-  });
+  executor_->Post([self = shared_from_this()] { self->handler_->OnClosed(self.get()); });
 }
 
 class BlobStream;

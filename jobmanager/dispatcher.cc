@@ -75,7 +75,10 @@ absl::Status Dispatcher::Submit(JobDescription job) {
 }
 
 void Dispatcher::CloseConnections() {
-  executor_->Post([this] { resource_manager_.CloseAll(); });
+  executor_->Post([this] {
+    stopping_ = true;
+    resource_manager_.CloseAll();
+  });
 }
 
 void Dispatcher::OnJobEnded(JobId job_id) {
@@ -360,6 +363,7 @@ void Dispatcher::OnClosed(TaskManagerGateway* task_manager) {
 }
 
 void Dispatcher::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) {
+  if (stopping_) return;  // Jobs do not fail because their JobManager ends.
   std::vector<std::shared_ptr<JobMaster>> jobs;
   for (const auto& [id, job] : jobs_) jobs.push_back(job);
   for (const auto& job : jobs) job->OnTaskManagerLost(task_manager, reason);

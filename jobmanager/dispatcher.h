@@ -111,6 +111,7 @@ class Dispatcher final : public DispatcherGateway,
   std::map<JobId, std::shared_ptr<JobMaster>> jobs_;
   std::deque<EndedJob> ended_jobs_;  // Newest first.
   uint64_t num_stale_messages_ = 0;
+  bool stopping_ = false;
 };
 
 }  // namespace weir

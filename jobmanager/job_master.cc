@@ -369,6 +369,7 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
   if (IsGloballyTerminal(status_)) return;
   const absl::Time now = services_.executor->clock()->Now();
   ExecutionVertex* first_lost = nullptr;
+  ExecutionVertex* first_canceling = nullptr;
   executions_.ForEach([&](ExecutionVertex& vertex) {
     Execution& execution = *vertex.current;
     if (execution.location() != task_manager || IsTerminal(execution.state())) return;
@@ -376,7 +377,8 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
     CHECK(execution
               .Transition(was_canceling ? ExecutionState::kCanceled : ExecutionState::kFailed, now)
               .ok());
-    if (!was_canceling && first_lost == nullptr) first_lost = &vertex;
+    ExecutionVertex*& first = was_canceling ? first_canceling : first_lost;
+    if (first == nullptr) first = &vertex;
   });
   for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
     if (first_lost == nullptr && LocationOf(coordinator) == task_manager) {
@@ -387,6 +389,10 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
   if (first_lost != nullptr && IsActive(status_)) {
     FailJob(reason, first_lost, Restartable::kYes);
   } else {
+    // Often the cause of the failure that is being cleaned up: its peers saw the connection break.
+    if (first_canceling != nullptr && status_ != JobStatus::kCancelling) {
+      RecordFailure(reason, first_canceling, /*concurrent=*/true);
+    }
     CheckAllTerminal();
   }
 }

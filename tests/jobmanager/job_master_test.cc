@@ -405,6 +405,17 @@ TEST_F(JobMasterTest, RestartsOnANewTaskManagerAfterTheLossOfOne) {
   EXPECT_THAT(job_->Exceptions(1).entries[0].stacktrace, HasSubstr("tm-2"));
 }
 
+TEST_F(JobMasterTest, NamesALostTaskManagerBesideTheBrokenConnectionsItCaused) {
+  StartRunning();
+  Report(Task(2, 0), proto::FAILED, "connection broke", absl::StatusCode::kUnavailable);
+  resources_->OnClosed(second_.get());
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].stacktrace, "connection broke");
+  ASSERT_THAT(history.entries[0].concurrent, SizeIs(1));
+  EXPECT_THAT(history.entries[0].concurrent[0].stacktrace, HasSubstr("tm-2"));
+}
+
 TEST_F(JobMasterTest, NeedsNoAnswerFromALostTaskManagerInAnyState) {
   for (const proto::TaskState state : {proto::CREATED, proto::INITIALIZING, proto::RUNNING}) {
     SCOPED_TRACE(proto::TaskState_Name(state));
