@@ -102,7 +102,22 @@ absl::StatusOr<std::filesystem::path> CopyByHash(std::string_view content,
   return path;
 }
 
+// Loads libweir_operators.so from where this library lies, once. A job library needs it by name; it
+// is opened from a copy elsewhere, so its own search path does not lead there.
+void LoadOperators() {
+  static const bool loaded = [] {
+    Dl_info here{};
+    if (dladdr(reinterpret_cast<const void*>(&LoadOperators), &here) == 0) return false;
+    const auto operators =
+        std::filesystem::path(here.dli_fname).parent_path() / "libweir_operators.so";
+    // A job library that cannot be loaded without it says so itself.
+    return dlopen(operators.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
+  }();
+  (void)loaded;
+}
+
 absl::StatusOr<std::vector<JobDefinition>> OpenLibrary(const std::filesystem::path& path) {
+  LoadOperators();
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     return absl::InvalidArgumentError(StrCat("cannot load the job library: ", dlerror()));
