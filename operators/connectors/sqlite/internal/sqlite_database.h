@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "operators/connectors/sqlite/sqlite_table.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace weir::internal {
+
+/// A connection to a database, with one statement: the upsert into one table. All methods block.
+/// Threads: one at a time.
+class SqliteDatabase {
+ public:
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(
+      const SqliteSinkOptions& options);
+  ~SqliteDatabase();
+  SqliteDatabase(const SqliteDatabase&) = delete;
+  SqliteDatabase& operator=(const SqliteDatabase&) = delete;
+
+  /// Upserts whole rows in one transaction. Errors: kUnavailable if other writers do not let go
+  /// within the busy timeout; kFailedPrecondition if the table refuses a row; kResourceExhausted
+  /// if the disk is full.
+  [[nodiscard]] absl::Status Upsert(std::span<const SqliteValue> values);
+
+ private:
+  explicit SqliteDatabase(SqliteSinkOptions options) : options_(std::move(options)) {}
+
+  absl::Status Execute(const std::string& sql);
+  absl::Status ExecutePatiently(const std::string& sql);
+  absl::Status CheckColumns();
+  absl::Status PrepareUpsert();
+  absl::Status UpsertRows(std::span<const SqliteValue> values);
+  [[nodiscard]] absl::Status Error(std::string_view what) const;
+
+  const SqliteSinkOptions options_;
+  sqlite3* database_ = nullptr;
+  sqlite3_stmt* upsert_ = nullptr;
+};
+
+}  // namespace weir::internal
