@@ -17,7 +17,7 @@ constexpr std::string_view kPrefix = "WEIR_";
 // Variables that begin with WEIR_ and are no option: read by name, or meant for scripts and tests.
 bool IsReservedVariable(std::string_view name) {
   return name == "WEIR_CONFIG" || name == "WEIR_FAILPOINTS" || name == "WEIR_HOME" ||
-         name.starts_with("WEIR_LOG_") || name.starts_with("WEIR_TEST_");
+         name == "WEIR_REST" || name.starts_with("WEIR_LOG_") || name.starts_with("WEIR_TEST_");
 }
 
 struct FileEntry {

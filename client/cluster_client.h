@@ -1,0 +1,159 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/rest_client.h"
+
+namespace weir {
+
+struct ClusterStatus {
+  int64_t task_managers = 0;
+  int64_t slots_total = 0;
+  int64_t slots_available = 0;
+  int64_t jobs_running = 0;
+  int64_t jobs_finished = 0;
+  int64_t jobs_canceled = 0;
+  int64_t jobs_failed = 0;
+  std::string version = {};
+};
+
+struct TaskManagerStatus {
+  std::string id = {};
+  int64_t data_port = 0;
+  int64_t slots = 0;
+  int64_t free_slots = 0;
+  int64_t cpu_cores = 0;
+  int64_t managed_memory_bytes = 0;
+};
+
+/// A job as lists show it.
+struct JobSummary {
+  std::string id = {};
+  std::string name = {};
+  std::string state = {};
+  absl::Time start = {};
+  absl::Duration duration = {};
+  int64_t tasks = 0;
+  int64_t running_tasks = 0;
+};
+
+/// Where a job stands.
+struct JobProgress {
+  std::string name = {};
+  std::string state = {};
+  absl::Duration duration = {};
+  int64_t tasks = 0;
+  int64_t running_tasks = 0;
+  /// Records that the busiest vertex has taken in or put out.
+  int64_t records = 0;
+};
+
+/// How a job ended.
+struct JobOutcome {
+  /// "FINISHED", "CANCELED" or "FAILED"; empty while it has not ended.
+  std::string state = {};
+  absl::Duration net_runtime = {};
+  /// Why it failed, else empty.
+  std::string failure = {};
+};
+
+struct JobFailure {
+  absl::Time time = {};
+  std::string message = {};
+  /// Empty unless one subtask failed.
+  std::string task = {};
+};
+
+struct CheckpointLine {
+  int64_t id = 0;
+  std::string status = {};
+  absl::Time trigger_time = {};
+  absl::Duration duration = {};
+  int64_t state_size_bytes = 0;
+  std::string path = {};
+  std::string failure = {};
+};
+
+struct CheckpointOverview {
+  int64_t total = 0;
+  int64_t completed = 0;
+  int64_t failed = 0;
+  int64_t in_progress = 0;
+  int64_t restored = 0;
+  /// Newest first.
+  std::vector<CheckpointLine> history = {};
+};
+
+/// A job library on the cluster: uploaded, or shipped with weir.
+struct JobLibraryStatus {
+  std::string id = {};
+  std::string name = {};
+  /// Its jobs' names.
+  std::vector<std::string> entries = {};
+};
+
+struct JobSubmission {
+  std::string library_id = {};
+  /// Empty: the library's only job.
+  std::string entry = {};
+  std::vector<std::string> arguments = {};
+  std::optional<uint32_t> parallelism = {};
+  /// Settings of this job, over the cluster's.
+  std::map<std::string, std::string> settings = {};
+};
+
+/// A cluster, seen through its REST API; the C++ client.
+///
+/// Every call blocks as RestClient's do. Copyable; a copy may be used by each thread. Errors of
+/// every method: RestClient's, with the server's own words; kInternal for an answer that is not
+/// understood.
+class ClusterClient {
+ public:
+  explicit ClusterClient(RestClient rest) : rest_(std::move(rest)) {}
+
+  [[nodiscard]] absl::StatusOr<ClusterStatus> Overview() const;
+  [[nodiscard]] absl::StatusOr<std::vector<TaskManagerStatus>> TaskManagers() const;
+  /// Running jobs and those that ended lately.
+  [[nodiscard]] absl::StatusOr<std::vector<JobSummary>> Jobs() const;
+  [[nodiscard]] absl::StatusOr<JobProgress> Progress(std::string_view job_id) const;
+  [[nodiscard]] absl::StatusOr<JobOutcome> Outcome(std::string_view job_id) const;
+  /// At most `max_entries` failures, newest first.
+  [[nodiscard]] absl::StatusOr<std::vector<JobFailure>> Failures(std::string_view job_id,
+                                                                 size_t max_entries) const;
+  [[nodiscard]] absl::StatusOr<CheckpointOverview> Checkpoints(std::string_view job_id) const;
+  /// Begins to cancel; returns when the order is taken.
+  [[nodiscard]] absl::Status Cancel(std::string_view job_id) const;
+
+  [[nodiscard]] absl::StatusOr<std::vector<JobLibraryStatus>> Libraries() const;
+  /// Returns the library's id.
+  [[nodiscard]] absl::StatusOr<std::string> Upload(const std::string& file) const;
+  /// Builds and starts a job; returns its id. Errors: kInvalidArgument if Build fails, with its
+  /// words.
+  [[nodiscard]] absl::StatusOr<std::string> Submit(const JobSubmission& submission) const;
+
+  /// Returns the id of the job that `text` names: a whole id, or the beginning of one, or the name,
+  /// if just one known job has it. Errors: kNotFound, kInvalidArgument if several have it.
+  [[nodiscard]] absl::StatusOr<std::string> ResolveJob(std::string_view text) const;
+
+  [[nodiscard]] const RestClient& rest() const { return rest_; }
+
+ private:
+  RestClient rest_;
+};
+
+/// Returns which library and job `name` means: the name of a job, those shipped with weir first, or
+/// the id of a library. Errors: kNotFound naming the nearest match, or all jobs there are;
+/// kInvalidArgument if several uploaded libraries have such a job.
+[[nodiscard]] absl::StatusOr<JobSubmission> FindJob(const std::vector<JobLibraryStatus>& libraries,
+                                                    std::string_view name);
+
+}  // namespace weir

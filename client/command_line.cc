@@ -1,0 +1,253 @@
+#include "client/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "client/version.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/base/weir_options.h"
+
+namespace weir {
+namespace {
+
+/// CLI11's parser with the variables that it fills.
+class Parser {
+ public:
+  Parser()
+      : app_("Runs detection jobs on event streams, and the clusters that they run on.", "weir") {
+    app_.require_subcommand(0, 1);
+    app_.set_version_flag("--version", StrCat("weir ", kVersion));
+    app_.footer(
+        "Every command also takes --config FILE and -Dkey=value, and reads WEIR_* variables.\n"
+        "weir COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong "
+        "usage.\n\nSettings:\n" +
+        WeirOptions()->DescribeAsText());
+    AddLocal();
+    AddRun();
+    AddList();
+    AddCancel();
+    AddInfo();
+    AddCheckpoints();
+    AddUpload();
+    for (CLI::App* const command : Commands()) command->allow_extras();
+    app_.allow_extras();
+  }
+
+  absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& arguments) {
+    try {
+      app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::CallForVersion& version) {
+      return Print(StrCat(version.what(), "\n"));
+    } catch (const CLI::CallForHelp&) {
+      const std::vector<CLI::App*> asked = app_.get_subcommands();
+      return Print(asked.empty() ? app_.help() : asked.front()->help("weir"));
+    } catch (const CLI::ParseError& error) {
+      RETURN_IF_ERROR(CheckExtras());
+      return absl::InvalidArgumentError(StrCat(error.what(), Hint()));
+    }
+    RETURN_IF_ERROR(CheckExtras());
+    const std::vector<CLI::App*> chosen = app_.get_subcommands();
+    if (chosen.empty()) return Print(app_.help());
+    CommandLine line;
+    line.command = Chosen(chosen.front());
+    line.rest = rest_;
+    line.json = json_;
+    return line;
+  }
+
+  std::string Reference() {
+    std::string text;
+    for (CLI::App* const command : Commands()) {
+      StrAppend(&text, "## weir ", command->get_name(), "\n\n```text\n", command->help(),
+                "```\n\n");
+    }
+    return text;
+  }
+
+ private:
+  static CommandLine Print(std::string text) {
+    CommandLine line;
+    line.command = PrintCommand{std::move(text)};
+    return line;
+  }
+
+  std::vector<CLI::App*> Commands() {
+    return app_.get_subcommands([](const CLI::App*) { return true; });
+  }
+
+  CLI::App* Add(const std::string& name, const std::string& description) {
+    return app_.add_subcommand(name, description);
+  }
+
+  void AddRest(CLI::App* command, const std::string& otherwise) {
+    command->add_option("--rest", rest_, "REST address of the cluster; " + otherwise)
+        ->type_name("HOST:PORT");
+  }
+
+  void AddClientOptions(CLI::App* command) {
+    AddRest(command, "else WEIR_REST, else rest.address and rest.port");
+    command->add_flag("--json", json_, "Print JSON, as the REST API gives it");
+  }
+
+  void AddLocal() {
+    CLI::App* const command =
+        Add("local", "Starts a cluster of this machine alone and stays until Ctrl-C or SIGTERM");
+    command->add_option("--task-managers", local_.task_managers, "TaskManagers to start")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    command
+        ->add_option("--slots", local_.slots,
+                     "Slots of each TaskManager; else taskmanager.numberOfTaskSlots")
+        ->check(CLI::Range(1, 65536));
+    command->add_option("--rest-port", local_.rest_port,
+                        "Port of the REST API, 0 for a free one; else rest.port");
+    command->add_option("--dir", local_.folder,
+                        "Folder of checkpoints, uploads and logs; else a temporary one, removed at "
+                        "the end");
+    command->add_flag("--no-restart", no_restart_, "Start no new TaskManager when one dies");
+    command->footer(
+        "Children die with this command, however it ends. Prints one line once all is up:\n"
+        "  weir local ready rest=HOST:PORT\n"
+        "Exit codes: 0 stopped when asked to, 1 the cluster did not start or its JobManager died, "
+        "2 wrong usage.");
+  }
+
+  void AddRun() {
+    CLI::App* const command =
+        Add("run",
+            "Runs a job and waits for its end; without --rest and WEIR_REST, all in this process");
+    command
+        ->add_option("JOB_OR_LIBRARY", run_.job,
+                     "A job that weir ships or that was uploaded, or the path of a library")
+        ->required();
+    AddRest(command, "else WEIR_REST, else the job runs in this process");
+    command->add_option("--entry", run_.entry, "Name of the job, if the library has several");
+    command->add_option("--name", run_.name, "Name of the job in lists; else its own");
+    command
+        ->add_option("--parallelism", run_.parallelism,
+                     "Parallelism of operators that set none; else parallelism.default")
+        ->check(CLI::Range(1, 32768));
+    command->add_flag("--detached", run_.detached,
+                      "Print the job's id and do not wait (with --rest)");
+    command->add_flag("--json", json_, "Print the result as JSON");
+    command->footer(
+        "What follows -- goes to the job: weir run word_count -- --input FILE\n"
+        "-Dkey=value are settings of this job. In this process a failed job is not started again\n"
+        "unless restart-strategy.type is set.\n"
+        "Exit codes: 0 FINISHED, 1 FAILED or not started, 2 wrong usage, 3 CANCELED, 130 Ctrl-C\n"
+        "while waiting: the job goes on (with --rest) or is cancelled (in this process; twice "
+        "ends\n"
+        "at once).");
+  }
+
+  void AddList() {
+    AddClientOptions(Add("list", "Lists running jobs and those that ended lately"));
+  }
+
+  void AddCancel() {
+    CLI::App* const command = Add("cancel", "Cancels a job");
+    command->add_option("JOB", cancel_.job, "The job's id, the beginning of one, or its name")
+        ->required();
+    AddClientOptions(command);
+  }
+
+  void AddInfo() { AddClientOptions(Add("info", "Shows the cluster and its TaskManagers")); }
+
+  void AddCheckpoints() {
+    CLI::App* const command = Add("checkpoints", "Shows the checkpoints of a job");
+    command->add_option("JOB", checkpoints_.job, "The job's id, the beginning of one, or its name")
+        ->required();
+    AddClientOptions(command);
+  }
+
+  void AddUpload() {
+    CLI::App* const command = Add("upload", "Uploads a job library and prints its id");
+    command->add_option("LIBRARY", upload_.library, "The library's file")->required();
+    AddClientOptions(command);
+  }
+
+  decltype(CommandLine::command) Chosen(const CLI::App* command) {
+    const std::string name = command->get_name();
+    if (name == "local") {
+      local_.restart_task_managers = !no_restart_;
+      return local_;
+    }
+    if (name == "run") return run_;
+    if (name == "cancel") return cancel_;
+    if (name == "info") return InfoCommand();
+    if (name == "checkpoints") return checkpoints_;
+    if (name == "upload") return upload_;
+    return ListCommand();
+  }
+
+  std::string Hint() {
+    const std::vector<CLI::App*> chosen = app_.get_subcommands();
+    return chosen.empty() ? "; see weir --help"
+                          : StrCat("; see weir ", chosen.front()->get_name(), " --help");
+  }
+
+  absl::Status CheckExtras() {
+    const std::vector<CLI::App*> chosen = app_.get_subcommands();
+    const std::vector<std::string> extras =
+        chosen.empty() ? app_.remaining() : chosen.front()->remaining();
+    if (extras.empty()) return absl::OkStatus();
+    const bool is_option = extras.front().starts_with('-');
+    const std::string extra = extras.front().substr(0, extras.front().find('='));
+    if (!chosen.empty() && !is_option) {
+      return absl::InvalidArgumentError(
+          StrCat("one argument too many: \"", extra, "\"",
+                 chosen.front()->get_name() == "run" ? "; what is for the job goes behind --" : "",
+                 Hint()));
+    }
+    std::vector<std::string> known = {"--config", "--help"};
+    CLI::App* const scope = chosen.empty() ? &app_ : chosen.front();
+    for (const CLI::Option* const option : scope->get_options()) {
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    if (!is_option) {
+      known.clear();
+      for (const CLI::App* const command : Commands()) known.push_back(command->get_name());
+    }
+    const std::string_view nearest =
+        NearestMatch(extra, std::vector<std::string_view>(known.begin(), known.end()));
+    return absl::InvalidArgumentError(
+        StrCat(is_option ? "unknown option: \"" : "unknown command: \"", extra, "\"",
+               nearest.empty() ? Hint() : StrCat("; did you mean \"", nearest, "\"?")));
+  }
+
+  CLI::App app_;
+  LocalCommand local_;
+  RunCommand run_;
+  CancelCommand cancel_;
+  CheckpointsCommand checkpoints_;
+  UploadCommand upload_;
+  std::string rest_;
+  bool json_ = false;
+  bool no_restart_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> arguments) {
+  ASSIGN_OR_RETURN(ConfigurationSources sources, TakeConfigurationSources(&arguments));
+  const auto separator = std::find(arguments.begin(), arguments.end(), "--");
+  std::vector<std::string> of_job(separator == arguments.end() ? separator : separator + 1,
+                                  arguments.end());
+  const bool separated = separator != arguments.end();
+  arguments.erase(separator, arguments.end());
+  ASSIGN_OR_RETURN(CommandLine line, Parser().Parse(arguments));
+  line.sources = std::move(sources);
+  if (auto* const run = std::get_if<RunCommand>(&line.command)) {
+    run->arguments = std::move(of_job);
+  } else if (separated && !std::holds_alternative<PrintCommand>(line.command)) {
+    return absl::InvalidArgumentError("only weir run takes arguments of a job behind --");
+  }
+  return line;
+}
+
+std::string CommandLineReference() { return Parser().Reference(); }
+
+}  // namespace weir

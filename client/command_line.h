@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "runtime/base/config.h"
+
+namespace weir {
+
+/// `weir local`: a whole cluster as child processes.
+struct LocalCommand {
+  int task_managers = 2;
+  std::optional<uint32_t> slots = {};
+  std::optional<uint16_t> rest_port = {};
+  /// Checkpoints, uploads, logs. Empty: a temporary folder, removed at the end.
+  std::string folder = {};
+  bool restart_task_managers = true;
+};
+
+/// `weir run`: one job.
+struct RunCommand {
+  /// A job's name, or the path of a library.
+  std::string job = {};
+  std::string entry = {};
+  std::string name = {};
+  std::optional<uint32_t> parallelism = {};
+  bool detached = false;
+  std::vector<std::string> arguments = {};
+};
+
+struct ListCommand {};
+struct InfoCommand {};
+
+struct CancelCommand {
+  std::string job = {};
+};
+
+struct CheckpointsCommand {
+  std::string job = {};
+};
+
+struct UploadCommand {
+  std::string library = {};
+};
+
+/// `weir --help`, `weir COMMAND --help`, `weir --version`.
+struct PrintCommand {
+  std::string text = {};
+};
+
+/// What the user asked for.
+struct CommandLine {
+  std::variant<PrintCommand, LocalCommand, RunCommand, ListCommand, InfoCommand, CancelCommand,
+               CheckpointsCommand, UploadCommand>
+      command = {};
+  ConfigurationSources sources = {};
+  /// As given with --rest; empty if not.
+  std::string rest = {};
+  /// Print JSON instead of text.
+  bool json = false;
+};
+
+/// Understands the arguments of `weir`, without the program's name, and adds this process's
+/// environment to the sources. Errors: kInvalidArgument naming what is wrong and, for a command or
+/// an option that there is none of, the nearest one.
+[[nodiscard]] absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> arguments);
+
+/// Returns the help of every command, one after the other, as Markdown for the reference.
+[[nodiscard]] std::string CommandLineReference();
+
+}  // namespace weir
