@@ -33,6 +33,7 @@ const CheckpointDetails* FindCheckpoint(const CheckpointStatistics& checkpoints,
 }  // namespace
 
 struct Dispatcher::PreparedJob {
+  std::string entry;
   std::shared_ptr<const JobGraph> graph;
   std::string library_hash;
   std::string files_hash;
@@ -295,22 +296,31 @@ void Dispatcher::RunJar(JarRunRequest request, Callback<JobId> done) {
 
 absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest& request,
                                                             const Configuration& settings) {
-  ASSIGN_OR_RETURN(const std::string path, jars_->PathOf(request.jar_id));
+  ASSIGN_OR_RETURN(JarStore::JobLocation job, jars_->FindJob(request.jar_id, request.entry_class));
   PreparedJob prepared;
-  ASSIGN_OR_RETURN(prepared.library_hash, blobs_->PutFile(path));
+  ASSIGN_OR_RETURN(prepared.library_hash, blobs_->PutFile(job.path));
+  prepared.entry = job.entry;
   BuildRequest build;
   // The blob, not the file that it was made of: what is built is what TaskManagers will load.
   build.library = blobs_->PathOf(prepared.library_hash);
-  build.entry = request.entry_class;
+  build.entry = std::move(job.entry);
   build.arguments = request.program_args;
   build.default_parallelism =
       request.parallelism.value_or(static_cast<uint32_t>(settings.Get(kParallelismDefault)));
   build.max_parallelism = static_cast<uint32_t>(settings.Get(kPipelineMaxParallelism));
-  ASSIGN_OR_RETURN(BuiltJob built, builder_->Build(build));
-  if (!built.files.empty()) {
-    ASSIGN_OR_RETURN(prepared.files_hash, blobs_->Put(built.files));
+  absl::StatusOr<BuiltJob> built = builder_->Build(build);
+  // Whatever Build did wrong is the request's fault, not the server's.
+  if (!built.ok() && !absl::IsUnavailable(built.status())) {
+    return absl::InvalidArgumentError(built.status().message());
   }
-  prepared.graph = std::make_shared<const JobGraph>(std::move(built.graph));
+  if (!built.ok()) return built.status();
+  if (!built->files.empty()) {
+    ASSIGN_OR_RETURN(prepared.files_hash, blobs_->Put(built->files));
+  }
+  if (std::string name = settings.Get(kPipelineName); !name.empty()) {
+    built->graph.job_name = std::move(name);
+  }
+  prepared.graph = std::make_shared<const JobGraph>(std::move(built->graph));
   return prepared;
 }
 
@@ -325,7 +335,7 @@ absl::StatusOr<JobId> Dispatcher::SubmitPrepared(JarRunRequest request, Prepared
   job.graph = std::move(prepared.graph);
   job.library_hash = std::move(prepared.library_hash);
   job.files_hash = std::move(prepared.files_hash);
-  job.entry = std::move(request.entry_class);
+  job.entry = std::move(prepared.entry);
   job.arguments = std::move(request.program_args);
   job.savepoint_path = std::move(request.savepoint_path);
   job.allow_non_restored_state = request.allow_non_restored_state;

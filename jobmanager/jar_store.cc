@@ -162,6 +162,26 @@ absl::StatusOr<std::string> JarStore::PathOf(std::string_view id) const {
                                     StrJoin(known, ", "), ")"));
 }
 
+absl::StatusOr<JarStore::JobLocation> JarStore::FindJob(std::string_view id,
+                                                        std::string_view entry) {
+  absl::StatusOr<std::string> path = PathOf(id);
+  if (path.ok() && !entry.empty()) return JobLocation{*std::move(path), std::string(entry)};
+  std::vector<std::string> names;
+  for (const JarFile& file : ListBuiltins()) {
+    for (const JarEntry& job : file.entries) {
+      // Also where a library has the job's name, and other jobs beside it.
+      if (job.name == id && entry.empty()) return JobLocation{BuiltinPath(file.id), job.name};
+      names.push_back(job.name);
+    }
+  }
+  if (path.ok()) return JobLocation{*std::move(path), ""};
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  const std::string_view nearest = NearestMatch(id, known);
+  if (nearest.empty()) return path.status();
+  return absl::NotFoundError(
+      StrCat("there is no job or job library ", id, "; did you mean the job ", nearest, "?"));
+}
+
 std::string JarStore::UploadPath(std::string_view id) const {
   return StrCat(upload_folder_, "/", id);
 }

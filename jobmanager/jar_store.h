@@ -36,8 +36,19 @@ class JarStore {
   /// Errors: kNotFound; kFailedPrecondition for a library shipped with weir.
   [[nodiscard]] absl::Status Delete(std::string_view id);
 
-  /// Returns the library's path. Errors: kNotFound, naming the nearest one shipped with weir.
+  /// Returns the library's path. Errors: kNotFound, naming those shipped with weir.
   [[nodiscard]] absl::StatusOr<std::string> PathOf(std::string_view id) const;
+
+  /// A job and the library that holds it.
+  struct JobLocation {
+    std::string path;
+    /// Empty: the library's only job.
+    std::string entry;
+  };
+  /// Finds the job to run: `entry` of the library `id`, or, without an entry, the job shipped with
+  /// weir whose own name is `id`. Errors: kNotFound, naming the nearest job or the libraries
+  /// shipped with weir.
+  [[nodiscard]] absl::StatusOr<JobLocation> FindJob(std::string_view id, std::string_view entry);
 
  private:
   struct Listed {

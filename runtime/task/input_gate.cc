@@ -182,13 +182,15 @@ void InputGate::OnEnded(uint32_t index) {
   if (channel.ended) return;
   channel.ended = true;
   OnCaughtUp(channel);
-  ApplyAlignment(index, aligner_.OnChannelEnded(ChannelIndex(index)));
   MergeWatermarks();
   UpdateIdle();
-  for (const ChannelState& c : channels_) {
-    if (c.input == channel.input && !c.ended) return;
-  }
-  pending_.push_back({channel.input, EndOfInput{}});
+  const bool input_ended =
+      std::all_of(channels_.begin(), channels_.end(),
+                  [&](const ChannelState& c) { return c.input != channel.input || c.ended; });
+  if (input_ended) pending_.push_back({channel.input, EndOfInput{}});
+  // Last: a barrier that this completes lies behind the end, or the task's last checkpoint would
+  // not be its last.
+  ApplyAlignment(index, aligner_.OnChannelEnded(ChannelIndex(index)));
 }
 
 void InputGate::ApplyAlignment(uint32_t index, const BarrierAligner::Outcome& outcome) {

@@ -115,6 +115,19 @@ TEST_F(JobManagerTest, RunsJobsSideBySideAndCancelsOneWithoutTheOther) {
   EXPECT_EQ(StatusOf(*second), JobStatus::kRunning);
 }
 
+TEST_F(JobManagerTest, RunsAJobShippedWithWeirByItsName) {
+  StartCluster(1);
+  JarRunRequest request;
+  request.jar_id = "numbers";
+  const absl::StatusOr<JobId> job = Ask<JobId>(&DispatcherGateway::RunJar, request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_TRUE(Eventually([&] { return StatusOf(*job) == JobStatus::kRunning; }));
+  request.jar_id = "numbres";
+  const absl::StatusOr<JobId> misspelt = Ask<JobId>(&DispatcherGateway::RunJar, request);
+  EXPECT_EQ(misspelt.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(misspelt.status().message()), HasSubstr("did you mean the job numbers?"));
+}
+
 TEST_F(JobManagerTest, RestoresAJobWhenATaskManagerIsLostAndAnotherComes) {
   StartCluster(2);
   const absl::StatusOr<JobId> job = Run("numbers", 4);

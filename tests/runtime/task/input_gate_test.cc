@@ -183,6 +183,16 @@ TEST_F(InputGateTest, TheEndOfAnInputCountsAsCaughtUp) {
   EXPECT_THAT(Drain(), ElementsAre("caught up 1", "end 1", "0:1"));
 }
 
+TEST_F(InputGateTest, ABarrierThatTheLastEndCompletesLiesBehindTheEnd) {
+  MakeGate({0, 0});
+  queues_[0]->Push(EndOfInput{});
+  queues_[0]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  EXPECT_THAT(Drain(), IsEmpty());
+  queues_[1]->Push(EndOfInput{});
+  queues_[1]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  EXPECT_THAT(Drain(), ElementsAre("caught up 0", "end 0", "barrier 1"));
+}
+
 TEST_F(InputGateTest, SaysWhyAChannelBrokeAfterItsLastElement) {
   MakeGate({0});
   queues_[0]->Push(Record(1));
