@@ -27,7 +27,9 @@ def allowed_folders():
         allowed[f"runtime/{name}"] = below + (["proto"] if name in RUNTIME_USERS_OF_PROTO else [])
     allowed["operators"] = ["runtime"]
     # A job sees its own folder only; jobs/<name> is filled in by module_of.
-    allowed["jobs"] = ["operators", "runtime"]
+    allowed["jobs"] = ["operators", "runtime", "jobs/arguments"]
+    # Layer 2 of network detection stands on its own; the job puts both together.
+    allowed["jobs/ndr"] = allowed["jobs"] + ["jobs/correlation"]
     # The Sigma engine is usable without the stream API.
     allowed["jobs/sigma/engine"] = ["runtime/base"]
     allowed["jobmanager"] = ["runtime", "proto"]
