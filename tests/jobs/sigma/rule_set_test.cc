@@ -1,0 +1,109 @@
+#include "jobs/sigma/rule_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "jobs/sigma/engine/matcher.h"
+
+namespace weir::sigma {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+std::string RuleText(const std::string& id, const std::string& value) {
+  return "title: t\nid: " + id + "\ndetection:\n  s:\n    field: " + value + "\n  condition: s\n";
+}
+
+StoredRule FromTopic(const std::string& id, const std::string& value) {
+  return {"j:" + id, RuleText("ignored", value), id, std::nullopt, std::nullopt, std::nullopt};
+}
+
+StoredRule FromFile(const std::string& path, std::string text) {
+  return {path, std::move(text), std::nullopt, std::nullopt, std::nullopt, std::nullopt};
+}
+
+std::vector<std::string> Matches(RuleSet& rules, std::string_view event) {
+  Matcher matcher;
+  EXPECT_TRUE(matcher.SetRules(rules.Compile()).ok());
+  std::vector<const Rule*> matches;
+  EXPECT_TRUE(matcher.Match(event, matches).ok());
+  std::vector<std::string> ids;
+  for (const Rule* rule : matches) ids.push_back(rule->id);
+  return ids;
+}
+
+TEST(RuleSetTest, SetsReplacesAndRemovesRules) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  EXPECT_TRUE(rules.Set("b", FromTopic("b", "one"), &problems));
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("a", "b"));
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "two"), &problems));
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("b"));
+  EXPECT_THAT(Matches(rules, R"({"field":"two"})"), ElementsAre("a"));
+  rules.Remove("a");
+  rules.Remove("never there");
+  EXPECT_THAT(Matches(rules, R"({"field":"two"})"), IsEmpty());
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "three"), &problems));
+  EXPECT_THAT(Matches(rules, R"({"field":"three"})"), ElementsAre("a"));
+  EXPECT_THAT(problems, IsEmpty());
+}
+
+TEST(RuleSetTest, CompilesOnceForManyChanges) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.changed());
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  EXPECT_TRUE(rules.Set("b", FromTopic("b", "one"), &problems));
+  EXPECT_EQ(rules.Compile()->rule_count(), 2U);
+  EXPECT_FALSE(rules.changed());
+  rules.Remove("never there");
+  EXPECT_FALSE(rules.changed());
+}
+
+TEST(RuleSetTest, KeepsTheVersionBeforeABrokenOne) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  ASSERT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  StoredRule broken = FromTopic("a", "two");
+  broken.text = "title: t\ndetection:\n  s:\n    field|nonsense: x\n  condition: s\n";
+  EXPECT_FALSE(rules.Set("a", broken, &problems));
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_EQ(problems[0].rule_id, "a");
+  EXPECT_EQ(problems[0].source, "j:a");
+  EXPECT_THAT(problems[0].reason, HasSubstr("nonsense"));
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("a"));
+}
+
+TEST(RuleSetTest, TakesTheGoodDocumentsOfAFile) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set(
+      "f.yml",
+      FromFile("f.yml",
+               RuleText("x", "one") + "---\ntitle: broken\nid: y\n---\n" + RuleText("z", "one")),
+      &problems));
+  EXPECT_EQ(rules.size(), 2U);
+  EXPECT_THAT(problems, SizeIs(1));
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("x", "z"));
+}
+
+TEST(RuleSetTest, ReportsASecondRuleWithAnIdTaken) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("f.yml", FromFile("f.yml", RuleText("x", "one")), &problems));
+  EXPECT_FALSE(rules.Set("g.yml", FromFile("g.yml", RuleText("x", "two")), &problems));
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_EQ(problems[0].source, "g.yml");
+  EXPECT_EQ(problems[0].rule_id, "x");
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("x"));
+  // The file's own rule may come again.
+  EXPECT_TRUE(rules.Set("f.yml", FromFile("f.yml", RuleText("x", "three")), &problems));
+  EXPECT_THAT(Matches(rules, R"({"field":"three"})"), ElementsAre("x"));
+}
+
+}  // namespace
+}  // namespace weir::sigma
