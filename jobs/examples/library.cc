@@ -1,0 +1,15 @@
+#include "jobs/examples/distinct_destinations.h"
+#include "jobs/examples/word_count.h"
+#include "operators/api/job.h"
+
+namespace weir::examples {
+
+WEIR_JOB("word_count", "Counts the words of text files: --input FILE|DIR --out DIR",
+         BuildWordCount);
+
+WEIR_JOB("distinct_destinations",
+         "Finds sources with many destinations per window: --input FILE|DIR --out DIR --window 60s "
+         "--threshold 10",
+         BuildDistinctDestinations);
+
+}  // namespace weir::examples
