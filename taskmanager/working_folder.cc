@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "weir-taskmanager-";
 constexpr std::string_view kLockName = "lock";
+constexpr int kMaxAttempts = 100;
 
 // Returns the open lock file of `folder`, or -1 if its owner lives or there is none.
 int LockFolder(const std::filesystem::path& folder, int flags) {
@@ -28,6 +30,12 @@ int LockFolder(const std::filesystem::path& folder, int flags) {
   if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
   close(descriptor);
   return -1;
+}
+
+// Whether the open file still has a name.
+bool IsLinked(int descriptor) {
+  struct stat status = {};
+  return fstat(descriptor, &status) == 0 && status.st_nlink > 0;
 }
 
 // Whether `folder` is empty and has been for long: its owner died between the last file and the
@@ -64,14 +72,22 @@ absl::StatusOr<std::unique_ptr<WorkingFolder>> WorkingFolder::Create(const std::
                                          " error=", error.message()));
   }
   RemoveAbandoned(place);
-  std::string path = (place / StrCat(kPrefix, "XXXXXX")).string();
-  const bool made = mkdtemp(path.data()) != nullptr;
-  const int descriptor = made ? LockFolder(path, O_CREAT) : -1;
-  if (descriptor < 0) {
-    return absl::UnavailableError(
-        StrCat("cannot make a working folder: path=", path, " error=", std::strerror(errno)));
+  // Another process that starts now may take the new folder for an abandoned one before it is
+  // locked, and remove it; then another one is made.
+  for (int attempt = 1;; ++attempt) {
+    std::string path = (place / StrCat(kPrefix, "XXXXXX")).string();
+    const bool made = mkdtemp(path.data()) != nullptr;
+    const int descriptor = made ? LockFolder(path, O_CREAT) : -1;
+    if (descriptor >= 0 && IsLinked(descriptor)) {
+      return std::unique_ptr<WorkingFolder>(new WorkingFolder(std::move(path), descriptor));
+    }
+    const int reason = errno;
+    if (descriptor >= 0) close(descriptor);
+    if (!made || attempt == kMaxAttempts) {
+      return absl::UnavailableError(
+          StrCat("cannot make a working folder: path=", path, " error=", std::strerror(reason)));
+    }
   }
-  return std::unique_ptr<WorkingFolder>(new WorkingFolder(std::move(path), descriptor));
 }
 
 WorkingFolder::WorkingFolder(std::string path, int lock_descriptor)
