@@ -287,7 +287,9 @@ absl::StatusOr<JobSubmission> FindJob(const std::vector<JobLibraryStatus>& libra
                                       std::string_view name) {
   std::vector<JobSubmission> found;
   std::vector<std::string> known;
+  std::vector<std::string> unreadable;
   for (const JobLibraryStatus& library : libraries) {
+    if (library.entries.empty()) unreadable.push_back(library.id);
     const bool shipped = library.name == StrCat("lib", library.id, ".so");
     for (const std::string& entry : library.entries) {
       known.push_back(entry);
@@ -314,6 +316,10 @@ absl::StatusOr<JobSubmission> FindJob(const std::vector<JobLibraryStatus>& libra
       StrCat("no such job and no such file; ",
              nearest.empty() ? StrCat("there are: ", known.empty() ? "none" : StrJoin(known, ", "))
                              : StrCat("did you mean \"", nearest, "\"?"),
+             unreadable.empty() ? ""
+                                : StrCat("; libraries that could not be read, the JobManager's log "
+                                         "says why: ",
+                                         StrJoin(unreadable, ", ")),
              ": \"", name, "\""));
 }
 
