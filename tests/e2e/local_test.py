@@ -4,10 +4,11 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import tempfile
 import unittest
 
-from cluster import committed_lines, is_alive, wait_until, weir, weir_local
+from cluster import BIN, committed_lines, is_alive, wait_until, weir, weir_local
 
 
 class LocalTest(unittest.TestCase):
@@ -63,9 +64,9 @@ class LocalTest(unittest.TestCase):
             self.assertFalse([name for name, pid in pids.items() if is_alive(pid)])
 
     def test_says_why_it_does_not_start(self):
-        with weir_local("--task-managers", "1") as (_, rest, _pids):
+        with tempfile.TemporaryDirectory() as folder, weir_local("--task-managers", "1") as (_, rest, _pids):
             port = rest.address.rsplit(":", 1)[1]
-            done = weir("local", "--rest-port", port, check=1)
+            done = weir("local", "--rest-port", port, "--dir", folder, check=1)
             self.assertIn(port, done.stderr)
         done = weir("local", "-Drest.prot=1", check=2)
         self.assertIn('did you mean "rest.port"?', done.stderr)
@@ -81,6 +82,49 @@ class CommandTest(unittest.TestCase):
         done = weir("run", "word_cuont", check=1)
         self.assertIn('did you mean "word_count"?', done.stderr)
         self.assertIn("cannot open the file", weir("run", "./libnowhere.so", check=1).stderr)
+
+
+class InterruptTest(unittest.TestCase):
+    """Ctrl-C while `weir run` waits."""
+
+    def interrupt_run(self, folder, *where):
+        """Runs a job without end, interrupts once it runs; returns (exit code, stderr)."""
+        process = subprocess.Popen(
+            [str(BIN / "weir"), "run", *where, "keyed_count", "--", "--records", "1000000000", "--rate", "1000", "--out",
+             f"{folder}/counts"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"TMPDIR": str(folder)})
+        try:
+            seen = ""
+            while "is RUNNING" not in seen:
+                line = process.stderr.readline()
+                self.assertTrue(line, f"weir run ended: {seen}")
+                seen += line
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=60)
+            return process.returncode, seen + rest
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+    def test_leaves_the_job_of_a_cluster_running(self):
+        with tempfile.TemporaryDirectory() as folder, weir_local("--task-managers", "1") as (_, rest, _pids):
+            code, text = self.interrupt_run(folder, "--rest", rest.address)
+            self.assertEqual(code, 130, text)
+            job = rest.get("/jobs")["jobs"][0]["id"]
+            self.assertIn(f"weir cancel --rest {rest.address} {job}", text)
+            self.assertEqual(rest.state(job), "RUNNING")
+            weir("cancel", "--rest", rest.address, job)
+            rest.wait_for_state(job, "CANCELED")
+
+    def test_cancels_the_job_of_this_process(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code, text = self.interrupt_run(folder)
+            self.assertEqual(code, 3, text)
+            self.assertIn("CANCELED", text)
+            # Loaded libraries are shared by all processes and outlive them.
+            left = {path.name for path in pathlib.Path(folder).iterdir() if not path.name.startswith("weir-libraries")}
+            self.assertEqual(left - {"counts"}, set(), "files were left in the temporary folder")
 
 
 class RunInProcessTest(unittest.TestCase):

@@ -1,0 +1,119 @@
+"""Kafka for tests: writes records through librdkafka, which weir needs anyway, and limits how fast consumers read."""
+
+import ctypes
+import os
+import socket
+import struct
+import sys
+
+SKIPPED = 77  # SKIP_RETURN_CODE of these tests.
+
+_PRODUCER = 0
+_ANY_PARTITION = -1
+_COPY_AND_BLOCK = 0x2 | 0x4
+_ALTER_CLIENT_QUOTAS = 49
+
+
+def brokers_or_skip():
+    """Returns the brokers that tests/support/with_kafka started; without any, says so loudly and ends the process."""
+    brokers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if brokers:
+        return brokers
+    reason = os.environ.get("KAFKA_UNAVAILABLE", "run it with tests/support/with_kafka")
+    print(f"{'*' * 100}\nSKIPPED: this test needs a Kafka broker: {reason}\n{'*' * 100}", flush=True)
+    sys.exit(SKIPPED)
+
+
+def _library():
+    library = ctypes.CDLL("librdkafka.so.1")
+    pointer, text, number, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_size_t
+    for name, result, arguments in (
+            ("rd_kafka_conf_new", pointer, []),
+            ("rd_kafka_conf_set", number, [pointer, text, text, text, size]),
+            ("rd_kafka_conf_set_dr_msg_cb", None, [pointer, pointer]),
+            ("rd_kafka_new", pointer, [number, pointer, text, size]),
+            ("rd_kafka_topic_new", pointer, [pointer, text, pointer]),
+            ("rd_kafka_produce", number, [pointer, ctypes.c_int32, number, text, size, text, size, pointer]),
+            ("rd_kafka_last_error", number, []),
+            ("rd_kafka_err2str", text, [number]),
+            ("rd_kafka_flush", number, [pointer, number]),
+            ("rd_kafka_topic_destroy", None, [pointer]),
+            ("rd_kafka_destroy", None, [pointer])):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+class TopicWriter:
+    """Writes records to one topic, which comes into being with the first; each exactly once, or flush() fails.
+
+    For one thread at a time. A context manager that flushes.
+    """
+
+    def __init__(self, brokers, topic):
+        self._library = _library()
+        self._errors = []
+        error = ctypes.create_string_buffer(512)
+        configuration = self._library.rd_kafka_conf_new()
+        for name, value in (("bootstrap.servers", brokers), ("enable.idempotence", "true"), ("linger.ms", "5"),
+                            ("delivery.report.only.error", "true"), ("topic.metadata.refresh.fast.interval.ms", "100")):
+            if self._library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), error, len(error)):
+                raise ValueError(error.value.decode())
+        callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p)
+        # A message begins with its error code.
+        self._on_failure = callback(lambda _client, message, _opaque: self._errors.append(message[0]))
+        self._library.rd_kafka_conf_set_dr_msg_cb(configuration, ctypes.cast(self._on_failure, ctypes.c_void_p))
+        self._client = self._library.rd_kafka_new(_PRODUCER, configuration, error, len(error))
+        if not self._client:
+            raise ValueError(error.value.decode())
+        self._topic = self._library.rd_kafka_topic_new(self._client, topic.encode(), None)
+
+    def write(self, value, key=None, partition=_ANY_PARTITION):
+        """Hands a record over; value and key are bytes or None (no value: a tombstone)."""
+        if self._library.rd_kafka_produce(self._topic, partition, _COPY_AND_BLOCK, value, len(value or b""), key,
+                                          len(key or b""), None):
+            raise OSError(self._error(self._library.rd_kafka_last_error()))
+
+    def flush(self, seconds=60):
+        """Returns when the broker has all records."""
+        late = self._library.rd_kafka_flush(self._client, int(seconds * 1000))
+        if late or self._errors:
+            raise OSError(f"records not written: {self._error(self._errors[0] if self._errors else late)}")
+
+    def close(self):
+        self._library.rd_kafka_topic_destroy(self._topic)
+        self._library.rd_kafka_destroy(self._client)
+
+    def _error(self, code):
+        return self._library.rd_kafka_err2str(code).decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self.close()
+
+
+def limit_consumers(brokers, bytes_per_second):
+    """Lets the broker give each client at most so many bytes a second, by its default quota (AlterClientQuotas v0)."""
+    def text(value):
+        return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
+
+    def array(*items):
+        return struct.pack(">i", len(items)) + b"".join(items)
+
+    entity = array(text("client-id") + text(None))  # None: the default of all clients.
+    change = array(text("consumer_byte_rate") + struct.pack(">d?", bytes_per_second, False))
+    request = (struct.pack(">hhi", _ALTER_CLIENT_QUOTAS, 0, 1) + text("weir-test")
+               + array(entity + change) + struct.pack(">?", False))
+    host, port = brokers.split(",")[0].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=60) as connection, connection.makefile("rb") as answers:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = answers.read(struct.unpack(">i", answers.read(4))[0])
+    # Correlation id, throttle time, number of entries, then the first entry's error code.
+    error = struct.unpack_from(">iiih", answer)[3]
+    assert error == 0, f"the broker refuses the quota: error code {error}"
