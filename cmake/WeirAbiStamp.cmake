@@ -50,8 +50,10 @@ foreach(path IN LISTS paths)
   endif()
 endforeach()
 list(TRANSFORM dependencies PREPEND "${SOURCE_DIR}/")
+list(TRANSFORM dependencies REPLACE " " "\\\\ ")
 string(REPLACE ";" " \\\n  " dependencies "${dependencies}")
-file(WRITE ${CHECKED}.d "${CHECKED}: \\\n  ${dependencies}\n")
+string(REPLACE " " "\\ " checked "${CHECKED}")
+file(WRITE ${CHECKED}.d "${checked}: \\\n  ${dependencies}\n")
 
 set(text "#pragma once
 
