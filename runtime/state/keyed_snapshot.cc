@@ -18,16 +18,18 @@ namespace {
 using internal::EncodedEntries;
 using internal::FrozenTable;
 
-// Calls visit(table, entry, key) with the entries of all tables in the order of the file: by key
+// Calls visit(key, dead, value) with the entries of all tables in the order of the file: by key
 // group, name, key. Of entries with equal keys only the first counts. Stops at the first error.
-using EntryVisitor = absl::FunctionRef<absl::Status(
-    const FrozenTable&, const EncodedEntries::Entry&, std::string_view key)>;
+using EntryVisitor =
+    absl::FunctionRef<absl::Status(std::string_view key, bool dead, std::string_view value)>;
 
 absl::Status ForEachEntry(const std::vector<FrozenTable>& tables,
                           const std::vector<EncodedEntries>& encoded, KeyGroupRange range,
                           EntryVisitor visit) {
+  constexpr size_t kPrefetchDistance = 12;  // The bytes lie in the order of changes.
   std::vector<size_t> next(tables.size(), 0);
   std::string key;
+  std::string value_buffer;
   for (KeyGroup group = range.first; group <= range.last; ++group) {
     for (size_t i = 0; i < tables.size(); ++i) {
       const auto& entries = encoded[i].entries();
@@ -37,12 +39,25 @@ absl::Status ForEachEntry(const std::vector<FrozenTable>& tables,
       const size_t prefix_size = key.size();
       bool first = true;
       for (; next[i] < entries.size() && entries[next[i]].key_group == group; ++next[i]) {
-        const std::string_view rest = encoded[i].Key(entries[next[i]]);
+        const EncodedEntries::Entry& entry = entries[next[i]];
+        if (next[i] + kPrefetchDistance < entries.size()) {
+          encoded[i].Prefetch(entries[next[i] + kPrefetchDistance]);
+        }
+        const std::string_view rest = encoded[i].Key(entry);
         if (!first && std::string_view(key).substr(prefix_size) == rest) continue;
         first = false;
         key.resize(prefix_size);
         key += rest;
-        RETURN_IF_ERROR(visit(tables[i], entries[next[i]], key));
+        std::string_view value;
+        if (entry.has_value) {
+          value = encoded[i].Value(entry);
+        } else if (!entry.dead) {
+          value_buffer.clear();
+          ByteWriter writer(&value_buffer);
+          tables[i].snapshot->WriteValue(entry.index, writer);
+          value = value_buffer;
+        }
+        RETURN_IF_ERROR(visit(key, entry.dead, value));
       }
     }
   }
@@ -95,21 +110,17 @@ std::optional<StateFile> KeyedSnapshot::WriteInline(
   file.key_group_min = header_.key_groups.last;
   file.key_group_max = header_.key_groups.first;
   ByteWriter writer(&file.inline_bytes);
-  std::string value;
-  const absl::Status written = ForEachEntry(
-      tables_, encoded, header_.key_groups,
-      [&](const FrozenTable& table, const EncodedEntries::Entry& entry, std::string_view key) {
-        if (entry.dead) return absl::OkStatus();
-        value.clear();
-        ByteWriter value_writer(&value);
-        table.snapshot->WriteValue(entry.index, value_writer);
-        writer.WriteString(key);
-        writer.WriteString(value);
-        if (file.smallest_key.empty()) file.smallest_key = key;
-        file.largest_key = key;
-        return writer.size() > inline_limit_bytes_ ? absl::OutOfRangeError("too large")
-                                                   : absl::OkStatus();
-      });
+  const absl::Status written =
+      ForEachEntry(tables_, encoded, header_.key_groups,
+                   [&](std::string_view key, bool dead, std::string_view value) {
+                     if (dead) return absl::OkStatus();
+                     writer.WriteString(key);
+                     writer.WriteString(value);
+                     if (file.smallest_key.empty()) file.smallest_key = key;
+                     file.largest_key = key;
+                     return writer.size() > inline_limit_bytes_ ? absl::OutOfRangeError("too large")
+                                                                : absl::OkStatus();
+                   });
   if (!written.ok()) return std::nullopt;
   file.size_bytes = file.inline_bytes.size();
   file.checksum = XXH3_64bits(file.inline_bytes.data(), file.inline_bytes.size());
@@ -125,18 +136,13 @@ absl::Status KeyedSnapshot::WriteToDatabase(const std::vector<EncodedEntries>& e
   ASSIGN_OR_RETURN(internal::StateDatabase* const database, base_->OpenDatabase());
   ASSIGN_OR_RETURN(std::unique_ptr<internal::StateDatabase::FileWriter> writer,
                    database->NewFile());
-  std::string value;
   uint64_t num_entries = 0;
-  const absl::Status written = ForEachEntry(
-      tables_, encoded, header_.key_groups,
-      [&](const FrozenTable& table, const EncodedEntries::Entry& entry, std::string_view key) {
-        if (++num_entries % kEntriesPerCheck == 0) RETURN_IF_ERROR(CheckCancelled());
-        if (entry.dead) return writer->Delete(key);
-        value.clear();
-        ByteWriter value_writer(&value);
-        table.snapshot->WriteValue(entry.index, value_writer);
-        return writer->Put(key, value);
-      });
+  const absl::Status written =
+      ForEachEntry(tables_, encoded, header_.key_groups,
+                   [&](std::string_view key, bool dead, std::string_view value) {
+                     if (++num_entries % kEntriesPerCheck == 0) RETURN_IF_ERROR(CheckCancelled());
+                     return dead ? writer->Delete(key) : writer->Put(key, value);
+                   });
   RETURN_IF_ERROR(written);
   return database->Ingest(std::move(writer));
 }

@@ -12,7 +12,19 @@ void EncodedEntries::Finish(KeyGroup key_group, size_t index, bool dead) {
   uint64_t prefix = 0;
   std::memcpy(&prefix, bytes_.data() + begin_, std::min(size, sizeof(prefix)));
   entries_.push_back({__builtin_bswap64(prefix), begin_, static_cast<uint32_t>(size),
-                      static_cast<uint32_t>(index), static_cast<uint16_t>(key_group), dead});
+                      static_cast<uint32_t>(index), static_cast<uint16_t>(key_group),
+                      /*value_size=*/0, /*has_value=*/false, dead});
+  begin_ = bytes_.size();
+}
+
+void EncodedEntries::KeepValue(size_t begin) {
+  const size_t size = bytes_.size() - begin;
+  if (size > kMaxSmallValueBytes) {
+    bytes_.resize(begin);
+    return;
+  }
+  entries_.back().value_size = static_cast<uint16_t>(size);
+  entries_.back().has_value = true;
   begin_ = bytes_.size();
 }
 

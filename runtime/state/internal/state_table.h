@@ -15,15 +15,20 @@
 
 namespace weir::internal {
 
-/// The encoded keys of one table's frozen entries, to be sorted. Plain data.
+/// The encoded keys of one table's frozen entries, to be sorted, and the values that are small: a
+/// small value is best read while its entry is in the cache anyway. Plain data.
 class EncodedEntries {
  public:
+  static constexpr size_t kMaxSmallValueBytes = 128;
+
   struct Entry {
     uint64_t prefix;  // The first bytes of the key, so that most comparisons end here.
-    uint64_t offset;
-    uint32_t size;
+    uint64_t offset;  // Of the key; a small value follows it.
+    uint32_t key_size;
     uint32_t index;  // In the table's frozen entries.
     uint16_t key_group;
+    uint16_t value_size;
+    bool has_value;
     bool dead;
   };
 
@@ -32,17 +37,32 @@ class EncodedEntries {
     bytes_.append(static_cast<const char*>(data), size);
   }
   void Finish(KeyGroup key_group, size_t index, bool dead);
+  /// Appends the value of the entry finished last, of at most kMaxSmallValueBytes if it is kept.
+  template <class Write>
+  void AddValue(Write&& write) {
+    const size_t begin = bytes_.size();
+    ByteWriter writer(&bytes_);
+    write(writer);
+    KeepValue(begin);
+  }
 
   /// Sorts by key group, then key; of equal keys the live one first.
   void Sort();
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   [[nodiscard]] std::string_view Key(const Entry& entry) const {
-    return std::string_view(bytes_).substr(entry.offset, entry.size);
+    return std::string_view(bytes_).substr(entry.offset, entry.key_size);
   }
+  /// Needs entry.has_value.
+  [[nodiscard]] std::string_view Value(const Entry& entry) const {
+    return std::string_view(bytes_).substr(entry.offset + entry.key_size, entry.value_size);
+  }
+  void Prefetch(const Entry& entry) const { __builtin_prefetch(bytes_.data() + entry.offset); }
 
  private:
-  std::string bytes_;  // Key and namespace of each entry.
-  size_t begin_ = 0;
+  void KeepValue(size_t begin);
+
+  std::string bytes_;
+  size_t begin_ = 0;  // Of the entry not finished yet.
   std::vector<Entry> entries_;
 };
 
@@ -51,6 +71,7 @@ class TableSnapshot {
  public:
   virtual ~TableSnapshot() = default;
   virtual void Encode(uint32_t max_parallelism, EncodedEntries& out) const = 0;
+  /// For values that Encode left out.
   virtual void WriteValue(size_t index, ByteWriter& writer) const = 0;
 };
 
@@ -135,6 +156,10 @@ class TypedStateTable final : public StateTable {
         KeyCodec<K>::Encode(out, entry.key);
         KeyCodec<N>::Encode(out, entry.ns);
         out.Finish(KeyGroupOf(entry.hash, max_parallelism), i, entry.dead);
+        if constexpr (sizeof(V) <= EncodedEntries::kMaxSmallValueBytes) {
+          if (entry.dead || OwnedBytes(entry.value) > EncodedEntries::kMaxSmallValueBytes) continue;
+          out.AddValue([&](ByteWriter& writer) { Serde<V>::Write(writer, entry.value); });
+        }
       }
     }
     void WriteValue(size_t index, ByteWriter& writer) const override {
