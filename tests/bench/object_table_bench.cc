@@ -1,0 +1,224 @@
+// Measures the object table and the synchronous part of snapshots: nanoseconds an operation, the
+// best of several rounds. Run it on a quiet machine.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "runtime/base/ids.h"
+#include "runtime/checkpoint/file_state_store.h"
+#include "runtime/record/key_codec.h"
+#include "runtime/state/keyed_state_backend.h"
+
+namespace weir {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kRounds = 7;
+constexpr size_t kOperations = 4'000'000;
+
+template <class Work>
+double BestNanosecondsPerOperation(size_t operations, Work&& work) {
+  double best = 1e18;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto begin = Clock::now();
+    work();
+    const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+    best = std::min(best, spent.count() / static_cast<double>(operations));
+  }
+  return best;
+}
+
+void Report(const std::string& what, double nanoseconds) {
+  std::printf("%-66s %9.1f ns\n", what.c_str(), nanoseconds);
+}
+
+struct Access {
+  int64_t key;
+  uint64_t hash;
+};
+
+std::vector<Access> RandomAccesses(size_t num_keys) {
+  std::mt19937_64 random(1);
+  std::vector<Access> accesses(kOperations);
+  for (Access& access : accesses) {
+    access.key = static_cast<int64_t>(random() % num_keys);
+    access.hash = KeyHash(access.key);
+  }
+  return accesses;
+}
+
+void BenchmarkIntegers(size_t num_keys) {
+  const std::vector<Access> accesses = RandomAccesses(num_keys);
+  const std::string name = "int64 -> int64, " + std::to_string(num_keys) + " keys: ";
+  ObjectTable<int64_t, VoidNamespace, int64_t> table(/*track_changes=*/true);
+  for (const Access& access : accesses) ++table.Mutable(access.hash, access.key);
+
+  Report(name + "increment", BestNanosecondsPerOperation(kOperations, [&] {
+           for (const Access& access : accesses) ++table.Mutable(access.hash, access.key);
+         }));
+  Report(name + "increment, prefetched", BestNanosecondsPerOperation(kOperations, [&] {
+           constexpr size_t kSlotsAhead = 24;
+           constexpr size_t kEntriesAhead = 12;
+           for (size_t i = 0; i + kSlotsAhead < accesses.size(); ++i) {
+             table.Prefetch(accesses[i + kSlotsAhead].hash);
+             table.PrefetchEntry(accesses[i + kEntriesAhead].hash);
+             ++table.Mutable(accesses[i].hash, accesses[i].key);
+           }
+         }));
+  Report(name + "find", BestNanosecondsPerOperation(kOperations, [&] {
+           int64_t sum = 0;
+           for (const Access& access : accesses) sum += *table.Find(access.hash, access.key);
+           asm volatile("" : : "r"(sum));
+         }));
+  absl::flat_hash_map<int64_t, int64_t> map;
+  for (const Access& access : accesses) ++map[access.key];
+  Report(name + "increment in absl::flat_hash_map", BestNanosecondsPerOperation(kOperations, [&] {
+           for (const Access& access : accesses) ++map[access.key];
+         }));
+  Report(name + "insert and erase all", BestNanosecondsPerOperation(num_keys * 2, [&] {
+           ObjectTable<int64_t, VoidNamespace, int64_t> fresh(/*track_changes=*/true);
+           for (size_t key = 0; key < num_keys; ++key) {
+             ++fresh.Mutable(accesses[key].hash, accesses[key].key);
+           }
+           for (size_t key = 0; key < num_keys; ++key) {
+             fresh.Erase(accesses[key].hash, accesses[key].key);
+           }
+         }));
+  std::printf("%-66s %9.1f bytes\n", (name + "memory an entry").c_str(),
+              static_cast<double>(table.MemoryBytes()) / static_cast<double>(table.size()));
+}
+
+void BenchmarkStrings(size_t num_keys) {
+  const std::vector<Access> accesses = RandomAccesses(num_keys);
+  std::vector<std::string> keys(num_keys);
+  for (size_t i = 0; i < num_keys; ++i) keys[i] = "10.0." + std::to_string(i) + ".host.example";
+  std::vector<uint64_t> hashes(num_keys);
+  for (size_t i = 0; i < num_keys; ++i) hashes[i] = KeyHash(keys[i]);
+  const std::string name = "string -> int64, " + std::to_string(num_keys) + " keys: ";
+
+  ObjectTable<std::string, VoidNamespace, int64_t> table(/*track_changes=*/true);
+  Report(name + "increment", BestNanosecondsPerOperation(kOperations, [&] {
+           for (const Access& access : accesses) {
+             const auto index = static_cast<size_t>(access.key);
+             ++table.Mutable(hashes[index], keys[index]);
+           }
+         }));
+
+  KeyedStateBackendOptions options;
+  options.range = {0, 127};
+  options.local_dir = "unused";
+  KeyedStateBackend<std::string> backend(std::move(options));
+  ValueState<int64_t> state = *backend.GetState(ValueStateDescriptor<int64_t>{"count"});
+  Report(name + "increment by ValueState", BestNanosecondsPerOperation(kOperations, [&] {
+           for (const Access& access : accesses) {
+             const auto index = static_cast<size_t>(access.key);
+             backend.SetCurrentKey(keys[index], hashes[index]);
+             ++state.Mutable();
+           }
+         }));
+}
+
+// The part of a snapshot that holds the task up, and what changes cost while it runs.
+void BenchmarkSnapshot(size_t num_keys, size_t num_changed) {
+  ObjectTable<int64_t, VoidNamespace, int64_t> table(/*track_changes=*/true);
+  std::vector<Access> accesses(num_keys);
+  for (size_t i = 0; i < num_keys; ++i) {
+    accesses[i] = {static_cast<int64_t>(i), KeyHash(static_cast<int64_t>(i))};
+    table.Mutable(accesses[i].hash, accesses[i].key) = 1;
+  }
+  std::shuffle(accesses.begin(), accesses.end(), std::mt19937_64(1));
+  accesses.resize(num_changed);
+  table.EndSnapshot(table.BeginSnapshot(), SnapshotResult::kWritten);
+
+  double change = 1e18;
+  double begin_snapshot = 1e18;
+  double copy = 1e18;
+  double end_snapshot = 1e18;
+  const auto measure = [](double& best, size_t operations, auto&& work) {
+    const auto begin = Clock::now();
+    work();
+    const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+    best = std::min(best, spent.count() / static_cast<double>(operations));
+  };
+  const auto touch_all = [&] {
+    for (const Access& access : accesses) ++table.Mutable(access.hash, access.key);
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    measure(change, num_changed, touch_all);
+    decltype(table)::FrozenEntries frozen;
+    measure(begin_snapshot, 1, [&] { frozen = table.BeginSnapshot(); });
+    measure(copy, num_changed, touch_all);
+    measure(end_snapshot, 1,
+            [&] { table.EndSnapshot(std::move(frozen), SnapshotResult::kWritten); });
+    table.EndSnapshot(table.BeginSnapshot(), SnapshotResult::kWritten);
+  }
+  const std::string name = "snapshot, " + std::to_string(num_keys) + " keys, " +
+                           std::to_string(num_changed) + " changed: ";
+  Report(name + "first change of an entry", change);
+  Report(name + "begin, in all", begin_snapshot);
+  Report(name + "change of a frozen entry", copy);
+  Report(name + "end, all copied, in all", end_snapshot);
+}
+
+// The part of a snapshot that runs beside the task: sorting, one sorted file, storing it.
+void BenchmarkAsynchronousPart(size_t num_keys, size_t num_changed) {
+  const std::string directory =
+      (std::filesystem::temp_directory_path() / ("weir-bench-" + ToString(RandomId<JobId>())))
+          .string();
+  FileStateStore store(directory + "/checkpoints", "bench");
+  {
+    KeyedStateBackendOptions options;
+    options.range = {0, 127};
+    options.local_dir = directory + "/local";
+    KeyedStateBackend<int64_t> backend(std::move(options));
+    auto* const table = *backend.Table(TableDescriptor<VoidNamespace, int64_t>{"count"});
+    uint64_t next_checkpoint = 1;
+    const auto run = [&](const char* what, size_t entries) {
+      auto snapshot = backend.Snapshot(CheckpointId(next_checkpoint));
+      const auto begin = Clock::now();
+      const auto handle = snapshot->Run(store);
+      const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+      backend.FinishSnapshot(std::move(snapshot));
+      backend.NotifyCheckpointComplete(CheckpointId(next_checkpoint++));
+      Report("snapshot, asynchronous part, int64 -> int64, " + std::to_string(entries) + " " +
+                 what + ": an entry",
+             handle.ok() ? spent.count() / static_cast<double>(entries) : -1);
+    };
+    for (size_t i = 0; i < num_keys; ++i) {
+      const auto key = static_cast<int64_t>(i);
+      table->Mutable(KeyHash(key), key) = 1;
+    }
+    run("entries, the first", num_keys);
+    for (int round = 0; round < 3; ++round) {
+      for (size_t i = 0; i < num_changed; ++i) {
+        const auto key = static_cast<int64_t>(i * 7 % num_keys);
+        ++table->Mutable(KeyHash(key), key);
+      }
+      run("changed", num_changed);
+    }
+  }
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace weir
+
+int main() {
+  weir::BenchmarkIntegers(1'000);
+  weir::BenchmarkIntegers(1'000'000);
+  weir::BenchmarkStrings(1'000);
+  weir::BenchmarkStrings(1'000'000);
+  weir::BenchmarkSnapshot(1'000'000, 100'000);
+  weir::BenchmarkAsynchronousPart(1'000'000, 100'000);
+  return 0;
+}
