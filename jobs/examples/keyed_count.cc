@@ -3,52 +3,14 @@
 #include <cstdint>
 #include <string>
 
+#include "jobs/examples/count_until_end.h"
 #include "jobs/examples/number_source.h"
 #include "operators/api/job.h"
 #include "operators/connectors/file/ndjson_file_sink.h"
-#include "runtime/base/json_writer.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 
 namespace weir::examples {
-namespace {
-
-struct KeyCount {
-  int64_t key = 0;
-  int64_t count = 0;
-};
-
-/// Counts in state; emits when event time has ended.
-class CountUntilEnd final : public KeyedProcessFunction<int64_t, Event, KeyCount> {
- public:
-  absl::Status Open(KeyedOpenContext<int64_t>& context) override {
-    ASSIGN_OR_RETURN(count_, context.GetState(ValueStateDescriptor<int64_t>{"count"}));
-    return absl::OkStatus();
-  }
-  void ProcessElement(const Event&, Context& context, Collector<KeyCount>&) override {
-    if (++count_.Mutable() == 1) context.timer_service().RegisterEventTimeTimer(EventTime::Max());
-  }
-  void OnTimer(TimerKind, Context& context, Collector<KeyCount>& out) override {
-    out.Collect({context.current_key(), *count_.Get()});
-    count_.Clear();
-  }
-
- private:
-  ValueState<int64_t> count_;
-};
-
-void FormatCount(const KeyCount& record, std::string* line) {
-  JsonWriter(line)
-      .BeginObject()
-      .Key("key")
-      .Int(record.key)
-      .Key("count")
-      .Int(record.count)
-      .EndObject();
-}
-
-}  // namespace
-
 absl::Status BuildKeyedCount(StreamEnvironment& environment, const JobArgs& args) {
   NumberSourceOptions options;
   ASSIGN_OR_RETURN(options.records, args.GetInt("records", options.records));
@@ -65,10 +27,11 @@ absl::Status BuildKeyedCount(StreamEnvironment& environment, const JobArgs& args
   environment.FromSource(NumberSource(options), WatermarkStrategy<Event>::NoWatermarks(), "Numbers")
       .Uid("numbers")
       .KeyBy([](const Event& event) { return event.key; })
-      .Process(CountUntilEnd())
+      .Process(CountUntilEnd<Event>())
       .Name("Count")
       .Uid("count")
-      .SinkTo(NdjsonFileSink<KeyCount>({args.ResolvePath(out), "counts"}, FormatCount), "Counts")
+      .SinkTo(NdjsonFileSink<KeyCount>({args.ResolvePath(out), "counts"}, AppendCountJson),
+              "Counts")
       .Uid("counts");
   return absl::OkStatus();
 }

@@ -1,4 +1,5 @@
 #include "jobs/examples/distinct_destinations.h"
+#include "jobs/examples/kafka_keyed_count.h"
 #include "jobs/examples/word_count.h"
 #include "operators/api/job.h"
 
@@ -11,5 +12,9 @@ WEIR_JOB("distinct_destinations",
          "Finds sources with many destinations per window: --input FILE|DIR --out DIR --window 60s "
          "--threshold 10",
          BuildDistinctDestinations);
+
+WEIR_JOB("kafka_keyed_count",
+         "Counts the records of a Kafka topic by key: --brokers HOST:PORT --topic NAME --out DIR",
+         BuildKafkaKeyedCount);
 
 }  // namespace weir::examples
