@@ -56,7 +56,8 @@ class TopicWriter:
         error = ctypes.create_string_buffer(512)
         configuration = self._library.rd_kafka_conf_new()
         for name, value in (("bootstrap.servers", brokers), ("enable.idempotence", "true"), ("linger.ms", "5"),
-                            ("delivery.report.only.error", "true"), ("topic.metadata.refresh.fast.interval.ms", "100")):
+                            ("delivery.report.only.error", "true"), ("topic.metadata.refresh.fast.interval.ms", "100"),
+                            ("log_level", "3")):
             if self._library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), error, len(error)):
                 raise ValueError(error.value.decode())
         callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p)
