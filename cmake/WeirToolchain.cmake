@@ -2,7 +2,10 @@
 
 find_program(WEIR_CCACHE ccache)
 if(WEIR_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${WEIR_CCACHE})
+  # Paths below the checkout are hashed as relative ones, so that every clone shares what another has compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=true
+      CCACHE_SLOPPINESS=time_macros ${WEIR_CCACHE})
 endif()
 
 find_program(WEIR_MOLD mold)

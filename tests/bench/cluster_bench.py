@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Throughput of whole jobs on a cluster of one JobManager and two TaskManagers, as a table.
+
+usage: tests/bench/cluster_bench.py [--runs N] [--records MILLIONS] [--bin DIR]
+
+keyed count: generator → key by → count, half of the records over TCP between the TaskManagers.
+distinct:    JSON lines from a file → parse → 60 s tumbling window, distinct destinations per source.
+
+Each figure is the median of the runs; CPU seconds are user and system time of all three processes while the job ran.
+A checkpoint is taken every second, as by default. Nothing is asserted: the table is what this machine did today.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import statistics
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def write_connections(path, lines, seed=42):
+    """Connection records of ten minutes: 5,000 sources with a few peers each, 50 of them scanners."""
+    rng = random.Random(seed)
+    sources = [f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(256, 5256)]
+    peers = [[f"172.16.{n >> 8}.{n & 255}" for n in rng.sample(range(20000), rng.randint(1, 6))] for _ in sources]
+    with open(path, "w", encoding="ascii") as out:
+        for i in range(lines):
+            seconds = 1767225600 + 600 * i / lines + rng.random() * 2
+            if rng.random() < 0.02:
+                source = sources[rng.randrange(50)]
+                destination = f"192.168.{rng.randrange(256)}.{rng.randrange(256)}"
+            else:
+                k = int(len(sources) * rng.random() ** 1.5)
+                source = sources[k]
+                destination = rng.choice(peers[k])
+            out.write(f'{{"ts":{seconds:.6f},"src_ip":"{source}","dst_ip":"{destination}",'
+                      f'"dst_port":{rng.choice((53, 80, 443, 445, 3389))},"bytes_out":{rng.randrange(1000000)}}}\n')
+
+
+def cpu_seconds(pids):
+    ticks = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mebibytes(pids):
+    peaks = []
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                peaks.append(int(line.split()[1]) / 1024)
+    return max(peaks)
+
+
+def measure(entry, arguments, records):
+    """One run on a fresh cluster: wall seconds, CPU seconds, peak memory of the largest TaskManager."""
+    with cluster_module.Cluster(task_managers=2, slots=2) as cluster, tempfile.TemporaryDirectory() as out:
+        cluster.wait_for_task_managers(2)
+        pids = [cluster.job_manager.pid, *(process.pid for process in cluster.task_managers)]
+        before = cpu_seconds(pids)
+        begin = time.monotonic()
+        job = cluster.rest.run(cluster_module.library_of(cluster.rest, entry), [*arguments, "--out", out],
+                               parallelism=2, entry=entry)
+        cluster.rest.wait_for_state(job, "FINISHED", seconds=600)
+        wall = time.monotonic() - begin
+        return wall, cpu_seconds(pids) - before, peak_mebibytes(pids), records
+
+
+def report(name, runs):
+    wall, cpu, peak = (statistics.median(run[i] for run in runs) for i in range(3))
+    records = runs[0][3]
+    print(f"{name:<34}{records / 1e6:>9.1f}{wall:>9.2f}{cpu:>9.2f}{records / wall / 1e6:>12.2f}"
+          f"{records / cpu / 1e6:>16.2f}{peak:>11.0f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--records", type=float, default=20, help="millions of records of the keyed count")
+    parser.add_argument("--bin", default=str(ROOT / "build/release/bin"))
+    arguments = parser.parse_args()
+    os.environ["WEIR_TEST_BIN"] = arguments.bin
+    sys.path.insert(0, str(ROOT / "tests/e2e"))
+    global cluster_module
+    import cluster as cluster_module  # After WEIR_TEST_BIN, which it reads.
+
+    counted = int(arguments.records * 1e6)
+    lines = max(1000, counted // 5)
+    print(f"two TaskManagers, parallelism 2, checkpoint each second, median of {arguments.runs} runs")
+    print(f"{'job':<34}{'M rec':>9}{'wall s':>9}{'CPU s':>9}{'M rec/s':>12}{'M rec/CPU-s':>16}{'peak MiB':>11}")
+    for keys in (1000, 1000000):
+        runs = [measure("keyed_count", ["--records", str(counted), "--keys", str(keys)], counted)
+                for _ in range(arguments.runs)]
+        report(f"keyed count, {keys:,} keys", runs)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "connections.ndjson"
+        write_connections(path, lines)
+        runs = [measure("distinct_destinations", ["--input", str(path)], lines) for _ in range(arguments.runs)]
+        report("JSON lines, 60 s distinct", runs)
+
+
+if __name__ == "__main__":
+    main()
