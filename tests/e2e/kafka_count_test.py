@@ -17,7 +17,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--records", type=int, default=3_000_000)
 parser.add_argument("--keys", type=int, default=1_000)
 parser.add_argument("--kills", type=int, default=3)
-parser.add_argument("--rate", type=int, default=2_000_000, help="bytes a second that the broker gives, for time to kill")
+parser.add_argument("--rate", type=int, default=2_000_000, help="bytes a second from the broker, for time to kill")
 parser.add_argument("--seed", type=int, default=None, help="of keys and the kills' moments; else random")
 TOPIC = "numbers"
 
