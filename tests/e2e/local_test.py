@@ -1,9 +1,11 @@
 """`weir local` and the commands that ask it: run, list, info, cancel, checkpoints; what it does when processes die."""
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -136,6 +138,14 @@ class RunInProcessTest(unittest.TestCase):
             lines = committed_lines(pathlib.Path(folder) / "counts")
             self.assertEqual(len(lines), 10)
             self.assertEqual(sum(json.loads(line)["count"] for line in lines), 10000)
+
+    def test_finds_the_bundled_lateral_movement(self):
+        events = pathlib.Path(__file__).resolve().parents[2] / "jobs/ndr/events/lateral-movement.ndjson"
+        with tempfile.TemporaryDirectory() as folder:
+            weir("run", "ndr", "--", "--events", events, "--detections", "found.db", cwd=folder)
+            with contextlib.closing(sqlite3.connect(pathlib.Path(folder) / "found.db")) as database:
+                rows = database.execute("SELECT detection_type, src_ip, severity, signal_count FROM detections").fetchall()
+            self.assertEqual(rows, [("LATERAL_MOVEMENT", "172.20.4.23", "CRITICAL", 3)])
 
     def test_tells_the_cause_when_the_job_fails(self):
         with tempfile.TemporaryDirectory() as folder:

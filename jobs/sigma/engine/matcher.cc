@@ -137,7 +137,8 @@ class Matcher::Impl {
     }
     if (error == simdjson::SUCCESS) error = document.get_object().get(object);
     if (error == simdjson::SUCCESS) error = WalkObject(object, 0, true, 0);
-    if (error == simdjson::SUCCESS && document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
+    if (error == simdjson::SUCCESS &&
+        document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
       error = simdjson::TAPE_ERROR;  // Something follows the object.
     }
     if (error == simdjson::SUCCESS) return absl::OkStatus();
