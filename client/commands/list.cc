@@ -7,6 +7,13 @@
 #include "runtime/base/strings.h"
 
 namespace weir {
+namespace {
+
+absl::Duration Precision(absl::Duration duration) {
+  return duration < absl::Seconds(10) ? absl::Milliseconds(1) : absl::Seconds(1);
+}
+
+}  // namespace
 
 absl::StatusOr<int> List(const CommandContext& context, const ClusterClient& client) {
   if (context.line->json) {
@@ -24,7 +31,7 @@ absl::StatusOr<int> List(const CommandContext& context, const ClusterClient& cli
   for (const JobSummary& job : jobs) {
     rows.push_back({job.id, job.state,
                     absl::FormatTime("%Y-%m-%d %H:%M:%S", job.start, absl::LocalTimeZone()),
-                    absl::FormatDuration(absl::Trunc(job.duration, absl::Seconds(1))),
+                    absl::FormatDuration(absl::Trunc(job.duration, Precision(job.duration))),
                     StrCat(job.running_tasks, "/", job.tasks), job.name});
   }
   std::fputs(FormatTable(rows).c_str(), stdout);
