@@ -14,7 +14,7 @@
 namespace weir::examples {
 namespace {
 
-constexpr int64_t kRecordsPerSplit = 1'000'000;
+constexpr int64_t kMaxRecordsPerSplit = 1'000'000;
 constexpr int64_t kRecordsPerPoll = 1024;
 
 /// Records [next, end) of the sequence.
@@ -53,7 +53,9 @@ class NumberEnumerator final : public SplitEnumerator {
       context_->SignalNoMoreSplits(subtask);
       return absl::OkStatus();
     }
-    const Range range{next_, std::min(records_, next_ + kRecordsPerSplit)};
+    // Several splits per reader, so that all of them share the work, and the rate, to the end.
+    const int64_t share = records_ / (8 * int64_t{context_->parallelism()}) + 1;
+    const Range range{next_, std::min(records_, next_ + std::min(share, kMaxRecordsPerSplit))};
     next_ = range.end;
     context_->AssignSplits(subtask, {ToSplit(StrCat("from-", range.next), range)});
     return absl::OkStatus();

@@ -49,6 +49,10 @@ class TimestampsAndWatermarksOperator final : public StreamOperator {
     return Progress::kDone;
   }
 
+  // Whether the stream is idle follows from its records, not from what the source made of
+  // watermarks it does not have.
+  void ProcessWatermarkStatus(WatermarkStatus, Output&) override {}
+
   absl::StatusOr<Progress> OnWake(Output& output) override {
     if (strategy_.idle_timeout() == absl::InfiniteDuration() || idle_) return Progress::kDone;
     if (context_->clock()->Now() - last_record_ >= strategy_.idle_timeout()) {

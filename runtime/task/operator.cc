@@ -9,6 +9,10 @@ absl::StatusOr<Progress> StreamOperator::ProcessWatermark(Watermark watermark, O
   return Progress::kDone;
 }
 
+void StreamOperator::ProcessWatermarkStatus(WatermarkStatus status, Output& output) {
+  output.EmitControl(status);
+}
+
 absl::StatusOr<Progress> StreamOperator::ProcessCaughtUp(uint32_t, Output&) {
   return Progress::kDone;
 }

@@ -123,6 +123,9 @@ class StreamOperator {
   /// watermark.
   [[nodiscard]] virtual absl::StatusOr<Progress> ProcessWatermark(Watermark watermark,
                                                                   Output& output);
+  /// The inputs together have become idle, or active again. Forwarded, but by operators that make
+  /// watermarks of their own.
+  virtual void ProcessWatermarkStatus(WatermarkStatus status, Output& output);
   /// Input `input` has caught up with what was there when its sources started. Forwarded when all
   /// have.
   [[nodiscard]] virtual absl::StatusOr<Progress> ProcessCaughtUp(uint32_t input, Output& output);

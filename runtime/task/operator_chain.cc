@@ -149,6 +149,10 @@ absl::StatusOr<Progress> OperatorChain::ProcessElement(ChainedOperator& link, ui
     RETURN_IF_ERROR(TakeSnapshot(link, *barrier));
     return Progress::kDone;
   }
+  if (const auto* status = std::get_if<WatermarkStatus>(&element)) {
+    link.op->ProcessWatermarkStatus(*status, link.output);
+    return Progress::kDone;
+  }
   if (std::holds_alternative<EndOfInput>(element)) return ProcessEnd(link, input);
   if (std::holds_alternative<CaughtUp>(element)) return ProcessCaughtUp(link, input);
   link.output.EmitControl(element);

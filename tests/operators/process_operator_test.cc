@@ -171,6 +171,37 @@ TEST_F(ProcessOperatorTest, RulesArriveBeforeEventsAndSurviveARestoreAtAnotherPa
   EXPECT_THAT(results->Committed(), SizeIs(2000));
 }
 
+/// Emits how far event time had come when the record was processed.
+class WatermarkSeen final : public KeyedProcessFunction<int64_t, int64_t, int64_t> {
+ public:
+  void ProcessElement(const int64_t&, Context& context, Collector<int64_t>& out) override {
+    if (context.timestamp() <= context.current_watermark())
+      out.Collect(context.timestamp().millis());
+  }
+};
+
+TEST_F(ProcessOperatorTest, ASourceWithoutWatermarksDoesNotMakeAnAssignedStreamIdle) {
+  StreamGraph graph;
+  StreamEnvironment environment(&graph);
+  auto late = std::make_shared<MemorySinkContents<int64_t>>();
+  const auto numbers = [&](const char* name, bool slow) {
+    return environment
+        .FromSource(MemorySource<int64_t>(Numbers(2000), 64, slow),
+                    WatermarkStrategy<int64_t>::NoWatermarks(), name)
+        .AssignTimestampsAndWatermarks(WatermarkStrategy<int64_t>::Monotonous().WithTimestamps(
+            [](const int64_t& n) { return EventTime::FromMillis(n); }));
+  };
+  // The fast stream is far ahead; the slow one must hold event time back all the same.
+  numbers("Fast", false)
+      .Union(numbers("Slow", true))
+      .KeyBy([](const int64_t& n) { return n % 3; })
+      .Process(WatermarkSeen())
+      .SinkTo(MemorySink<int64_t>(late));
+  const absl::Status finished = Run(std::move(graph), 2);
+  ASSERT_TRUE(finished.ok()) << finished;
+  EXPECT_THAT(late->Committed(), SizeIs(0));
+}
+
 TEST_F(ProcessOperatorTest, AnExceptionOfUserCodeFailsTheTaskAndNamesThePlace) {
   StreamGraph graph;
   StreamEnvironment environment(&graph);
