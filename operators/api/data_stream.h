@@ -11,6 +11,7 @@
 #include "operators/api/functions.h"
 #include "operators/api/sink.h"
 #include "operators/api/source.h"
+#include "operators/api/stream_origin.h"
 #include "operators/api/watermark_strategy.h"
 #include "operators/process/element_operators.h"
 #include "operators/process/process_operator.h"
@@ -18,8 +19,6 @@
 #include "operators/process/source_reader_operator.h"
 #include "operators/process/timestamps_and_watermarks_operator.h"
 #include "runtime/graph/stream_graph.h"
-#include "runtime/record/key_codec.h"
-#include "runtime/record/typed_batch.h"
 
 namespace weir {
 
@@ -29,49 +28,6 @@ template <class T>
 class BroadcastStream;
 template <class T, class B>
 class BroadcastConnectedStream;
-
-namespace internal {
-
-/// Where a stream comes from: ports of one or more operators (more after a union).
-struct StreamOrigin {
-  struct Port {
-    StreamNodeIndex node = 0;
-    uint32_t port = 0;
-  };
-  StreamGraph* graph = nullptr;
-  std::vector<Port> ports;
-  ShipStrategy strategy = ShipStrategy::kForward;
-  std::shared_ptr<const KeyHasher> key_hasher;
-  /// Of the operator that made the stream; null after a union.
-  std::shared_ptr<SideOutputs> side_outputs;
-
-  void ConnectTo(StreamNodeIndex target, uint32_t input) const {
-    for (const Port& port : ports) {
-      graph->AddEdge({port.node, port.port, target, input, strategy, key_hasher});
-    }
-  }
-};
-
-template <class T>
-std::shared_ptr<const BatchType> BatchTypeOf() {
-  return std::make_shared<TypedBatchType<T>>();
-}
-
-template <class T, class K, class KeyFn>
-class TypedKeyHasher final : public KeyHasher {
- public:
-  explicit TypedKeyHasher(KeyFn key_of) : key_of_(std::move(key_of)) {}
-  void HashKeys(const Batch& batch, std::vector<uint64_t>* hashes) const override {
-    const auto values = BatchValues<T>(batch);
-    hashes->resize(values.size());
-    for (size_t i = 0; i < values.size(); ++i) (*hashes)[i] = KeyHash<K>(key_of_(values[i]));
-  }
-
- private:
-  KeyFn key_of_;
-};
-
-}  // namespace internal
 
 /// The end of a stream: a sink that has been attached. For naming it and setting its parallelism.
 class DataStreamSink {
@@ -241,16 +197,8 @@ class DataStream {
   template <class Out>
   DataStream<Out> Add(std::string name, std::shared_ptr<const OperatorFactory> factory,
                       std::shared_ptr<internal::SideOutputs> side_outputs = nullptr) const {
-    StreamNode node;
-    node.name = std::move(name);
-    node.factory = std::move(factory);
-    node.outputs.push_back({"", internal::BatchTypeOf<Out>()});
-    internal::StreamOrigin out;
-    out.graph = origin_.graph;
-    out.side_outputs = std::move(side_outputs);
-    out.ports = {{origin_.graph->AddNode(std::move(node)), 0}};
-    origin_.ConnectTo(out.ports.front().node, 0);
-    return DataStream<Out>(std::move(out));
+    return DataStream<Out>(internal::AddOperator<Out>(origin_, std::move(name), std::move(factory),
+                                                      std::move(side_outputs)));
   }
 
   template <class Member, class Value>
@@ -260,75 +208,6 @@ class DataStream {
   }
 
   internal::StreamOrigin origin_;
-};
-
-/// A stream whose every record goes to all subtasks of the operator it is connected to.
-template <class T>
-class BroadcastStream {
- public:
-  explicit BroadcastStream(internal::StreamOrigin origin) : origin_(std::move(origin)) {}
-  [[nodiscard]] const internal::StreamOrigin& origin() const { return origin_; }
-
- private:
-  internal::StreamOrigin origin_;
-};
-
-namespace internal {
-
-/// Adds the two-input operator of a connected pair.
-template <class Out>
-DataStream<Out> AddConnected(const StreamOrigin& first, const StreamOrigin& second,
-                             bool start_after, std::string name,
-                             std::shared_ptr<const OperatorFactory> factory,
-                             std::shared_ptr<SideOutputs> side_outputs) {
-  StreamNode node;
-  node.name = std::move(name);
-  node.factory = std::move(factory);
-  node.num_inputs = 2;
-  node.outputs.push_back({"", BatchTypeOf<Out>()});
-  if (start_after) node.start_after.emplace_back(0, 1);
-  StreamOrigin out;
-  out.graph = first.graph;
-  out.side_outputs = std::move(side_outputs);
-  out.ports = {{first.graph->AddNode(std::move(node)), 0}};
-  first.ConnectTo(out.ports.front().node, 0);
-  second.ConnectTo(out.ports.front().node, 1);
-  return DataStream<Out>(std::move(out));
-}
-
-}  // namespace internal
-
-/// A stream and a broadcast stream that meet in one operator.
-template <class T, class B>
-class BroadcastConnectedStream {
- public:
-  BroadcastConnectedStream(internal::StreamOrigin records, internal::StreamOrigin broadcast)
-      : records_(std::move(records)), broadcast_(std::move(broadcast)) {}
-
-  /// Reads no record before the broadcast stream has caught up with what was there at the start:
-  /// rules before events.
-  [[nodiscard]] BroadcastConnectedStream StartAfterBroadcast() const {
-    BroadcastConnectedStream connected = *this;
-    connected.start_after_ = true;
-    return connected;
-  }
-
-  /// A BroadcastProcessFunction<T, B, Out>.
-  template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
-    auto side_outputs = std::make_shared<internal::SideOutputs>();
-    return internal::AddConnected<typename Fn::OutputRecord>(
-        records_, broadcast_, start_after_, "BroadcastProcess",
-        internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
-          return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
-        }),
-        side_outputs);
-  }
-
- private:
-  internal::StreamOrigin records_;
-  internal::StreamOrigin broadcast_;
-  bool start_after_ = false;
 };
 
 }  // namespace weir

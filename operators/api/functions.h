@@ -165,6 +165,8 @@ class KeyedOpenContext {
     return operator_state_->GetBroadcastState(descriptor);
   }
   [[nodiscard]] const OperatorContext::Place& place() const { return operator_context_->place(); }
+  /// Metrics of the function's own.
+  [[nodiscard]] MetricGroup* metrics() const { return operator_context_->metrics(); }
 
  private:
   const OperatorContext* operator_context_;
@@ -189,6 +191,8 @@ class OpenContext {
     return operator_state_->GetBroadcastState(descriptor);
   }
   [[nodiscard]] const OperatorContext::Place& place() const { return operator_context_->place(); }
+  /// Metrics of the function's own.
+  [[nodiscard]] MetricGroup* metrics() const { return operator_context_->metrics(); }
 
  private:
   const OperatorContext* operator_context_;

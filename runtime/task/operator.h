@@ -16,6 +16,7 @@
 #include "runtime/base/io_pool.h"
 #include "runtime/base/memory_budget.h"
 #include "runtime/graph/ids.h"
+#include "runtime/metrics/metric_group.h"
 #include "runtime/record/stream_element.h"
 #include "runtime/state/key_groups.h"
 #include "runtime/state/operator_subtask_state.h"
@@ -81,6 +82,8 @@ class OperatorContext {
   [[nodiscard]] virtual MemoryBudget* memory_budget() const = 0;
   [[nodiscard]] virtual IoPool* io_pool() const = 0;
   [[nodiscard]] virtual const Clock* clock() const = 0;
+  /// The operator's own metrics, shown by REST and the exporters. Lives as long as the task.
+  [[nodiscard]] virtual MetricGroup* metrics() const = 0;
 
   [[nodiscard]] virtual const std::shared_ptr<TaskHandle>& handle() const = 0;
   /// Where the job's state files are; for restoring.

@@ -42,13 +42,17 @@ class StreamTaskHandle final : public TaskHandle {
 class StreamTaskContext final : public OperatorContext {
  public:
   StreamTaskContext(Place place, const TaskEnvironment& environment,
-                    std::shared_ptr<TaskHandle> handle)
-      : place_(std::move(place)), environment_(environment), handle_(std::move(handle)) {}
+                    std::shared_ptr<TaskHandle> handle, MetricGroup* metrics)
+      : place_(std::move(place)),
+        environment_(environment),
+        handle_(std::move(handle)),
+        metrics_(metrics) {}
 
   [[nodiscard]] const Place& place() const override { return place_; }
   [[nodiscard]] MemoryBudget* memory_budget() const override { return environment_.memory_budget; }
   [[nodiscard]] IoPool* io_pool() const override { return environment_.io_pool; }
   [[nodiscard]] const Clock* clock() const override { return environment_.clock; }
+  [[nodiscard]] MetricGroup* metrics() const override { return metrics_; }
   [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
   [[nodiscard]] const std::shared_ptr<StateFileStore>& state_store() const override {
     return environment_.state_store;
@@ -62,6 +66,7 @@ class StreamTaskContext final : public OperatorContext {
   const Place place_;
   const TaskEnvironment environment_;
   const std::shared_ptr<TaskHandle> handle_;
+  MetricGroup* const metrics_;
 };
 
 bool IsLegal(TaskState from, TaskState to) {
@@ -146,7 +151,9 @@ absl::Status StreamTask::Init() {
     place.checkpointing = description_.checkpointing;
     OperatorChain::Link& link = links.emplace_back();
     link.op = node.factory->Create();
-    link.context = std::make_unique<StreamTaskContext>(std::move(place), environment_, handle);
+    operator_metrics_.push_back(std::make_unique<MetricGroup>());
+    link.context = std::make_unique<StreamTaskContext>(std::move(place), environment_, handle,
+                                                       operator_metrics_.back().get());
     link.num_inputs = node.num_inputs;
     link.num_ports = static_cast<uint32_t>(node.outputs.size());
   }

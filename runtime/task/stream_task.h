@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/base/mutex.h"
+#include "runtime/metrics/metric_group.h"
 #include "runtime/task/input_gate.h"
 #include "runtime/task/mailbox.h"
 #include "runtime/task/operator_chain.h"
@@ -86,6 +87,7 @@ class StreamTask final : public Task,
   std::unique_ptr<OperatorChain> chain_;
   std::unique_ptr<InputGate> gate_;
   std::vector<std::unique_ptr<RecordWriter>> writers_;
+  std::vector<std::unique_ptr<MetricGroup>> operator_metrics_;  // One per operator of the chain.
 
   std::atomic<bool> opened_{
       false};  // Pairs with the load in Step: hands what Open made to the workers.
