@@ -28,6 +28,8 @@ template <class T>
 class BroadcastStream;
 template <class T, class B>
 class BroadcastConnectedStream;
+template <class T1, class T2>
+class ConnectedStreams;
 
 /// The end of a stream: a sink that has been attached. For naming it and setting its parallelism.
 class DataStreamSink {
@@ -95,10 +97,7 @@ class DataStream {
   /// Groups by fn(const T&) -> key; everything after works per key.
   template <class KeyFn, class K = std::decay_t<std::invoke_result_t<KeyFn&, const T&>>>
   KeyedStream<T, K, KeyFn> KeyBy(KeyFn key_of) const {
-    internal::StreamOrigin origin = origin_;
-    origin.strategy = ShipStrategy::kHash;
-    origin.key_hasher = std::make_shared<internal::TypedKeyHasher<T, K, KeyFn>>(key_of);
-    return KeyedStream<T, K, KeyFn>(std::move(origin), std::move(key_of));
+    return KeyedStream<T, K, KeyFn>(internal::Keyed<T, K>(origin_, key_of), std::move(key_of));
   }
 
   /// The records of this and the other streams, in no order between them.
@@ -124,6 +123,11 @@ class DataStream {
     internal::StreamOrigin origin = origin_;
     origin.strategy = ShipStrategy::kRebalance;
     return DataStream<T>(std::move(origin));
+  }
+  /// This stream and another, of any type, in one operator.
+  template <class U>
+  [[nodiscard]] ConnectedStreams<T, U> Connect(const DataStream<U>& other) const {
+    return ConnectedStreams<T, U>(origin_, other.origin());
   }
   /// Joins this stream with a broadcast one in one operator.
   template <class B>

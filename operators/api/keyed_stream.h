@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "operators/api/broadcast_stream.h"
+#include "operators/api/connected_streams.h"
 #include "operators/api/data_stream.h"
 #include "operators/api/windowed_stream.h"
 
@@ -36,6 +37,14 @@ class KeyedStream {
   /// Event-time windows per key.
   [[nodiscard]] WindowedStream<T, K, KeyFn> Window(WindowAssigner assigner) const {
     return WindowedStream<T, K, KeyFn>(origin_, key_of_, assigner);
+  }
+
+  /// This stream and another with keys of the same type in one operator, which sees the records of
+  /// a key together.
+  template <class U, class UKeyFn>
+  [[nodiscard]] KeyedConnectedStreams<T, U, K, KeyFn, UKeyFn> Connect(
+      const KeyedStream<U, K, UKeyFn>& other) const {
+    return {origin_, key_of_, other.origin(), other.key_selector()};
   }
 
   template <class B>

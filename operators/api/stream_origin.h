@@ -53,6 +53,14 @@ class TypedKeyHasher final : public KeyHasher {
   KeyFn key_of_;
 };
 
+/// Returns `origin` with its records sent by the hash of key_of(const T&) -> K.
+template <class T, class K, class KeyFn>
+StreamOrigin Keyed(StreamOrigin origin, KeyFn key_of) {
+  origin.strategy = ShipStrategy::kHash;
+  origin.key_hasher = std::make_shared<TypedKeyHasher<T, K, KeyFn>>(std::move(key_of));
+  return origin;
+}
+
 /// Adds an operator that reads `origin` and returns its main output. `side_outputs` is what the
 /// factory's operators share with GetSideOutput; null if they have none.
 template <class Out>

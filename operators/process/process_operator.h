@@ -12,14 +12,29 @@
 
 namespace weir::internal {
 
-/// Runs a ProcessFunction, or, with a second broadcast input, a BroadcastProcessFunction.
+/// A function whose second input is broadcast, or one of two inputs alike.
+template <class Fn>
+concept BroadcastFunction = requires { typename Fn::BroadcastInput; };
+template <class Fn>
+concept CoFunction = requires { typename Fn::Input2; };
+
+/// The records of a function's first input.
+template <class Fn>
+struct FirstInputOf {
+  using Type = typename Fn::Input;
+};
+template <CoFunction Fn>
+struct FirstInputOf<Fn> {
+  using Type = typename Fn::Input1;
+};
+
+/// Runs a ProcessFunction or, with a second input, a BroadcastProcessFunction or CoProcessFunction.
 /// `Fn` is the user's own class, so that its ProcessElement is called without a virtual call.
 template <class Fn>
 class ProcessOperator final : public StreamOperator {
  public:
-  using In = typename Fn::Input;
+  using In = typename FirstInputOf<Fn>::Type;
   using Out = typename Fn::OutputRecord;
-  static constexpr bool kHasBroadcastInput = requires { typename Fn::BroadcastInput; };
 
   ProcessOperator(Fn function, std::shared_ptr<const SideOutputs> side_outputs)
       : function_(std::move(function)), side_outputs_(std::move(side_outputs)) {}
@@ -36,15 +51,26 @@ class ProcessOperator final : public StreamOperator {
 
   absl::StatusOr<Progress> ProcessBatch(uint32_t input, BatchCursor& cursor,
                                         Output& output) override {
-    if constexpr (kHasBroadcastInput) {
+    if constexpr (BroadcastFunction<Fn>) {
       if (input == 1) {
         return Loop<typename Fn::BroadcastInput>(cursor, output, [this](const auto& value) {
           function_.Fn::ProcessBroadcastElement(value, *function_context_, collector_);
         });
       }
     }
+    if constexpr (CoFunction<Fn>) {
+      if (input == 1) {
+        return Loop<typename Fn::Input2>(cursor, output, [this](const auto& value) {
+          function_.Fn::ProcessElement2(value, *function_context_, collector_);
+        });
+      }
+    }
     return Loop<In>(cursor, output, [this](const In& value) {
-      function_.Fn::ProcessElement(value, *function_context_, collector_);
+      if constexpr (CoFunction<Fn>) {
+        function_.Fn::ProcessElement1(value, *function_context_, collector_);
+      } else {
+        function_.Fn::ProcessElement(value, *function_context_, collector_);
+      }
     });
   }
 
@@ -80,39 +106,46 @@ class ProcessOperator final : public StreamOperator {
   std::optional<FunctionContext> function_context_;
 };
 
-/// Runs a KeyedProcessFunction or, with a second broadcast input, a KeyedBroadcastProcessFunction.
-template <class Fn, class KeyFn>
+/// Stands for the key selector of a second input that there is not, or that has no key.
+struct NoKeySelector {};
+
+/// Runs a KeyedProcessFunction or, with a second input, a KeyedBroadcastProcessFunction or a
+/// KeyedCoProcessFunction; `KeyFn2` selects the keys of the latter's second input.
+template <class Fn, class KeyFn, class KeyFn2 = NoKeySelector>
 class KeyedProcessOperator final : public KeyedOperator<typename Fn::Key, VoidNamespace>,
                                    public TimerService {
  public:
   using K = typename Fn::Key;
-  using In = typename Fn::Input;
+  using In = typename FirstInputOf<Fn>::Type;
   using Out = typename Fn::OutputRecord;
   using Base = KeyedOperator<K, VoidNamespace>;
-  static constexpr bool kHasBroadcastInput = requires { typename Fn::BroadcastInput; };
 
-  KeyedProcessOperator(Fn function, KeyFn key_of, std::shared_ptr<const SideOutputs> side_outputs)
+  KeyedProcessOperator(Fn function, KeyFn key_of, std::shared_ptr<const SideOutputs> side_outputs,
+                       KeyFn2 second_key_of = {})
       : function_(std::move(function)),
         key_of_(std::move(key_of)),
+        second_key_of_(std::move(second_key_of)),
         side_outputs_(std::move(side_outputs)) {}
 
   absl::StatusOr<Progress> ProcessBatch(uint32_t input, BatchCursor& cursor,
                                         Output& output) override {
-    if constexpr (kHasBroadcastInput) {
+    if constexpr (BroadcastFunction<Fn>) {
       if (input == 1) return ProcessBroadcastBatch(cursor, output);
     }
-    const auto& batch = static_cast<const TypedBatch<In>&>(*cursor.batch);
-    const auto values = batch.values();
-    const auto hashes = batch.key_hashes();
-    while (cursor.row < values.size()) {
-      const In& value = values[cursor.row];
-      SetTime(batch.event_time(cursor.row));
-      this->backend().SetCurrentKey(key_of_(value), hashes[cursor.row]);
-      function_.Fn::ProcessElement(value, *function_context_, collector_);
-      ++cursor.row;
-      if (output.Full()) return cursor.AtEnd() ? Progress::kDone : Progress::kSuspended;
+    if constexpr (CoFunction<Fn>) {
+      if (input == 1) {
+        return Loop<typename Fn::Input2>(cursor, output, second_key_of_, [this](const auto& value) {
+          function_.Fn::ProcessElement2(value, *function_context_, collector_);
+        });
+      }
     }
-    return Progress::kDone;
+    return Loop<In>(cursor, output, key_of_, [this](const In& value) {
+      if constexpr (CoFunction<Fn>) {
+        function_.Fn::ProcessElement1(value, *function_context_, collector_);
+      } else {
+        function_.Fn::ProcessElement(value, *function_context_, collector_);
+      }
+    });
   }
 
   void Close() override { function_.Close(); }
@@ -158,8 +191,24 @@ class KeyedProcessOperator final : public KeyedOperator<typename Fn::Key, VoidNa
     collector_.set_timestamp(time);
   }
 
+  template <class T, class Selector, class Body>
+  Progress Loop(BatchCursor& cursor, Output& output, Selector& key_of, Body body) {
+    const auto& batch = static_cast<const TypedBatch<T>&>(*cursor.batch);
+    const auto values = batch.values();
+    const auto hashes = batch.key_hashes();
+    while (cursor.row < values.size()) {
+      const T& value = values[cursor.row];
+      SetTime(batch.event_time(cursor.row));
+      this->backend().SetCurrentKey(key_of(value), hashes[cursor.row]);
+      body(value);
+      ++cursor.row;
+      if (output.Full()) return cursor.AtEnd() ? Progress::kDone : Progress::kSuspended;
+    }
+    return Progress::kDone;
+  }
+
   Progress ProcessBroadcastBatch(BatchCursor& cursor, Output& output) {
-    if constexpr (kHasBroadcastInput) {
+    if constexpr (BroadcastFunction<Fn>) {
       const auto& batch =
           static_cast<const TypedBatch<typename Fn::BroadcastInput>&>(*cursor.batch);
       const auto values = batch.values();
@@ -176,6 +225,7 @@ class KeyedProcessOperator final : public KeyedOperator<typename Fn::Key, VoidNa
 
   Fn function_;
   KeyFn key_of_;
+  [[no_unique_address]] KeyFn2 second_key_of_;
   const std::shared_ptr<const SideOutputs> side_outputs_;
   Collector<Out> collector_;
   SideCollectors side_collectors_;
