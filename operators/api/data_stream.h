@@ -61,24 +61,25 @@ class DataStream {
   using Record = T;
   explicit DataStream(internal::StreamOrigin origin) : origin_(std::move(origin)) {}
 
-  /// One record out for each record in: fn(const T&) -> Out.
+  /// One record out for each record in: fn(const T&) -> Out. A function that takes T by value gets
+  /// the record moved if no other operator reads it, else a copy.
   template <class Fn, class Out = std::decay_t<std::invoke_result_t<Fn&, const T&>>>
   DataStream<Out> Map(Fn fn) const {
     return Add<Out>("Map", internal::MakeElementOperator<T, Out>(
-                               [fn = std::move(fn)](const T& value, Collector<Out>& out) mutable {
-                                 out.Collect(fn(value));
+                               [fn = std::move(fn)](auto&& value, Collector<Out>& out) mutable {
+                                 out.Collect(fn(std::forward<decltype(value)>(value)));
                                }));
   }
   /// Keeps the records for which fn(const T&) is true.
   template <class Fn>
     requires std::predicate<Fn&, const T&>
   DataStream<T> Filter(Fn fn) const {
-    return Add<T>("Filter", internal::MakeElementOperator<T, T>(
-                                [fn = std::move(fn)](const T& value, Collector<T>& out) mutable {
-                                  if (fn(value)) out.Collect(value);
-                                }));
+    return Add<T>("Filter", internal::MakeOperatorFactory([fn = std::move(fn)] {
+                    return std::make_unique<internal::FilterOperator<T, Fn>>(fn);
+                  }));
   }
-  /// Any number of records out for each record in: fn(const T&, Collector<Out>&).
+  /// Any number of records out for each record in: fn(const T&, Collector<Out>&), or by value as
+  /// for Map.
   template <class Out, class Fn>
   DataStream<Out> FlatMap(Fn fn) const {
     return Add<Out>("FlatMap", internal::MakeElementOperator<T, Out>(std::move(fn)));

@@ -61,11 +61,13 @@ template <class T>
 class TypedBatchBuilder final : public BatchBuilder {
  public:
   /// Adds one record; `time` Min means that it has none.
-  void Add(T value, EventTime time) {
-    if (time != EventTime::Min() || !times_.empty()) AddTime(time);
-    owned_bytes_ += OwnedBytes(value);
-    if (values_.capacity() == 0) values_.reserve(next_capacity_);
+  void Add(T&& value, EventTime time) {
+    BeforeAdd(value, time);
     values_.push_back(std::move(value));
+  }
+  void Add(const T& value, EventTime time) {
+    BeforeAdd(value, time);
+    values_.push_back(value);
   }
 
   void AppendRows(BatchPtr& source, std::span<const uint32_t> rows,
@@ -74,7 +76,11 @@ class TypedBatchBuilder final : public BatchBuilder {
     auto& batch = const_cast<TypedBatch<T>&>(static_cast<const TypedBatch<T>&>(*source));
     const std::span<T> values = batch.mutable_values();
     for (const uint32_t row : rows) {
-      Add(may_move ? std::move(values[row]) : values[row], batch.event_time(row));
+      if (may_move) {
+        Add(std::move(values[row]), batch.event_time(row));
+      } else {
+        Add(std::as_const(values[row]), batch.event_time(row));
+      }
       if (!hashes.empty()) hashes_.push_back(hashes[row]);
     }
   }
@@ -100,6 +106,11 @@ class TypedBatchBuilder final : public BatchBuilder {
   }
 
  private:
+  void BeforeAdd(const T& value, EventTime time) {
+    if (time != EventTime::Min() || !times_.empty()) AddTime(time);
+    owned_bytes_ += OwnedBytes(value);
+    if (values_.capacity() == 0) values_.reserve(next_capacity_);
+  }
   void AddTime(EventTime time) {
     // Records before the first with a time have none.
     if (times_.size() < values_.size()) times_.resize(values_.size(), EventTime::Min());

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <span>
 #include <utility>
 
 #include "runtime/record/event_time.h"
@@ -25,13 +28,37 @@ class Collector final : public PendingRecords {
   }
 
   /// Emits a record; `time` Min means that it has no event time.
-  void Collect(T value, EventTime time) {
+  void Collect(T&& value, EventTime time) {
     if (!port_->connected()) return;
     builder_.Add(std::move(value), time);
     if (builder_.IsBatchFull()) Flush();
   }
+  void Collect(const T& value, EventTime time) {
+    if (!port_->connected()) return;
+    builder_.Add(value, time);
+    if (builder_.IsBatchFull()) Flush();
+  }
   /// Emits a record with the event time of the record or timer being processed.
-  void Collect(T value) { Collect(std::move(value), timestamp_); }
+  void Collect(T&& value) { Collect(std::move(value), timestamp_); }
+  void Collect(const T& value) { Collect(value, timestamp_); }
+  /// Emits the records `rows` of `batch`, in order, with their times: the batch itself if these are
+  /// all of its records, else its records are moved if nobody else holds it. Takes `batch` away.
+  void CollectRows(BatchPtr& batch, std::span<const uint32_t> rows) {
+    if (rows.empty() || !port_->connected()) return batch.Reset();
+    if (rows.size() == batch->size() &&
+        (builder_.size() == 0 || builder_.size() >= kMinRecordsToSend)) {
+      Flush();
+      port_->EmitBatch(std::move(batch));
+      return;
+    }
+    while (!rows.empty()) {
+      const size_t count = std::min(rows.size(), kMaxBatchRecords - builder_.size());
+      builder_.AppendRows(batch, rows.first(count), {});
+      rows = rows.subspan(count);
+      if (builder_.IsBatchFull()) Flush();
+    }
+    batch.Reset();
+  }
   /// Sets the event time of what Collect(value) emits. For operators.
   void set_timestamp(EventTime time) { timestamp_ = time; }
   /// Whether the function should return soon: what follows the port cannot take more.
@@ -42,6 +69,9 @@ class Collector final : public PendingRecords {
   }
 
  private:
+  // Fewer held-back records are joined by a following batch's rather than sent as one of their own.
+  static constexpr size_t kMinRecordsToSend = 64;
+
   OutputPort* port_ = nullptr;
   EventTime timestamp_ = EventTime::Min();
   TypedBatchBuilder<T> builder_;

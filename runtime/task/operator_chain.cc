@@ -123,7 +123,7 @@ absl::StatusOr<Progress> OperatorChain::Process(ChainedOperator& link) {
   absl::StatusOr<Progress> progress = Guarded([&] { return ProcessElement(link, input, element); });
   if (!progress.ok()) {
     std::string position;
-    if (link.cursor.has_value()) {
+    if (link.cursor.has_value() && link.cursor->batch) {
       position =
           StrCat(" record=", link.cursor->row, "/", link.cursor->batch->size(), " of its batch");
     }
