@@ -135,6 +135,8 @@ class KeyedOperator : public StreamOperator {
     return absl::OkStatus();
   }
 
+  [[nodiscard]] const KeyedStateBackendBase* keyed_state() const final { return backend_.get(); }
+
  protected:
   /// Registers state and binds collectors; state is restored already.
   [[nodiscard]] virtual absl::Status OpenFunction(OperatorContext& context, Output& output) = 0;

@@ -7,7 +7,7 @@
 namespace weir {
 
 /// Tells the time. Code that waits, times out or stamps takes a Clock, so that tests move time by
-/// hand (tests/support/manual_clock.h). Safe from any thread.
+/// hand (operators/testing/manual_clock.h). Safe from any thread.
 class Clock {
  public:
   virtual ~Clock() = default;

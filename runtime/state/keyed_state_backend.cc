@@ -178,6 +178,11 @@ size_t KeyedStateBackendBase::NumEntries() const {
   return entries;
 }
 
+void KeyedStateBackendBase::VisitStates(
+    const std::function<void(const StateSchema&, size_t)>& visit) const {
+  for (const auto& [name, table] : tables_) visit(table->schema(), table->NumEntries());
+}
+
 size_t KeyedStateBackendBase::MemoryBytes() const {
   size_t bytes = 0;
   for (const auto& [name, table] : tables_) bytes += table->MemoryBytes();

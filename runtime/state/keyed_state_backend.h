@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -88,6 +89,8 @@ class KeyedStateBackendBase {
 
   [[nodiscard]] const KeyedStateBackendOptions& options() const { return options_; }
   [[nodiscard]] size_t NumEntries() const;
+  /// Calls `visit` with the schema of each state and how many entries it has, in order of names.
+  void VisitStates(const std::function<void(const StateSchema&, size_t entries)>& visit) const;
   [[nodiscard]] size_t MemoryBytes() const;
 
  protected:

@@ -31,12 +31,12 @@ class Collector final : public PendingRecords {
   void Collect(T&& value, EventTime time) {
     if (!port_->connected()) return;
     builder_.Add(std::move(value), time);
-    if (builder_.IsBatchFull()) Flush();
+    FlushIfFull();
   }
   void Collect(const T& value, EventTime time) {
     if (!port_->connected()) return;
     builder_.Add(value, time);
-    if (builder_.IsBatchFull()) Flush();
+    FlushIfFull();
   }
   /// Emits a record with the event time of the record or timer being processed.
   void Collect(T&& value) { Collect(std::move(value), timestamp_); }
@@ -52,10 +52,10 @@ class Collector final : public PendingRecords {
       return;
     }
     while (!rows.empty()) {
-      const size_t count = std::min(rows.size(), kMaxBatchRecords - builder_.size());
+      const size_t count = std::min(rows.size(), port_->max_batch_records() - builder_.size());
       builder_.AppendRows(batch, rows.first(count), {});
       rows = rows.subspan(count);
-      if (builder_.IsBatchFull()) Flush();
+      FlushIfFull();
     }
     batch.Reset();
   }
@@ -71,6 +71,12 @@ class Collector final : public PendingRecords {
  private:
   // Fewer held-back records are joined by a following batch's rather than sent as one of their own.
   static constexpr size_t kMinRecordsToSend = 64;
+
+  void FlushIfFull() {
+    if (builder_.size() >= port_->max_batch_records() || builder_.SizeBytes() >= kMaxBatchBytes) {
+      Flush();
+    }
+  }
 
   OutputPort* port_ = nullptr;
   EventTime timestamp_ = EventTime::Min();

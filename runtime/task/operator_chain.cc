@@ -78,6 +78,18 @@ void OperatorChain::AddTarget(size_t from, uint32_t port, OutputTarget* target) 
   links_[from]->output.port(port).AddTarget(target);
 }
 
+void OperatorChain::SetMaxBatchRecords(size_t records) {
+  for (const auto& link : links_) {
+    for (uint32_t i = 0; i < link->output.num_ports(); ++i) {
+      link->output.port(i).set_max_batch_records(records);
+    }
+  }
+}
+
+const KeyedStateBackendBase* OperatorChain::keyed_state(size_t index) const {
+  return links_[index]->op->keyed_state();
+}
+
 absl::Status OperatorChain::Open(std::vector<std::vector<OperatorSubtaskState>> restored) {
   for (size_t i = links_.size(); i-- > 0;) {
     ChainedOperator& link = *links_[i];

@@ -51,6 +51,12 @@ class OperatorChain {
   /// Sends what operator `from` emits on `port` to a target outside the chain.
   void AddTarget(size_t from, uint32_t port, OutputTarget* target);
 
+  /// Makes every operator send its records in batches of at most `records`, so that outputs are
+  /// full, and operators suspend, more often.
+  void SetMaxBatchRecords(size_t records);
+  /// The keyed state of operator `index`, null if it has none. For tests and diagnosis.
+  [[nodiscard]] const KeyedStateBackendBase* keyed_state(size_t index) const;
+
   /// Opens the operators, last to first, so that each finds its successors ready.
   [[nodiscard]] absl::Status Open(std::vector<std::vector<OperatorSubtaskState>> restored);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -42,6 +43,9 @@ class OutputPort {
   }
   [[nodiscard]] bool Full() const { return full_; }
   void UpdateFull();
+  /// The most records that may be held back to fill a batch; at least 1.
+  void set_max_batch_records(size_t records) { max_batch_records_ = records; }
+  [[nodiscard]] size_t max_batch_records() const { return max_batch_records_; }
   [[nodiscard]] bool connected() const { return !targets_.empty(); }
   [[nodiscard]] uint64_t num_records_out() const { return num_records_out_; }
 
@@ -49,6 +53,7 @@ class OutputPort {
   std::vector<OutputTarget*> targets_;
   PendingRecords* pending_ = nullptr;
   bool full_ = false;
+  size_t max_batch_records_ = kMaxBatchRecords;
   uint64_t num_records_out_ = 0;
 };
 

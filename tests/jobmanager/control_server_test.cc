@@ -12,10 +12,10 @@
 
 #include "jobmanager/dispatcher.h"
 #include "jobmanager/event_loop.h"
+#include "operators/testing/manual_clock.h"
 #include "proto/control_plane.grpc.pb.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
-#include "tests/support/manual_clock.h"
 
 namespace weir {
 namespace {

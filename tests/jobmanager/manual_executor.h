@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "jobmanager/main_thread_executor.h"
-#include "tests/support/manual_clock.h"
+#include "operators/testing/manual_clock.h"
 
 namespace weir {
 

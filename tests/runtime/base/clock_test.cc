@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/manual_clock.h"
+#include "operators/testing/manual_clock.h"
 
 namespace weir {
 namespace {
