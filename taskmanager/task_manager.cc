@@ -45,6 +45,7 @@ DataServerOptions MakeServerOptions(const TaskManagerOptions& options) {
   server.bind_address = options.host;
   server.port = options.data_port;
   server.cluster_id = std::string(kClusterId);
+  server.compress = options.compress_batches;
   return server;
 }
 
@@ -72,6 +73,7 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   options.num_workers = static_cast<int>(configuration.Get(kTaskManagerWorkerThreads));
   options.memory_bytes = configuration.Get(kTaskManagerMemorySize).bytes();
   options.channel_bytes = static_cast<size_t>(configuration.Get(kNetworkChannelBytes).bytes());
+  options.compress_batches = configuration.Get(kNetworkCompressionCodec) == "LZ4";
   options.temp_dir = configuration.Get(kIoTmpDirs);
   return options;
 }

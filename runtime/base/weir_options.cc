@@ -16,6 +16,7 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kTaskManagerMemorySize);
   registry->Add(kTaskManagerWorkerThreads);
   registry->Add(kNetworkChannelBytes);
+  registry->Add(kNetworkCompressionCodec);
   registry->Add(kParallelismDefault);
   registry->Add(kPipelineName);
   registry->Add(kPipelineMaxParallelism);

@@ -48,6 +48,10 @@ inline constexpr ConfigOption<MemorySize> kNetworkChannelBytes{
     "taskmanager.network.channel-bytes", MemorySize::Kibibytes(256),
     "Bytes that one channel between two subtasks may hold before its sender waits."};
 
+inline constexpr ConfigOption<std::string> kNetworkCompressionCodec{
+    "taskmanager.network.compression.codec", "NONE",
+    "How batches are compressed between TaskManagers.", "NONE|LZ4"};
+
 inline constexpr ConfigOption<int64_t> kParallelismDefault{
     "parallelism.default", 1, "Parallelism of operators that set none.", "1..32768"};
 inline constexpr ConfigOption<std::string> kPipelineName{

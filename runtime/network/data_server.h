@@ -21,6 +21,8 @@ struct DataServerOptions {
   /// A connection serialises up to this many bytes, and one element more, before it waits for the
   /// socket.
   size_t write_buffer_bytes = size_t{256} << 10;
+  /// Batches go out LZ4-compressed where that saves an eighth or more.
+  bool compress = false;
   size_t max_channels_per_connection = size_t{1} << 20;
   /// A connection that has not introduced itself by then is closed.
   absl::Duration handshake_timeout = absl::Seconds(10);

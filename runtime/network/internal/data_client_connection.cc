@@ -9,6 +9,7 @@
 
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/network/internal/frame_compression.h"
 #include "runtime/record/stream_element.h"
 
 namespace weir::internal {
@@ -197,6 +198,8 @@ absl::Status DataClientConnection::OnFrame(const FrameHeader& header, std::strin
   switch (header.type) {
     case FrameType::kData:
       return OnData(channel, payload);
+    case FrameType::kCompressedData:
+      return OnCompressedData(channel, payload);
     case FrameType::kAnnouncement: {
       ASSIGN_OR_RETURN(const uint64_t id, ParseNumber(payload));
       channel->target->Announce(CheckpointId(id));
@@ -209,6 +212,12 @@ absl::Status DataClientConnection::OnFrame(const FrameHeader& header, std::strin
       return absl::DataLossError(
           StrCat("the peer sent an unexpected frame: type=", static_cast<int>(header.type)));
   }
+}
+
+absl::Status DataClientConnection::OnCompressedData(const ChannelPtr& channel,
+                                                    std::string_view payload) {
+  ASSIGN_OR_RETURN(const std::string_view decompressed, DecompressPayload(payload, &decompressed_));
+  return OnData(channel, decompressed);
 }
 
 absl::Status DataClientConnection::OnData(const ChannelPtr& channel, std::string_view payload) {

@@ -75,6 +75,7 @@ class DataClientConnection final : public FrameConnection {
   void Request(Channel& channel);
   void ReturnCredit(Channel& channel);
   absl::Status OnData(const ChannelPtr& channel, std::string_view payload);
+  absl::Status OnCompressedData(const ChannelPtr& channel, std::string_view payload);
   void BreakChannel(const ChannelPtr& channel, const absl::Status& reason, bool tell_peer);
   absl::Status WithPlace(const absl::Status& reason, const Channel& channel) const;
 
@@ -90,6 +91,7 @@ class DataClientConnection final : public FrameConnection {
       retry_;
   std::chrono::steady_clock::time_point connect_deadline_;
   std::chrono::nanoseconds backoff_{0};
+  std::string decompressed_;  // Scratch memory.
   bool introduced_ = false;
   uint32_t last_number_ = 0;
   absl::flat_hash_map<uint32_t, ChannelPtr> channels_;

@@ -6,6 +6,7 @@
 
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/network/internal/frame_compression.h"
 #include "runtime/record/stream_element.h"
 
 namespace weir::internal {
@@ -210,17 +211,19 @@ bool DataServerSession::SendNext(Channel& channel, std::string* out) {
     return false;
   }
   const size_t begin = out->size();
-  if (const absl::Status appended = AppendElement(channel, popped->element, out); !appended.ok()) {
+  const absl::StatusOr<size_t> cost_bytes = AppendElement(channel, popped->element, out);
+  if (!cost_bytes.ok()) {
     out->resize(begin);
-    SendBreak(channel, appended, out);
+    SendBreak(channel, cost_bytes.status(), out);
     return false;
   }
-  if (IsBatch(popped->element)) channel.credit_bytes -= static_cast<int64_t>(out->size() - begin);
+  if (IsBatch(popped->element)) channel.credit_bytes -= static_cast<int64_t>(*cost_bytes);
   return true;
 }
 
-absl::Status DataServerSession::AppendElement(const Channel& channel, const StreamElement& element,
-                                              std::string* out) {
+absl::StatusOr<size_t> DataServerSession::AppendElement(const Channel& channel,
+                                                        const StreamElement& element,
+                                                        std::string* out) {
   const size_t begin = BeginFrame(FrameType::kData, channel.number, out);
   // Serialising runs user code, which may throw anything.
   try {
@@ -238,8 +241,11 @@ absl::Status DataServerSession::AppendElement(const Channel& channel, const Stre
         StrCat("a batch is too large to be sent; make the records smaller: bytes=", payload_bytes,
                " limit=", kMaxPayloadBytes, " channel=", ToString(channel.key)));
   }
+  if (options_.compress && CompressPayload(begin + kFrameHeaderBytes, out, &compressed_)) {
+    SetFrameType(begin, FrameType::kCompressedData, out);
+  }
   EndFrame(begin, out);
-  return absl::OkStatus();
+  return kFrameHeaderBytes + payload_bytes;
 }
 
 void DataServerSession::SendBreak(Channel& channel, const absl::Status& reason, std::string* out) {

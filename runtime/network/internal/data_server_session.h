@@ -64,8 +64,9 @@ class DataServerSession final : public FrameConnection {
   void MakeReady(const ChannelPtr& channel);
   void Announce(Channel& channel);
   bool SendNext(Channel& channel, std::string* out);
-  absl::Status AppendElement(const Channel& channel, const StreamElement& element,
-                             std::string* out);
+  // Returns what the element costs of the channel's credit: the size of its frame, uncompressed.
+  absl::StatusOr<size_t> AppendElement(const Channel& channel, const StreamElement& element,
+                                       std::string* out);
   void SendBreak(Channel& channel, const absl::Status& reason, std::string* out);
   void Detach(Channel& channel, const absl::Status& reason);
 
@@ -76,6 +77,7 @@ class DataServerSession final : public FrameConnection {
   bool introduced_ = false;
   uint32_t last_number_ = 0;
   absl::flat_hash_map<uint32_t, ChannelPtr> channels_;
+  std::string compressed_;        // Scratch memory.
   std::deque<ChannelPtr> ready_;  // May send; served in turn.
 
   Mutex mutex_;

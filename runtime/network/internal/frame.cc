@@ -9,7 +9,7 @@ namespace weir::internal {
 namespace {
 
 constexpr uint32_t kMagic = 0x52494557;  // "WEIR".
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 // A message is for people; a longer one is cut.
 constexpr size_t kMaxMessageBytes = 3000;
 
@@ -26,6 +26,10 @@ size_t BeginFrame(FrameType type, uint32_t channel, std::string* out) {
   writer.WriteFixed(static_cast<uint8_t>(type));
   writer.WriteFixed(channel);
   return begin;
+}
+
+void SetFrameType(size_t begin, FrameType type, std::string* out) {
+  (*out)[begin + sizeof(uint32_t)] = static_cast<char>(type);
 }
 
 void EndFrame(size_t begin, std::string* out) {

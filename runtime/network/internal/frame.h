@@ -24,6 +24,7 @@ enum class FrameType : uint8_t {
   kBreak = 6,           // To the consumer: the channel ended, with status code and message.
   kCancelChannel = 7,   // To the producer: the consumer closed the channel.
   kError = 8,           // Both ways, last: why the connection is refused or given up.
+  kCompressedData = 9,  // To the consumer: one stream element, compressed; costs its full size.
 };
 
 struct FrameHeader {
@@ -40,6 +41,8 @@ inline constexpr size_t kMaxRequestPayloadBytes = 4096;
 
 /// Appends a frame's header with the size left open; returns where the frame begins.
 [[nodiscard]] size_t BeginFrame(FrameType type, uint32_t channel, std::string* out);
+/// Changes the type of the frame that began at `begin`.
+void SetFrameType(size_t begin, FrameType type, std::string* out);
 /// Fills in the size of the frame that began at `begin` and ends where `out` does.
 void EndFrame(size_t begin, std::string* out);
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <random>
@@ -160,6 +161,33 @@ TEST_F(DataPlaneTest, ManyChannelsShareAConnectionAndKeepTheirOrder) {
   EXPECT_EQ(client_.counters().num_connections, 1);
   EXPECT_EQ(server_.counters().num_connections, 1);
   EXPECT_EQ(consumer_budget_.used_bytes(), 0);
+}
+
+// Compressed batches cost their full size of the credit, so that the consumer's memory stays
+// bounded.
+TEST_F(DataPlaneTest, CompressedBatchesTakeLessOfTheWireAndAsMuchOfTheCredit) {
+  DataServer compressing({.cluster_id = "test", .compress = true}, &producer_threads_, &registry_);
+  ASSERT_TRUE(compressing.Start().ok());
+  const auto queue = registry_.GetOrCreate(TestKey(0));
+  const auto target = NewTarget();
+  const ChannelHandle handle =
+      client_.Connect("127.0.0.1", compressing.port(), TestKey(0), target, &TextType());
+  constexpr size_t kElement = 10'000;
+  constexpr int kElements = 200;
+  int pushed = 0;
+  size_t most_queued = 0;
+  for (int received = 0; received < kElements; ++received) {
+    while (pushed < kElements && !queue->Full()) {
+      queue->Push(Text(kElement, static_cast<char>('a' + pushed++ % 26)));
+    }
+    most_queued = std::max(most_queued, target->queued_bytes());
+    const auto element = Next(*target);
+    ASSERT_TRUE(element.has_value()) << target->status();
+    EXPECT_EQ(TextIn(*element), std::string(kElement, static_cast<char>('a' + received % 26)));
+  }
+  EXPECT_LE(most_queued, kCapacity + kElement + 64);
+  EXPECT_LT(compressing.counters().bytes_sent, kElement * kElements / 2);
+  compressing.Stop();
 }
 
 TEST_F(DataPlaneTest, AStalledConsumerFillsItsProducerAndBlocksNoOtherChannel) {
