@@ -34,6 +34,12 @@ auto Guarded(Call&& call) -> decltype(call()) {
   }
 }
 
+absl::StatusOr<Progress> WakeOperator(StreamOperator& op, Output& output,
+                                      const OperatorContext& context) {
+  absl::StatusOr<Progress> progress = Guarded([&] { return op.OnWake(output); });
+  return progress.ok() ? progress : WithPlace(progress.status(), context.place(), "");
+}
+
 }  // namespace
 
 struct OperatorChain::ChainedOperator final : public OutputTarget {
@@ -57,7 +63,8 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
   std::vector<bool> inputs_ended;
   std::vector<bool> inputs_caught_up;
   bool ended = false;
-  bool blocked = false;  // Waits for something outside, as far as this Run knows.
+  bool blocked = false;   // Waits for something outside, as far as this Run knows.
+  bool wake_due = false;  // There was no room for its OnWake.
 };
 
 OperatorChain::OperatorChain(std::vector<Link> links, Events events) : events_(std::move(events)) {
@@ -119,13 +126,27 @@ absl::StatusOr<OperatorChain::RunResult> OperatorChain::Run(int64_t deadline_nan
         next = links_[i].get();
       }
     }
-    if (next == nullptr) return waiting ? RunResult::kBackPressured : RunResult::kDrained;
-    ASSIGN_OR_RETURN(const Progress progress, Process(*next));
-    if (progress == Progress::kDone) {
-      next->queue.pop_front();
-      next->cursor.reset();
+    if (next == nullptr) {
+      // Those below have made room: nothing else would come back to an operator without input.
+      bool woke = false;
+      for (const auto& link : links_) {
+        if (!link->wake_due) continue;
+        link->output.UpdateFull();
+        if (link->output.Full()) continue;
+        ASSIGN_OR_RETURN(const Progress progress,
+                         WakeOperator(*link->op, link->output, *link->context));
+        link->wake_due = progress == Progress::kSuspended;
+        woke = true;
+      }
+      if (!woke) return waiting ? RunResult::kBackPressured : RunResult::kDrained;
+    } else {
+      ASSIGN_OR_RETURN(const Progress progress, Process(*next));
+      if (progress == Progress::kDone) {
+        next->queue.pop_front();
+        next->cursor.reset();
+      }
+      next->blocked = progress == Progress::kBlocked;
     }
-    next->blocked = progress == Progress::kBlocked;
     if (MonotonicNanos() >= deadline_nanos) return RunResult::kQuantumOver;
   }
 }
@@ -236,11 +257,11 @@ absl::StatusOr<bool> OperatorChain::WakeOperators() {
   bool more = false;
   for (const auto& link : links_) {
     link->output.UpdateFull();
-    if (link->output.Full()) continue;
-    const absl::StatusOr<Progress> progress =
-        Guarded([&] { return link->op->OnWake(link->output); });
-    if (!progress.ok()) return WithPlace(progress.status(), link->context->place(), "");
-    more = more || *progress == Progress::kSuspended;
+    link->wake_due = link->output.Full();
+    if (link->wake_due) continue;
+    ASSIGN_OR_RETURN(const Progress progress,
+                     WakeOperator(*link->op, link->output, *link->context));
+    more = more || progress == Progress::kSuspended;
   }
   return more;
 }

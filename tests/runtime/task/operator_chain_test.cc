@@ -1,0 +1,109 @@
+#include "runtime/task/operator_chain.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "runtime/record/typed_batch.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kAtOnce = 0;
+
+/// Of a task that does not exist.
+class NoContext final : public OperatorContext {
+ public:
+  [[nodiscard]] const Place& place() const override { return place_; }
+  [[nodiscard]] MemoryBudget* memory_budget() const override { return nullptr; }
+  [[nodiscard]] IoPool* io_pool() const override { return nullptr; }
+  [[nodiscard]] const Clock* clock() const override { return SystemClock(); }
+  [[nodiscard]] MetricGroup* metrics() const override { return nullptr; }
+  [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
+  [[nodiscard]] const std::shared_ptr<StateFileStore>& state_store() const override {
+    return store_;
+  }
+  void SendToCoordinator(std::string) override {}
+
+ private:
+  const Place place_;
+  const std::shared_ptr<TaskHandle> handle_;
+  const std::shared_ptr<StateFileStore> store_;
+};
+
+BatchPtr OneRecord(int64_t value) {
+  TypedBatchBuilder<int64_t> builder;
+  builder.Add(value, EventTime::Min());
+  return builder.Finish();
+}
+
+/// Passes batches on, and emits one of its own for each of the wakes that are due.
+class EmitWhenWoken final : public StreamOperator {
+ public:
+  explicit EmitWhenWoken(int* wakes_due) : wakes_due_(wakes_due) {}
+  absl::Status Open(OperatorContext&, Output&, std::vector<OperatorSubtaskState>) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<Progress> ProcessBatch(uint32_t, BatchCursor& cursor, Output& output) override {
+    output.port(0).EmitBatch(std::move(cursor.batch));
+    return Progress::kDone;
+  }
+  absl::StatusOr<Progress> OnWake(Output& output) override {
+    if (*wakes_due_ == 0) return Progress::kDone;
+    output.port(0).EmitBatch(OneRecord(--*wakes_due_));
+    return *wakes_due_ == 0 ? Progress::kDone : Progress::kSuspended;
+  }
+
+ private:
+  int* const wakes_due_;
+};
+
+class CollectValues final : public StreamOperator {
+ public:
+  explicit CollectValues(std::vector<int64_t>* values) : values_(values) {}
+  absl::Status Open(OperatorContext&, Output&, std::vector<OperatorSubtaskState>) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<Progress> ProcessBatch(uint32_t, BatchCursor& cursor, Output&) override {
+    for (const int64_t value : BatchValues<int64_t>(*cursor.batch)) values_->push_back(value);
+    return Progress::kDone;
+  }
+
+ private:
+  std::vector<int64_t>* const values_;
+};
+
+TEST(OperatorChainTest, AnOperatorWithoutRoomIsWokenWhenThereIs) {
+  int wakes_due = 0;
+  std::vector<int64_t> values;
+  std::vector<OperatorChain::Link> links(2);
+  links[0].op = std::make_unique<EmitWhenWoken>(&wakes_due);
+  links[1].op = std::make_unique<CollectValues>(&values);
+  for (OperatorChain::Link& link : links) link.context = std::make_unique<NoContext>();
+  OperatorChain chain(std::move(links), {});
+  chain.Join(0, 0, 1);
+  ASSERT_TRUE(chain.Open({{}, {}}).ok());
+
+  // The quantum ends with a batch between the two.
+  chain.Feed(0, OneRecord(100));
+  auto ran = chain.Run(kAtOnce);
+  ASSERT_TRUE(ran.ok());
+  ASSERT_EQ(*ran, OperatorChain::RunResult::kQuantumOver);
+  wakes_due = 3;
+  const auto woken = chain.WakeOperators();
+  ASSERT_TRUE(woken.ok());
+  EXPECT_FALSE(*woken);
+  EXPECT_EQ(wakes_due, 3) << "woken without room";
+  ran = chain.Run(kNever);
+  ASSERT_TRUE(ran.ok());
+  EXPECT_EQ(*ran, OperatorChain::RunResult::kDrained);
+  EXPECT_EQ(values, (std::vector<int64_t>{100, 2, 1, 0}));
+}
+
+}  // namespace
+}  // namespace weir
