@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "operators/api/functions.h"
+#include "operators/api/join_functions.h"
 #include "operators/api/sink.h"
 #include "operators/api/source.h"
 #include "operators/api/stream_origin.h"
@@ -30,6 +31,10 @@ template <class T, class B>
 class BroadcastConnectedStream;
 template <class T1, class T2>
 class ConnectedStreams;
+template <bool kCoGroup, JoinType kType, class T1, class T2>
+class JoinedStreams;
+template <JoinType kType, class T, class B>
+class BroadcastJoined;
 
 /// The end of a stream: a sink that has been attached. For naming it and setting its parallelism.
 class DataStreamSink {
@@ -129,6 +134,23 @@ class DataStream {
   template <class U>
   [[nodiscard]] ConnectedStreams<T, U> Connect(const DataStream<U>& other) const {
     return ConnectedStreams<T, U>(origin_, other.origin());
+  }
+  /// Pairs of records with one key in one window: Join(other).Where(key).EqualTo(key)
+  /// .Window(assigner).Apply(fn).
+  template <JoinType kType = JoinType::kInner, class U>
+  [[nodiscard]] JoinedStreams<false, kType, T, U> Join(const DataStream<U>& other) const {
+    return JoinedStreams<false, kType, T, U>(*this, other);
+  }
+  /// All records of both streams with one key in one window, for a function of the whole.
+  template <class U>
+  [[nodiscard]] JoinedStreams<true, JoinType::kFullOuter, T, U> CoGroup(
+      const DataStream<U>& other) const {
+    return JoinedStreams<true, JoinType::kFullOuter, T, U>(*this, other);
+  }
+  /// Each record with its row of a small table that every subtask has.
+  template <JoinType kType = JoinType::kInner, class B>
+  [[nodiscard]] BroadcastJoined<kType, T, B> BroadcastJoin(const BroadcastStream<B>& table) const {
+    return BroadcastJoined<kType, T, B>(Connect(table));
   }
   /// Joins this stream with a broadcast one in one operator.
   template <class B>

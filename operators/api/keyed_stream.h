@@ -7,6 +7,9 @@
 #include "operators/api/broadcast_stream.h"
 #include "operators/api/connected_streams.h"
 #include "operators/api/data_stream.h"
+#include "operators/api/interval_join.h"
+#include "operators/api/regular_join.h"
+#include "operators/api/temporal_join.h"
 #include "operators/api/windowed_stream.h"
 
 namespace weir {
@@ -45,6 +48,26 @@ class KeyedStream {
   [[nodiscard]] KeyedConnectedStreams<T, U, K, KeyFn, UKeyFn> Connect(
       const KeyedStream<U, K, UKeyFn>& other) const {
     return {origin_, key_of_, other.origin(), other.key_selector()};
+  }
+
+  /// Meets records of one key whose event times lie close; the interval follows by Between.
+  template <JoinType kType = JoinType::kInner, class U, class UKeyFn>
+  [[nodiscard]] IntervalJoined<kType, T, U, K, KeyFn, UKeyFn> IntervalJoin(
+      const KeyedStream<U, K, UKeyFn>& other) const {
+    return {origin_, key_of_, other.origin(), other.key_selector()};
+  }
+
+  /// Meets all rows of one key, at any distance in time.
+  template <JoinType kType = JoinType::kInner, class U, class UKeyFn>
+  [[nodiscard]] RegularJoined<kType, T, U, K, KeyFn, UKeyFn> RegularJoin(
+      const KeyedStream<U, K, UKeyFn>& other) const {
+    return {origin_, key_of_, other.origin(), other.key_selector()};
+  }
+  /// Meets each record with the version of its key's row in `versions` at the record's time.
+  template <JoinType kType = JoinType::kInner, class U, class UKeyFn>
+  [[nodiscard]] TemporalJoined<kType, T, U, K, KeyFn, UKeyFn> TemporalJoin(
+      const KeyedStream<U, K, UKeyFn>& versions) const {
+    return {origin_, key_of_, versions.origin(), versions.key_selector()};
   }
 
   template <class B>

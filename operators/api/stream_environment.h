@@ -8,10 +8,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "operators/api/broadcast_join.h"
 #include "operators/api/data_stream.h"
 #include "operators/api/keyed_stream.h"
 #include "operators/api/source.h"
 #include "operators/api/watermark_strategy.h"
+#include "operators/api/window_join.h"
 #include "runtime/graph/job_args.h"
 #include "runtime/graph/stream_graph.h"
 

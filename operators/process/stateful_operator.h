@@ -88,7 +88,7 @@ class KeyedOperator : public StreamOperator {
       if (output.Full()) return Progress::kSuspended;
       std::optional<Timer<K, Namespace>> timer = event_timers_->PopDue(watermark.time.millis());
       if (!timer.has_value()) {
-        output.EmitWatermark(watermark.time);
+        output.EmitWatermark(OutputWatermark(watermark.time));
         return Progress::kDone;
       }
       backend_->SetCurrentKey(timer->key, timer->hash);
@@ -143,6 +143,9 @@ class KeyedOperator : public StreamOperator {
   /// Fires one timer; its key is set.
   virtual void OnTimer(TimerKind kind, const Timer<K, Namespace>& timer) = 0;
   virtual void OnWatermarkAdvanced(EventTime) {}
+  /// Returns what holds of the output once the input's watermark is `watermark` and its timers have
+  /// fired; earlier, by a constant, where results may have an earlier time.
+  [[nodiscard]] virtual EventTime OutputWatermark(EventTime watermark) const { return watermark; }
 
   void RegisterProcessingTimer(const Namespace& ns, int64_t time_ms) {
     const std::optional<int64_t> next = processing_timers_->NextTime();
