@@ -49,6 +49,7 @@ std::string StreamGraph::DerivedUid(StreamNodeIndex node) const {
 }
 
 absl::Status StreamGraph::Finish() {
+  RETURN_IF_ERROR(error_);
   if (nodes_.empty())
     return absl::InvalidArgumentError("the job has no operators; add a source and a sink");
   std::set<std::string> uids;

@@ -84,6 +84,12 @@ class StreamGraph {
   StreamNodeIndex AddNode(StreamNode node);
   void AddEdge(StreamEdge edge);
 
+  /// Notes a mistake that a job made while it described its graph; OK is ignored. Finish returns
+  /// the first one.
+  void AddError(absl::Status error) {
+    if (error_.ok()) error_ = std::move(error);
+  }
+
   /// Gives every node without uid one derived from its name, inputs and place among equals. Errors:
   /// kInvalidArgument for a uid given twice, an operator without input, or an empty graph.
   [[nodiscard]] absl::Status Finish();
@@ -107,6 +113,7 @@ class StreamGraph {
  private:
   [[nodiscard]] std::string DerivedUid(StreamNodeIndex node) const;
 
+  absl::Status error_;
   std::string job_name_;
   std::vector<StreamNode> nodes_;
   std::vector<StreamEdge> edges_;
