@@ -133,7 +133,10 @@ class NumberReader final : public SourceReader<Event> {
     const absl::Duration elapsed = context_->clock()->Now() - started_;
     const auto due = static_cast<int64_t>(absl::ToDoubleSeconds(elapsed) * rate_);
     if (due > emitted_) return due - emitted_;
-    context_->handle()->WakeAt(context_->clock()->Now() + absl::Milliseconds(1));
+    // Not for each record by itself where there are many.
+    const absl::Duration next_due = absl::Seconds(static_cast<double>(emitted_ + 1) / rate_);
+    context_->handle()->WakeAt(
+        std::max(started_ + next_due, context_->clock()->Now() + absl::Milliseconds(1)));
     return 0;
   }
 

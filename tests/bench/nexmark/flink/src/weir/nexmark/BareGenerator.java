@@ -4,8 +4,7 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import org.apache.flink.table.data.RowData;
 
-/** Makes events in a plain loop, without an engine: what the generator costs by itself. Prints one JSON line;
- * seconds are CPU time. */
+/** Makes events in a plain loop, without an engine: what the generator costs by itself. Prints one JSON line, in CPU seconds. */
 public final class BareGenerator {
     private BareGenerator() {}
 
