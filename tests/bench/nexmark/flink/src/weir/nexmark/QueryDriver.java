@@ -86,11 +86,8 @@ public final class QueryDriver {
         answer("{\"rows\": " + rows + ", \"milliseconds\": " + done.getNetRuntime(TimeUnit.MILLISECONDS) + "}");
     }
 
-    /** A query that is no INSERT goes to the sink that counts rows, or writes them to a folder. */
+    /** The query's rows go to the sink that counts them, or writes them to a folder. */
     private static TableResult execute(TableEnvironment tables, String statement, String output) {
-        if (statement.startsWith("INSERT")) {
-            return tables.executeSql(statement);
-        }
         Table query = tables.sqlQuery(statement);
         TableDescriptor.Builder sink = TableDescriptor.forConnector("results")
                 .schema(Schema.newBuilder().fromResolvedSchema(query.getResolvedSchema()).build());
