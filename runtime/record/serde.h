@@ -1,22 +1,29 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <deque>
+#include <limits>
+#include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
 #include "runtime/record/byte_io.h"
 #include "runtime/record/event_time.h"
 #include "runtime/record/reflection.h"
@@ -26,10 +33,13 @@ namespace weir {
 
 /// How values of T become bytes, on the wire and in state. A specialisation has
 ///   static void Write(ByteWriter&, const T&);
-///   static bool Read(ByteReader&, T&);   // false on malformed input; the value is then
-///   unspecified static Schema GetSchema();
-/// Numbers, strings, standard containers, aggregates and classes with WEIR_FIELDS have one already;
-/// a user's own type may specialise it. Stateless, so safe from any thread.
+///   static bool Read(ByteReader&, T&);   // false on malformed input; the value is any then
+///   static Schema GetSchema();
+/// and, if its values own memory, may have
+///   static size_t OwnedBytes(const T&);  // what a value holds beyond sizeof(T), about
+/// Numbers, strings, times, standard containers, optionals, variants, tuples, shared_ptr<const T>,
+/// aggregates of such types and classes with WEIR_FIELDS have one already; protobuf_serde.h has one
+/// for Protobuf messages; a user's own type may specialise it. Stateless, so safe from any thread.
 template <class T>
 struct Serde;
 
@@ -75,10 +85,40 @@ constexpr bool IsMemoryImage() {
   }
 }
 
+// The fewest bytes that a value takes, so that a damaged count cannot ask for more elements than
+// there are bytes. 0 where it is not known.
+template <class T>
+constexpr size_t MinSerializedBytes() {
+  if constexpr (std::is_arithmetic_v<T> || IsMemoryImage<T>()) {
+    return sizeof(T);
+  } else if constexpr (requires { Serde<T>::kMinBytes; }) {
+    return Serde<T>::kMinBytes;
+  } else {
+    return 0;
+  }
+}
+
+// Elements that may take no bytes cannot be more than this, or than there are bytes: what a damaged
+// count may cost.
+inline constexpr uint64_t kMaxElementsWithoutBytes = uint64_t{1} << 24;
+
+template <class... Ts>
+bool ReadElementCount(ByteReader& reader, uint64_t* count) {
+  constexpr size_t kMinBytes = (MinSerializedBytes<Ts>() + ...);
+  if (!reader.ReadCount(count, kMinBytes)) return false;
+  return kMinBytes > 0 || *count <= kMaxElementsWithoutBytes || *count <= reader.remaining() ||
+         reader.Fail();
+}
+
 template <class T>
 struct IsArray : std::false_type {};
 template <class T, size_t kSize>
 struct IsArray<std::array<T, kSize>> : std::true_type {};
+
+template <class T>
+struct IsVariant : std::false_type {};
+template <class... Ts>
+struct IsVariant<std::variant<Ts...>> : std::true_type {};
 
 template <class T>
 concept ReflectedBySerde = Reflectable<T> && !IsArray<T>::value;
@@ -127,6 +167,7 @@ struct Serde<T> {
 
 template <>
 struct Serde<EventTime> {
+  static constexpr size_t kMinBytes = 8;
   static void Write(ByteWriter& writer, EventTime value) { writer.WriteFixed(value.millis()); }
   static bool Read(ByteReader& reader, EventTime& value) {
     int64_t millis = 0;
@@ -137,8 +178,72 @@ struct Serde<EventTime> {
   static Schema GetSchema() { return {Schema::Kind::kEventTime, "", {}}; }
 };
 
+/// Seconds since the Unix epoch, rounded down, and quarters of a nanosecond; the infinities are the
+/// seconds' limits.
+template <>
+struct Serde<absl::Duration> {
+  static constexpr size_t kMinBytes = 12;
+  static void Write(ByteWriter& writer, absl::Duration value) {
+    const auto [seconds, ticks] = Split(value);
+    writer.WriteFixed(seconds);
+    writer.WriteFixed(ticks);
+  }
+  static bool Read(ByteReader& reader, absl::Duration& value) {
+    int64_t seconds = 0;
+    uint32_t ticks = 0;
+    if (!reader.ReadFixed(&seconds) || !reader.ReadFixed(&ticks)) return false;
+    return Join(seconds, ticks, value) || reader.Fail();
+  }
+  static Schema GetSchema() { return {Schema::Kind::kOpaque, "absl.Duration", {}}; }
+
+  static constexpr uint32_t kTicksPerSecond = 4'000'000'000;
+  /// Ordered as the duration is.
+  static std::pair<int64_t, uint32_t> Split(absl::Duration value) {
+    if (value == absl::InfiniteDuration()) {
+      return {std::numeric_limits<int64_t>::max(), std::numeric_limits<uint32_t>::max()};
+    }
+    if (value == -absl::InfiniteDuration()) return {std::numeric_limits<int64_t>::min(), 0};
+    absl::Duration rest;
+    int64_t seconds = absl::IDivDuration(value, absl::Seconds(1), &rest);
+    if (rest < absl::ZeroDuration()) {
+      rest += absl::Seconds(1);
+      --seconds;
+    }
+    return {seconds, static_cast<uint32_t>(rest / (absl::Nanoseconds(1) / 4))};
+  }
+  /// Returns false if no duration is split so.
+  static bool Join(int64_t seconds, uint32_t ticks, absl::Duration& value) {
+    if (ticks >= kTicksPerSecond) {
+      value = absl::InfiniteDuration();
+      return Split(value) == std::pair(seconds, ticks);
+    }
+    if (seconds == std::numeric_limits<int64_t>::min() && ticks == 0) {
+      value = -absl::InfiniteDuration();
+    } else {
+      value = absl::Seconds(seconds) + ticks * (absl::Nanoseconds(1) / 4);
+    }
+    return true;
+  }
+};
+
+template <>
+struct Serde<absl::Time> {
+  static constexpr size_t kMinBytes = 12;
+  static void Write(ByteWriter& writer, absl::Time value) {
+    Serde<absl::Duration>::Write(writer, value - absl::UnixEpoch());
+  }
+  static bool Read(ByteReader& reader, absl::Time& value) {
+    absl::Duration since_epoch;
+    if (!Serde<absl::Duration>::Read(reader, since_epoch)) return false;
+    value = absl::UnixEpoch() + since_epoch;
+    return true;
+  }
+  static Schema GetSchema() { return {Schema::Kind::kOpaque, "absl.Time", {}}; }
+};
+
 template <>
 struct Serde<std::string> {
+  static constexpr size_t kMinBytes = 1;
   static void Write(ByteWriter& writer, const std::string& value) { writer.WriteString(value); }
   static bool Read(ByteReader& reader, std::string& value) { return reader.ReadString(&value); }
   static Schema GetSchema() { return {Schema::Kind::kString, "", {}}; }
@@ -157,12 +262,30 @@ void WriteElements(ByteWriter& writer, const Container& container) {
 template <class Set>
 bool ReadSet(ByteReader& reader, Set& set) {
   uint64_t count = 0;
-  if (!reader.ReadCount(&count)) return false;
+  if (!ReadElementCount<typename Set::value_type>(reader, &count)) return false;
   set.clear();
   for (uint64_t i = 0; i < count; ++i) {
     typename Set::value_type element{};
     if (!Serde<typename Set::value_type>::Read(reader, element)) return false;
     set.insert(std::move(element));
+  }
+  return true;
+}
+
+template <class Sequence>
+bool ReadSequence(ByteReader& reader, Sequence& sequence) {
+  using Element = typename Sequence::value_type;
+  uint64_t count = 0;
+  if (!ReadElementCount<Element>(reader, &count)) return false;
+  sequence.clear();
+  if constexpr (requires { sequence.reserve(count); }) {
+    // No more memory than there are bytes to read.
+    sequence.reserve(std::min<uint64_t>(count, reader.remaining() / sizeof(Element) + 1));
+  }
+  for (uint64_t i = 0; i < count; ++i) {
+    Element element{};
+    if (!Serde<Element>::Read(reader, element)) return false;
+    sequence.push_back(std::move(element));
   }
   return true;
 }
@@ -179,7 +302,9 @@ void WriteMap(ByteWriter& writer, const Map& map) {
 template <class Map>
 bool ReadMap(ByteReader& reader, Map& map) {
   uint64_t count = 0;
-  if (!reader.ReadCount(&count)) return false;
+  if (!ReadElementCount<typename Map::key_type, typename Map::mapped_type>(reader, &count)) {
+    return false;
+  }
   map.clear();
   for (uint64_t i = 0; i < count; ++i) {
     typename Map::key_type key{};
@@ -202,6 +327,7 @@ Schema ElementSchema(Schema::Kind kind) {
 
 template <class T>
 struct Serde<std::vector<T>> {
+  static constexpr size_t kMinBytes = 1;
   static void Write(ByteWriter& writer, const std::vector<T>& value) {
     if constexpr (internal::IsMemoryImage<T>()) {
       writer.WriteVarint(value.size());
@@ -211,28 +337,35 @@ struct Serde<std::vector<T>> {
     }
   }
   static bool Read(ByteReader& reader, std::vector<T>& value) {
-    uint64_t count = 0;
     if constexpr (internal::IsMemoryImage<T>()) {
+      uint64_t count = 0;
       if (!reader.ReadCount(&count, sizeof(T))) return false;
       value.resize(count);
       return reader.ReadBytes(value.data(), count * sizeof(T));
     } else {
-      if (!reader.ReadCount(&count)) return false;
-      value.clear();
-      value.reserve(count);
-      for (uint64_t i = 0; i < count; ++i) {
-        T element{};
-        if (!Serde<T>::Read(reader, element)) return false;
-        value.push_back(std::move(element));
-      }
-      return true;
+      return internal::ReadSequence(reader, value);
     }
   }
   static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
 };
 
+/// A byte each: its elements are not bools in memory.
+template <>
+struct Serde<std::vector<bool>> {
+  static constexpr size_t kMinBytes = 1;
+  static void Write(ByteWriter& writer, const std::vector<bool>& value) {
+    writer.WriteVarint(value.size());
+    for (const bool element : value) writer.WriteFixed(element);
+  }
+  static bool Read(ByteReader& reader, std::vector<bool>& value) {
+    return internal::ReadSequence(reader, value);
+  }
+  static Schema GetSchema() { return internal::ElementSchema<bool>(Schema::Kind::kList); }
+};
+
 template <class T, size_t kSize>
 struct Serde<std::array<T, kSize>> {
+  static constexpr size_t kMinBytes = kSize * internal::MinSerializedBytes<T>();
   static void Write(ByteWriter& writer, const std::array<T, kSize>& value) {
     for (const T& element : value) Serde<T>::Write(writer, element);
   }
@@ -245,41 +378,90 @@ struct Serde<std::array<T, kSize>> {
   static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
 };
 
-template <class T, class... Rest>
-struct Serde<std::set<T, Rest...>> {
-  static void Write(ByteWriter& w, const std::set<T, Rest...>& v) { internal::WriteElements(w, v); }
-  static bool Read(ByteReader& r, std::set<T, Rest...>& v) { return internal::ReadSet(r, v); }
-  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
-};
+namespace internal {
 
-template <class T, class... Rest>
-struct Serde<absl::flat_hash_set<T, Rest...>> {
-  using Set = absl::flat_hash_set<T, Rest...>;
-  static void Write(ByteWriter& writer, const Set& value) {
-    internal::WriteElements(writer, value);
+template <class Sequence>
+struct SequenceSerde {
+  static constexpr size_t kMinBytes = 1;
+  static void Write(ByteWriter& writer, const Sequence& value) { WriteElements(writer, value); }
+  static bool Read(ByteReader& reader, Sequence& value) { return ReadSequence(reader, value); }
+  static Schema GetSchema() {
+    return ElementSchema<typename Sequence::value_type>(Schema::Kind::kList);
   }
-  static bool Read(ByteReader& reader, Set& value) { return internal::ReadSet(reader, value); }
-  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
 };
 
-template <class K, class V, class... Rest>
-struct Serde<std::map<K, V, Rest...>> {
-  using Map = std::map<K, V, Rest...>;
-  static void Write(ByteWriter& writer, const Map& value) { internal::WriteMap(writer, value); }
-  static bool Read(ByteReader& reader, Map& value) { return internal::ReadMap(reader, value); }
-  static Schema GetSchema() { return internal::ElementSchema<K, V>(Schema::Kind::kMap); }
+template <class Set>
+struct SetSerde {
+  static constexpr size_t kMinBytes = 1;
+  static void Write(ByteWriter& writer, const Set& value) { WriteElements(writer, value); }
+  static bool Read(ByteReader& reader, Set& value) { return ReadSet(reader, value); }
+  static Schema GetSchema() { return ElementSchema<typename Set::value_type>(Schema::Kind::kList); }
 };
 
+template <class Map>
+struct MapSerde {
+  static constexpr size_t kMinBytes = 1;
+  static void Write(ByteWriter& writer, const Map& value) { WriteMap(writer, value); }
+  static bool Read(ByteReader& reader, Map& value) { return ReadMap(reader, value); }
+  static Schema GetSchema() {
+    return ElementSchema<typename Map::key_type, typename Map::mapped_type>(Schema::Kind::kMap);
+  }
+};
+
+}  // namespace internal
+
+template <class T>
+struct Serde<std::deque<T>> : internal::SequenceSerde<std::deque<T>> {};
+template <class T>
+struct Serde<std::list<T>> : internal::SequenceSerde<std::list<T>> {};
+
+template <class T, class... Rest>
+struct Serde<std::set<T, Rest...>> : internal::SetSerde<std::set<T, Rest...>> {};
+template <class T, class... Rest>
+struct Serde<std::multiset<T, Rest...>> : internal::SetSerde<std::multiset<T, Rest...>> {};
+template <class T, class... Rest>
+struct Serde<std::unordered_set<T, Rest...>> : internal::SetSerde<std::unordered_set<T, Rest...>> {
+};
+template <class T, class... Rest>
+struct Serde<absl::flat_hash_set<T, Rest...>>
+    : internal::SetSerde<absl::flat_hash_set<T, Rest...>> {};
+
 template <class K, class V, class... Rest>
-struct Serde<absl::flat_hash_map<K, V, Rest...>> {
-  using Map = absl::flat_hash_map<K, V, Rest...>;
-  static void Write(ByteWriter& writer, const Map& value) { internal::WriteMap(writer, value); }
-  static bool Read(ByteReader& reader, Map& value) { return internal::ReadMap(reader, value); }
-  static Schema GetSchema() { return internal::ElementSchema<K, V>(Schema::Kind::kMap); }
+struct Serde<std::map<K, V, Rest...>> : internal::MapSerde<std::map<K, V, Rest...>> {};
+template <class K, class V, class... Rest>
+struct Serde<std::multimap<K, V, Rest...>> : internal::MapSerde<std::multimap<K, V, Rest...>> {};
+template <class K, class V, class... Rest>
+struct Serde<std::unordered_map<K, V, Rest...>>
+    : internal::MapSerde<std::unordered_map<K, V, Rest...>> {};
+template <class K, class V, class... Rest>
+struct Serde<absl::flat_hash_map<K, V, Rest...>>
+    : internal::MapSerde<absl::flat_hash_map<K, V, Rest...>> {};
+
+/// A value that many records or states share, e.g. a large parsed rule: written as an optional,
+/// read as a value of its own.
+template <class T>
+struct Serde<std::shared_ptr<const T>> {
+  static constexpr size_t kMinBytes = 1;
+  static void Write(ByteWriter& writer, const std::shared_ptr<const T>& value) {
+    writer.WriteFixed(value != nullptr);
+    if (value != nullptr) Serde<T>::Write(writer, *value);
+  }
+  static bool Read(ByteReader& reader, std::shared_ptr<const T>& value) {
+    bool present = false;
+    if (!reader.ReadFixed(&present)) return false;
+    value = nullptr;
+    if (!present) return true;
+    auto read = std::make_shared<T>();
+    if (!Serde<T>::Read(reader, *read)) return false;
+    value = std::move(read);
+    return true;
+  }
+  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kOptional); }
 };
 
 template <class T>
 struct Serde<std::optional<T>> {
+  static constexpr size_t kMinBytes = 1;
   static void Write(ByteWriter& writer, const std::optional<T>& value) {
     writer.WriteFixed(value.has_value());
     if (value.has_value()) Serde<T>::Write(writer, *value);
@@ -295,6 +477,7 @@ struct Serde<std::optional<T>> {
 
 template <class... Ts>
 struct Serde<std::tuple<Ts...>> {
+  static constexpr size_t kMinBytes = (internal::MinSerializedBytes<Ts>() + ... + size_t{0});
   static void Write(ByteWriter& writer, const std::tuple<Ts...>& value) {
     std::apply([&](const Ts&... elements) { (Serde<Ts>::Write(writer, elements), ...); }, value);
   }
@@ -307,6 +490,8 @@ struct Serde<std::tuple<Ts...>> {
 
 template <class A, class B>
 struct Serde<std::pair<A, B>> {
+  static constexpr size_t kMinBytes =
+      internal::MinSerializedBytes<A>() + internal::MinSerializedBytes<B>();
   static void Write(ByteWriter& writer, const std::pair<A, B>& value) {
     Serde<A>::Write(writer, value.first);
     Serde<B>::Write(writer, value.second);
@@ -320,6 +505,8 @@ struct Serde<std::pair<A, B>> {
 template <class... Ts>
 struct Serde<std::variant<Ts...>> {
   using Variant = std::variant<Ts...>;
+  static_assert(sizeof...(Ts) <= 256, "a variant that travels has at most 256 alternatives");
+  static constexpr size_t kMinBytes = 1;
   static void Write(ByteWriter& writer, const Variant& value) {
     writer.WriteFixed(static_cast<uint8_t>(value.index()));
     std::visit(
@@ -358,7 +545,11 @@ struct Serde<T> {
       writer.WriteBytes(&value, sizeof(T));
     } else {
       ForEachField(value, [&](const auto& field) {
-        Serde<std::remove_cvref_t<decltype(field)>>::Write(writer, field);
+        using Field = std::remove_cvref_t<decltype(field)>;
+        static_assert(Serializable<Field>,
+                      "a field of this type has no Serde: use a type that has one, or specialise "
+                      "weir::Serde for the field's type");
+        if constexpr (Serializable<Field>) Serde<Field>::Write(writer, field);
       });
     }
   }
@@ -368,7 +559,8 @@ struct Serde<T> {
     } else {
       bool read = true;
       ForEachField(value, [&](auto& field) {
-        read = read && Serde<std::remove_cvref_t<decltype(field)>>::Read(reader, field);
+        using Field = std::remove_cvref_t<decltype(field)>;
+        if constexpr (Serializable<Field>) read = read && Serde<Field>::Read(reader, field);
       });
       return read;
     }
@@ -380,8 +572,10 @@ struct Serde<T> {
     size_t index = 0;
     ForEachField(defaults, [&](auto& field) {
       using Field = std::remove_cvref_t<decltype(field)>;
-      schema.fields.push_back(
-          {std::string(names[index++]), Serde<Field>::GetSchema(), ToBytes(field)});
+      if constexpr (Serializable<Field>) {
+        schema.fields.push_back(
+            {std::string(names[index++]), Serde<Field>::GetSchema(), ToBytes(field)});
+      }
     });
     return schema;
   }
@@ -393,9 +587,19 @@ template <class T>
 size_t OwnedBytes(const T& value) {
   if constexpr (internal::IsMemoryImage<T>() || std::is_arithmetic_v<T>) {
     return 0;
+  } else if constexpr (requires { Serde<T>::OwnedBytes(value); }) {
+    return Serde<T>::OwnedBytes(value);
   } else if constexpr (std::is_same_v<T, std::string>) {
     return value.capacity() > 15 ? value.capacity() + 1 : 0;
-  } else if constexpr (requires {
+  } else if constexpr (std::is_same_v<T, std::vector<bool>>) {
+    return value.capacity() / 8;
+  } else if constexpr (internal::IsVariant<T>::value) {
+    return value.valueless_by_exception()
+               ? 0
+               : std::visit([](const auto& alternative) { return OwnedBytes(alternative); }, value);
+  } else if constexpr (requires { value.use_count(); }) {
+    return value == nullptr ? 0 : sizeof(*value) + OwnedBytes(*value);
+  } else if constexpr (!internal::IsArray<T>::value && requires {
                          value.begin();
                          value.end();
                          value.size();
