@@ -68,11 +68,13 @@ class FakeSinkContext final : public SinkContext {
   [[nodiscard]] IoPool* io_pool() const override { return pool_; }
   [[nodiscard]] const Clock* clock() const override { return SystemClock(); }
   [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
+  [[nodiscard]] MetricGroup* metrics() const override { return metrics_.get(); }
   [[nodiscard]] FakeTaskHandle& task() const { return *fake_handle_; }
 
  private:
   IoPool* const pool_;
   OperatorContext::Place place_;
+  const std::unique_ptr<MetricGroup> metrics_ = std::make_unique<MetricGroup>();
   const std::shared_ptr<FakeTaskHandle> fake_handle_ = std::make_shared<FakeTaskHandle>();
   const std::shared_ptr<TaskHandle> handle_ = fake_handle_;
 };
@@ -187,6 +189,11 @@ class SourceHarness {
 
   /// All records so far, of all readers; those of a split in their order.
   [[nodiscard]] std::vector<T>& records() { return records_; }
+  /// Their times as the source gave them.
+  [[nodiscard]] std::vector<EventTime>& times() { return times_; }
+  [[nodiscard]] std::vector<DeadLetter>& dead_letters() { return dead_letters_; }
+  /// Of all subtasks together.
+  [[nodiscard]] MetricGroup& metrics() { return metrics_; }
   [[nodiscard]] size_t num_finished_splits() const { return num_finished_; }
 
  private:
@@ -200,6 +207,7 @@ class SourceHarness {
     [[nodiscard]] IoPool* io_pool() const override { return pool; }
     [[nodiscard]] const Clock* clock() const override { return harness.clock_; }
     [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
+    [[nodiscard]] MetricGroup* metrics() const override { return &harness.metrics_; }
     void RequestSplit() override {
       harness.mail_.push_back(
           [this] { return harness.enumerator_->HandleSplitRequest(place_.subtask); });
@@ -209,9 +217,13 @@ class SourceHarness {
         return harness.enumerator_->HandleReaderEvent(place_.subtask, event);
       });
     }
-    void Collect(T record, EventTime /*time*/, std::string_view /*split_id*/) override {
+    void Collect(T record, EventTime time, std::string_view /*split_id*/) override {
       harness.records_.push_back(std::move(record));
+      harness.times_.push_back(time);
       if (room > 0) --room;
+    }
+    void CollectDeadLetter(DeadLetter letter) override {
+      harness.dead_letters_.push_back(std::move(letter));
     }
     void SplitFinished(std::string_view /*split_id*/) override { ++harness.num_finished_; }
     [[nodiscard]] bool Full() const override { return room == 0; }
@@ -310,6 +322,9 @@ class SourceHarness {
 
   const Clock* const clock_;
   std::vector<T> records_;
+  std::vector<EventTime> times_;
+  std::vector<DeadLetter> dead_letters_;
+  MetricGroup metrics_;
   size_t num_finished_ = 0;
   std::deque<absl::AnyInvocable<absl::Status()>> mail_;
   EnumeratorContext enumerator_context_;

@@ -1,13 +1,11 @@
 #include "operators/testing/internal/operator_test_core.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <exception>
-#include <filesystem>
 #include <limits>
 #include <thread>
 
+#include "operators/testing/internal/test_folder.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -27,22 +25,6 @@ constexpr size_t kUnboundedBytes = size_t{1} << 60;
 constexpr auto kNoDeadline = std::numeric_limits<int64_t>::max();
 
 }  // namespace
-
-/// The files of a harness: state that outgrew memory, and large snapshots. Removed when neither the
-/// harness nor a snapshot needs them.
-struct OperatorTestCore::Folder {
-  Folder()
-      : path((std::filesystem::temp_directory_path() /
-              StrCat("weir-operator-test-", ::getpid(), "-", ToString(RandomId<JobId>())))
-                 .string()) {}
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::string path;
-};
 
 }  // namespace internal
 
@@ -173,7 +155,7 @@ class OperatorTestCore::Context final : public OperatorContext {
 OperatorTestCore::OperatorTestCore(OperatorTestOptions options)
     : options_(std::move(options)),
       clock_(options_.start_time),
-      folder_(std::make_shared<Folder>()),
+      folder_(std::make_shared<TestFolder>()),
       mailbox_(std::make_shared<Mailbox>()) {
   mailbox_->thread = std::this_thread::get_id();
 }
@@ -239,7 +221,7 @@ void OperatorTestCore::Open() {
 
 absl::Status OperatorTestCore::DoOpen() {
   RETURN_IF_ERROR(graph_.Finish());
-  state_store_ = std::make_shared<FileStateStore>(StrCat(folder_->path, "/shared"), "test");
+  state_store_ = std::make_shared<FileStateStore>(StrCat(folder_->path(), "/shared"), "test");
   RETURN_IF_ERROR(CreateSubtasks());
   return OpenSubtasks();
 }
@@ -299,7 +281,7 @@ void OperatorTestCore::CreateSubtask(StreamNodeIndex index, uint32_t subtask_ind
   place.key_groups = RangeOfSubtask(subtask_index, place.max_parallelism, place.parallelism);
   place.attempt = ExecutionAttemptId(index + 1, subtask_index + 1);
   place.attempt_number = restored_.has_value() ? 1 : 0;
-  place.local_dir = StrCat(folder_->path, "/local/", index, "-", subtask_index);
+  place.local_dir = StrCat(folder_->path(), "/local/", index, "-", subtask_index);
 
   std::vector<OperatorChain::Link> links(1);
   links[0].op = node.factory->Create();

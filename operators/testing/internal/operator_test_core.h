@@ -62,6 +62,8 @@ class OperatorTestSnapshot {
 
 namespace internal {
 
+class TestFolder;
+
 /// Runs the operators of a graph, its inputs fed by hand: everything of OperatorTestHarness that
 /// does not depend on the records' types.
 ///
@@ -124,7 +126,6 @@ class OperatorTestCore {
   class Context;
   struct Subtask;
   struct InputWriters;
-  struct Folder;
   using Mail = absl::AnyInvocable<absl::Status()>;
   // Shared with the operators' handles, which may outlive the core on other threads.
   struct Mailbox {
@@ -170,7 +171,8 @@ class OperatorTestCore {
   std::vector<StreamNodeIndex> inputs_;
   std::set<std::pair<StreamNodeIndex, uint32_t>> main_outputs_;
   std::optional<OperatorTestSnapshot> restored_;
-  std::shared_ptr<Folder> folder_;
+  // State that outgrew memory, and large snapshots; kept by snapshots too.
+  std::shared_ptr<TestFolder> folder_;
   std::shared_ptr<StateFileStore> state_store_;
   std::shared_ptr<Mailbox> mailbox_;
   std::unique_ptr<IoPool> io_pool_;  // Made when an operator first asks for it.

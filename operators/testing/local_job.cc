@@ -1,0 +1,399 @@
+#include "operators/testing/local_job.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/checkpoint/file_state_store.h"
+#include "runtime/state/key_groups.h"
+#include "runtime/state/operator_state.h"
+
+namespace weir {
+
+/// Runs one coordinator on the job's coordinator strand.
+class LocalJob::CoordinatorRunner final : public CoordinatorContext,
+                                          public std::enable_shared_from_this<CoordinatorRunner> {
+ public:
+  CoordinatorRunner(LocalJob* job, OperatorId id, uint32_t parallelism,
+                    std::unique_ptr<OperatorCoordinator> coordinator)
+      : job_(job), id_(id), parallelism_(parallelism), coordinator_(std::move(coordinator)) {}
+
+  [[nodiscard]] uint32_t parallelism() const override { return parallelism_; }
+  [[nodiscard]] IoPool* io_pool() const override { return job_->io_pool_.get(); }
+  [[nodiscard]] const Clock* clock() const override { return SystemClock(); }
+  void SendEvent(uint32_t subtask, std::string event) override {
+    job_->SendEvent(id_, subtask, std::move(event));
+  }
+  void Post(absl::AnyInvocable<absl::Status()> mail) override {
+    job_->coordinator_strand_->Post([self = shared_from_this(), mail = std::move(mail)]() mutable {
+      if (self->closed_) return;
+      if (absl::Status status = mail(); !status.ok()) self->job_->Fail(std::move(status));
+    });
+  }
+  void PostAfter(absl::Duration delay, absl::AnyInvocable<absl::Status()> mail) override {
+    auto timer = std::make_shared<Alarm>(this, std::move(mail));
+    job_->workers_->WakeAt(timer, absl::Now() + delay);
+    alarms_.push_back(std::move(timer));
+  }
+  void Fail(absl::Status reason) override { job_->Fail(std::move(reason)); }
+
+  OperatorCoordinator& coordinator() { return *coordinator_; }
+  void Close() {
+    closed_ = true;
+    coordinator_->Close();
+  }
+
+ private:
+  // A one-shot timer on the workers' alarm clock.
+  class Alarm final : public Steppable {
+   public:
+    Alarm(CoordinatorRunner* runner, absl::AnyInvocable<absl::Status()> mail)
+        : runner_(runner->weak_from_this()), mail_(std::move(mail)) {}
+
+   protected:
+    bool Step() override {
+      const auto runner = runner_.lock();
+      if (runner != nullptr && mail_) runner->Post(std::move(mail_));
+      mail_ = nullptr;
+      return false;
+    }
+
+   private:
+    std::weak_ptr<CoordinatorRunner> runner_;
+    absl::AnyInvocable<absl::Status()> mail_;
+  };
+
+  LocalJob* const job_;
+  const OperatorId id_;
+  const uint32_t parallelism_;
+  std::unique_ptr<OperatorCoordinator> coordinator_;
+  std::vector<std::shared_ptr<Alarm>> alarms_;  // Only touched on the strand.
+  bool closed_ = false;                         // The same.
+};
+
+LocalJob::LocalJob(StreamGraph graph, LocalJobOptions options)
+    : options_(std::move(options)), graph_(std::make_shared<StreamGraph>(std::move(graph))) {
+  io_pool_ = std::make_unique<IoPool>("test-io", 4);
+  workers_ = std::make_unique<WorkerPool>(options_.num_workers);
+  coordinator_strand_ = std::make_unique<IoStrand>(io_pool_.get());
+  graph_status_ = graph_->Finish();
+}
+
+LocalJob::~LocalJob() {
+  Kill();
+  workers_->Shutdown();
+  io_pool_->Shutdown();
+}
+
+absl::Status LocalJob::Start(const LocalCheckpoint* restore) {
+  RETURN_IF_ERROR(graph_status_);
+  ASSIGN_OR_RETURN(job_graph_,
+                   BuildJobGraph(*graph_, {options_.parallelism, options_.max_parallelism}));
+  if (restore != nullptr) next_checkpoint_ = restore->id.value() + 1;
+  RETURN_IF_ERROR(StartCoordinators(restore));
+  RETURN_IF_ERROR(CreateTasks(restore));
+  std::vector<std::shared_ptr<Task>> tasks;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [attempt, entry] : tasks_) tasks.push_back(entry.task);
+  }
+  for (const auto& task : tasks) task->Start();
+  return absl::OkStatus();
+}
+
+absl::Status LocalJob::StartCoordinators(const LocalCheckpoint* restore) {
+  for (const JobGraph::Vertex& vertex : job_graph_.vertices) {
+    for (const JobGraph::Operator& op : vertex.operators) {
+      if (!op.has_coordinator) continue;
+      const StreamNode& node = graph_->nodes()[*graph_->FindNode(op.id)];
+      auto runner = std::make_shared<CoordinatorRunner>(this, op.id, vertex.parallelism,
+                                                        node.coordinator->Create());
+      coordinators_[op.id] = runner;
+      std::optional<std::string> state;
+      if (restore != nullptr && restore->coordinators.contains(op.id))
+        state = restore->coordinators.at(op.id);
+      runner->Post([runner = runner.get(), state] {
+        return runner->coordinator().Start(*runner, state.has_value() ? &*state : nullptr);
+      });
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<OperatorSubtaskState> LocalJob::RestoredStates(const LocalCheckpoint& restore,
+                                                           OperatorId id, uint32_t subtask,
+                                                           const JobGraph::Vertex& vertex) const {
+  std::vector<OperatorSubtaskState> result;
+  std::vector<OperatorStateHandle> operator_states;
+  const KeyGroupRange range = RangeOfSubtask(subtask, vertex.max_parallelism, vertex.parallelism);
+  for (const auto& [place, state] : restore.states) {
+    if (place.first != id) continue;
+    operator_states.push_back(state.operator_state.value_or(OperatorStateHandle{}));
+    if (state.keyed.has_value() && !state.keyed->key_groups.Intersect(range).IsEmpty()) {
+      result.emplace_back().keyed = state.keyed;
+    }
+  }
+  auto redistributed = RedistributeOperatorState(std::move(operator_states), vertex.parallelism);
+  for (OperatorStateHandle& handle : (*redistributed)[subtask]) {
+    result.emplace_back().operator_state = std::move(handle);
+  }
+  return result;
+}
+
+absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
+  std::map<std::pair<JobVertexId, uint32_t>, ExecutionAttemptId> attempts;
+  for (const JobGraph::Vertex& vertex : job_graph_.vertices) {
+    for (uint32_t i = 0; i < vertex.parallelism; ++i)
+      attempts[{vertex.id, i}] = RandomId<ExecutionAttemptId>();
+  }
+  std::map<std::tuple<size_t, uint32_t, uint32_t>, std::shared_ptr<ChannelQueue>> channels;
+  const auto channel = [&](size_t edge, uint32_t producer, uint32_t consumer) {
+    auto& queue = channels[{edge, producer, consumer}];
+    if (queue == nullptr)
+      queue = std::make_shared<ChannelQueue>(options_.channel_bytes, &memory_budget_);
+    return queue;
+  };
+  for (const JobGraph::Vertex& vertex : job_graph_.vertices) {
+    for (uint32_t subtask = 0; subtask < vertex.parallelism; ++subtask) {
+      TaskDescription description;
+      description.job = JobId(1, 1);
+      description.attempt = attempts[{vertex.id, subtask}];
+      description.vertex_name = vertex.name;
+      description.subtask = subtask;
+      description.parallelism = vertex.parallelism;
+      description.max_parallelism = vertex.max_parallelism;
+      description.graph = graph_;
+      for (const JobGraph::Operator& op : vertex.operators) {
+        TaskDescription::Operator& chained = description.operators.emplace_back();
+        chained.node = *graph_->FindNode(op.id);
+        if (restore != nullptr) chained.restored = RestoredStates(*restore, op.id, subtask, vertex);
+      }
+      for (size_t e = 0; e < job_graph_.edges.size(); ++e) {
+        const JobGraph::Edge& edge = job_graph_.edges[e];
+        if (edge.target_vertex == vertex.id) {
+          TaskDescription::Gate& gate = description.gates.emplace_back();
+          gate.input = edge.target_input;
+          const uint32_t producers = job_graph_.FindVertex(edge.source_vertex)->parallelism;
+          for (uint32_t p = 0; p < producers; ++p) {
+            if (edge.strategy == ShipStrategy::kForward && p != subtask) continue;
+            gate.channels.push_back(channel(e, p, subtask));
+          }
+        }
+        if (edge.source_vertex == vertex.id) {
+          TaskDescription::OutputEdge& output = description.outputs.emplace_back();
+          output.source = *graph_->FindNode(edge.source_operator);
+          output.source_port = edge.source_port;
+          output.strategy = edge.strategy;
+          for (const StreamEdge& stream_edge : graph_->edges()) {
+            if (stream_edge.source == output.source &&
+                stream_edge.source_port == edge.source_port &&
+                stream_edge.target_input == edge.target_input &&
+                graph_->operator_id(stream_edge.target).high() == edge.target_vertex.high()) {
+              output.key_hasher = stream_edge.key_hasher;
+            }
+          }
+          const uint32_t consumers = job_graph_.FindVertex(edge.target_vertex)->parallelism;
+          output.target_max_parallelism =
+              job_graph_.FindVertex(edge.target_vertex)->max_parallelism;
+          for (uint32_t c = 0; c < consumers; ++c) {
+            if (edge.strategy == ShipStrategy::kForward && c != subtask) continue;
+            output.subpartitions.push_back(channel(e, subtask, c));
+          }
+        }
+      }
+      description.buffer_timeout = options_.buffer_timeout;
+      description.checkpointing = options_.checkpointing;
+      description.local_dir = StrCat(options_.directory, "/local/", ToString(description.attempt));
+      TaskEnvironment environment;
+      environment.workers = workers_.get();
+      environment.io_pool = io_pool_.get();
+      environment.memory_budget = &memory_budget_;
+      environment.clock = SystemClock();
+      environment.listener = this;
+      environment.state_store = std::make_shared<FileStateStore>(
+          StrCat(options_.directory, "/shared"), ToString(description.attempt));
+      const ExecutionAttemptId attempt = description.attempt;
+      ASSIGN_OR_RETURN(std::shared_ptr<Task> task,
+                       Task::Create(std::move(description), std::move(environment)));
+      MutexLock lock(&mutex_);
+      TaskEntry& entry = tasks_[attempt];
+      entry.vertex = vertex.id;
+      entry.subtask = subtask;
+      entry.task = std::move(task);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LocalCheckpoint> LocalJob::TriggerCheckpoint(bool notify) {
+  RETURN_IF_ERROR(WaitUntilRunning());
+  CheckpointBarrier barrier;
+  std::vector<std::shared_ptr<Task>> tasks;
+  {
+    MutexLock lock(&mutex_);
+    barrier.id = CheckpointId(next_checkpoint_++);
+    barrier.trigger_time_ms = absl::ToUnixMillis(absl::Now());
+    pending_.emplace().id = barrier.id;
+    pending_status_ = absl::OkStatus();
+    num_acks_ = 0;
+    for (const auto& [attempt, entry] : tasks_) tasks.push_back(entry.task);
+  }
+  // On the strand: no coordinator sends anything between its snapshot and the barriers.
+  coordinator_strand_->Post([this, barrier, tasks] {
+    for (const auto& [id, runner] : coordinators_) {
+      absl::StatusOr<std::string> state = runner->coordinator().Snapshot(barrier.id);
+      if (!state.ok()) return Fail(state.status());
+      MutexLock lock(&mutex_);
+      if (pending_.has_value()) pending_->coordinators[id] = *std::move(state);
+    }
+    for (const auto& task : tasks) task->TriggerCheckpoint(barrier);
+  });
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  MutexLock lock(&mutex_);
+  while (num_acks_ < tasks.size() && pending_status_.ok() && failure_.ok() &&
+         absl::Now() < deadline) {
+    changed_.WaitFor(&mutex_, absl::Milliseconds(100));
+  }
+  LocalCheckpoint checkpoint = *std::move(pending_);
+  pending_.reset();
+  RETURN_IF_ERROR(failure_);
+  RETURN_IF_ERROR(pending_status_);
+  if (num_acks_ < tasks.size()) return absl::DeadlineExceededError("checkpoint did not complete");
+  if (notify) {
+    for (const auto& task : tasks) task->NotifyCheckpointComplete(barrier.id);
+    for (const auto& [id, runner] : coordinators_) {
+      runner->Post([runner = runner.get(), id = barrier.id] {
+        return runner->coordinator().NotifyCheckpointComplete(id);
+      });
+    }
+  }
+  return checkpoint;
+}
+
+absl::Status LocalJob::WaitUntilRunning(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  MutexLock lock(&mutex_);
+  while (!AllInState(TaskState::kRunning) && failure_.ok()) {
+    if (absl::Now() > deadline)
+      return absl::DeadlineExceededError("tasks did not all start to run");
+    changed_.WaitFor(&mutex_, absl::Milliseconds(100));
+  }
+  return failure_;
+}
+
+bool LocalJob::AllInState(TaskState state) const {
+  return std::all_of(tasks_.begin(), tasks_.end(),
+                     [&](const auto& item) { return item.second.state == state; });
+}
+
+absl::Status LocalJob::WaitUntilFinished(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (true) {
+    bool all_ended = false;
+    {
+      MutexLock lock(&mutex_);
+      RETURN_IF_ERROR(failure_);
+      if (AllInState(TaskState::kFinished)) return absl::OkStatus();
+      if (absl::Now() > deadline) return absl::DeadlineExceededError("the job did not finish");
+      all_ended = AllInState(TaskState::kRunning) &&
+                  std::all_of(tasks_.begin(), tasks_.end(),
+                              [](const auto& item) { return item.second.input_ended; });
+      if (!all_ended) changed_.WaitFor(&mutex_, absl::Milliseconds(100));
+    }
+    if (all_ended && options_.checkpointing) {
+      RETURN_IF_ERROR(TriggerCheckpoint().status());
+      MutexLock lock(&mutex_);
+      while (!AllInState(TaskState::kFinished) && failure_.ok() && absl::Now() < deadline) {
+        changed_.WaitFor(&mutex_, absl::Milliseconds(100));
+      }
+    }
+  }
+}
+
+void LocalJob::Kill() {
+  std::vector<std::shared_ptr<Task>> tasks;
+  {
+    MutexLock lock(&mutex_);
+    if (std::exchange(killed_, true)) return;
+    for (const auto& [attempt, entry] : tasks_) tasks.push_back(entry.task);
+  }
+  for (const auto& task : tasks) task->Cancel();
+  coordinator_strand_->Post([this] {
+    for (const auto& [id, runner] : coordinators_) runner->Close();
+  });
+  MutexLock lock(&mutex_);
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (absl::Now() < deadline && std::any_of(tasks_.begin(), tasks_.end(), [](const auto& item) {
+           return !IsTerminal(item.second.state) && item.second.state != TaskState::kDeploying;
+         })) {
+    changed_.WaitFor(&mutex_, absl::Milliseconds(100));
+  }
+}
+
+void LocalJob::SendEvent(OperatorId operator_id, uint32_t subtask, std::string event) {
+  std::shared_ptr<Task> task;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [attempt, entry] : tasks_) {
+      if (entry.subtask != subtask) continue;
+      for (const JobGraph::Operator& op : job_graph_.FindVertex(entry.vertex)->operators) {
+        if (op.id == operator_id) task = entry.task;
+      }
+    }
+  }
+  if (task != nullptr) task->HandleCoordinatorEvent(operator_id, std::move(event));
+}
+
+void LocalJob::Fail(absl::Status reason) {
+  MutexLock lock(&mutex_);
+  if (failure_.ok()) failure_ = std::move(reason);
+  changed_.SignalAll();
+}
+
+void LocalJob::OnTaskState(ExecutionAttemptId attempt, TaskState state,
+                           const absl::Status& reason) {
+  MutexLock lock(&mutex_);
+  tasks_[attempt].state = state;
+  if (state == TaskState::kFailed && failure_.ok()) failure_ = reason;
+  changed_.SignalAll();
+}
+
+void LocalJob::OnCheckpointAck(TaskCheckpointAck ack) {
+  MutexLock lock(&mutex_);
+  if (!pending_.has_value() || pending_->id != ack.checkpoint) return;
+  const uint32_t subtask = tasks_[ack.attempt].subtask;
+  for (TaskCheckpointAck::Operator& op : ack.operators) {
+    // Over the wire and back, as in a cluster.
+    OperatorSubtaskState state;
+    if (!FromBytes(ToBytes(op.state), state))
+      pending_status_ = absl::InternalError("state does not round-trip");
+    pending_->states[{op.id, subtask}] = std::move(state);
+  }
+  ++num_acks_;
+  changed_.SignalAll();
+}
+
+void LocalJob::OnCheckpointDecline(ExecutionAttemptId, CheckpointId checkpoint,
+                                   const absl::Status& reason) {
+  MutexLock lock(&mutex_);
+  if (pending_.has_value() && pending_->id == checkpoint) pending_status_ = reason;
+  changed_.SignalAll();
+}
+
+void LocalJob::OnInputEnded(ExecutionAttemptId attempt) {
+  MutexLock lock(&mutex_);
+  tasks_[attempt].input_ended = true;
+  changed_.SignalAll();
+}
+
+void LocalJob::OnEventToCoordinator(ExecutionAttemptId, OperatorId operator_id, uint32_t subtask,
+                                    std::string payload) {
+  const auto found = coordinators_.find(operator_id);
+  if (found == coordinators_.end()) return;
+  found->second->Post([runner = found->second.get(), subtask, payload = std::move(payload)] {
+    return runner->coordinator().HandleEvent(subtask, payload);
+  });
+}
+
+}  // namespace weir
