@@ -24,6 +24,8 @@ class SinkContext {
   [[nodiscard]] virtual IoPool* io_pool() const = 0;
   [[nodiscard]] virtual const Clock* clock() const = 0;
   [[nodiscard]] virtual const std::shared_ptr<TaskHandle>& handle() const = 0;
+  /// Metrics of the sink operator in this subtask.
+  [[nodiscard]] virtual MetricGroup* metrics() const = 0;
 };
 
 /// Makes one epoch's output ready for its commit: flushes, closes, syncs. Runs on the I/O pool and

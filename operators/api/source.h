@@ -26,6 +26,14 @@ struct SourceSplit {
   std::string bytes;
 };
 
+/// A record that a source could not make sense of, as it came. Plain data.
+struct DeadLetter {
+  std::string split;      ///< The id of its split: "/logs/auth.log#0", "topic#3".
+  uint64_t position = 0;  ///< Where it begins: a byte of the file, an offset of the partition.
+  std::string bytes;      ///< The record, raw.
+  std::string error;      ///< What is wrong with it.
+};
+
 /// Where a reader puts what it read. Records of a split keep their order. Threads: within Poll
 /// only.
 template <class T>
@@ -35,6 +43,15 @@ class SourceOutput {
   /// Emits a record of the split `split_id`. `time` is the record's time as the source knows it, or
   /// Min; the stream's watermark strategy may take another one from the record.
   virtual void Collect(T record, EventTime time, std::string_view split_id) = 0;
+  /// The same for a record that begins at `position` of its split (see DeadLetter): readers that
+  /// know where their records begin call this one.
+  virtual void CollectAt(T record, EventTime time, std::string_view split_id,
+                         uint64_t /*position*/) {
+    Collect(std::move(record), time, split_id);
+  }
+  /// Puts out a record that cannot be read, on the side output DeadLetterTag. Dropped if the job
+  /// does not read that.
+  virtual void CollectDeadLetter(DeadLetter /*letter*/) {}
   /// The split was read to its end: it no longer holds event time back.
   virtual void SplitFinished(std::string_view split_id) = 0;
   /// Whether Poll should return: what follows cannot take more for now.
@@ -50,6 +67,8 @@ class SourceReaderContext {
   [[nodiscard]] virtual IoPool* io_pool() const = 0;
   [[nodiscard]] virtual const Clock* clock() const = 0;
   [[nodiscard]] virtual const std::shared_ptr<TaskHandle>& handle() const = 0;
+  /// Metrics of the source operator in this subtask.
+  [[nodiscard]] virtual MetricGroup* metrics() const = 0;
   /// Asks the enumerator for a further split (HandleSplitRequest).
   virtual void RequestSplit() = 0;
   /// Sends the enumerator an event of the source's own.

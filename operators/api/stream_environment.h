@@ -40,11 +40,14 @@ class StreamEnvironment {
     node.num_inputs = 0;
     node.outputs.push_back({"", internal::BatchTypeOf<T>()});
     node.coordinator = std::make_shared<internal::SourceCoordinatorFactory<T>>(shared);
-    node.factory = internal::MakeOperatorFactory([shared, strategy = std::move(strategy)] {
-      return std::make_unique<internal::SourceReaderOperator<T>>(shared, strategy);
+    auto side_outputs = std::make_shared<internal::SideOutputs>();
+    node.factory = internal::MakeOperatorFactory([shared, strategy = std::move(strategy),
+                                                  side_outputs] {
+      return std::make_unique<internal::SourceReaderOperator<T>>(shared, strategy, side_outputs);
     });
     internal::StreamOrigin origin;
     origin.graph = graph_;
+    origin.side_outputs = std::move(side_outputs);
     origin.ports = {{graph_->AddNode(std::move(node)), 0}};
     return DataStream<T>(std::move(origin));
   }

@@ -70,6 +70,7 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
   [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override {
     return context_->handle();
   }
+  [[nodiscard]] MetricGroup* metrics() const override { return context_->metrics(); }
 
  private:
   const std::shared_ptr<const Sink<T>> sink_;

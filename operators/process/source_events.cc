@@ -82,4 +82,8 @@ std::unique_ptr<OperatorCoordinator> MakeEnumeratorCoordinator(
   return std::make_unique<EnumeratorCoordinator>(std::move(enumerator));
 }
 
+void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter) {
+  side_outputs.Collect(DeadLetterTag(), std::move(letter), EventTime::Min());
+}
+
 }  // namespace weir::internal

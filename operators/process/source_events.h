@@ -5,9 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "operators/api/functions.h"
 #include "operators/api/source.h"
 #include "runtime/graph/operator_factory.h"
 #include "runtime/task/coordinator.h"
+
+namespace weir {
+
+/// The side output of a source for records that it cannot read (SourceOutput::CollectDeadLetter).
+[[nodiscard]] inline OutputTag<DeadLetter> DeadLetterTag() {
+  return OutputTag<DeadLetter>("dead-letters");
+}
+
+}  // namespace weir
 
 namespace weir::internal {
 
@@ -35,6 +45,9 @@ struct SourceEvent {
 /// Runs a SplitEnumerator as the coordinator of its source.
 [[nodiscard]] std::unique_ptr<OperatorCoordinator> MakeEnumeratorCoordinator(
     std::unique_ptr<SplitEnumerator> enumerator);
+
+/// Emits on the side output DeadLetterTag; here, so that not every source compiles it.
+void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter);
 
 /// Makes the coordinator of `Source`.
 template <class T>

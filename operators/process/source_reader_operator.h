@@ -25,13 +25,17 @@ class SourceReaderOperator final : public SourceOperator,
                                    public SourceOutput<T>,
                                    public SourceReaderContext {
  public:
-  SourceReaderOperator(std::shared_ptr<const Source<T>> source, WatermarkStrategy<T> strategy)
-      : source_(std::move(source)), strategy_(std::move(strategy)) {}
+  SourceReaderOperator(std::shared_ptr<const Source<T>> source, WatermarkStrategy<T> strategy,
+                       std::shared_ptr<const SideOutputs> side_outputs)
+      : source_(std::move(source)),
+        strategy_(std::move(strategy)),
+        side_outputs_(std::move(side_outputs)) {}
 
   absl::Status Open(OperatorContext& context, Output& output,
                     std::vector<OperatorSubtaskState> restored) override {
     context_ = &context;
     collector_.Bind(&output.port(0));
+    side_collectors_.Open(*side_outputs_, output);
     RETURN_IF_ERROR(state_.Open(std::move(restored)));
     ASSIGN_OR_RETURN(const OperatorListState<SplitBytes> stored,
                      state_.backend().GetListState(SplitsDescriptor()));
@@ -120,6 +124,12 @@ class SourceReaderOperator final : public SourceOperator,
     }
     collector_.Collect(std::move(record), time);
   }
+  void CollectAt(T record, EventTime source_time, std::string_view split_id, uint64_t) override {
+    Collect(std::move(record), source_time, split_id);  // Not virtual here: one call a record.
+  }
+  void CollectDeadLetter(DeadLetter letter) override {
+    internal::CollectDeadLetter(side_collectors_, std::move(letter));
+  }
   void SplitFinished(std::string_view split_id) override {
     const auto found = progress_.find(split_id);
     if (found == progress_.end()) return;
@@ -136,6 +146,7 @@ class SourceReaderOperator final : public SourceOperator,
   [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override {
     return context_->handle();
   }
+  [[nodiscard]] MetricGroup* metrics() const override { return context_->metrics(); }
   void RequestSplit() override {
     context_->SendToCoordinator(ToBytes(SourceEvent{SourceEvent::Kind::kRequestSplit, {}, {}}));
   }
@@ -214,6 +225,8 @@ class SourceReaderOperator final : public SourceOperator,
 
   const std::shared_ptr<const Source<T>> source_;
   const WatermarkStrategy<T> strategy_;
+  const std::shared_ptr<const SideOutputs> side_outputs_;
+  SideCollectors side_collectors_;
   OperatorContext* context_ = nullptr;
   OperatorStateHolder state_;
   std::unique_ptr<SourceReader<T>> reader_;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "runtime/record/event_time.h"
 
@@ -18,6 +19,9 @@ struct KafkaRecord {
   bool has_key = false;       ///< Whether there is a key, which may be empty.
   bool is_tombstone = false;  ///< The value is null: in a compacted topic, the key was deleted.
 };
+
+/// What dead letters keep of a record (deserializing_source.h).
+[[nodiscard]] inline std::string_view RawBytes(const KafkaRecord& record) { return record.value; }
 
 /// A record to be written to Kafka.
 struct KafkaMessage {

@@ -62,7 +62,7 @@ RecordScanner FileReader::NewScanner(const FileSplit& split) const {
 void FileReader::BeginChunk(HeldSplit& held, SourceOutput<std::string>& output) {
   if (chunk_->restarts) {
     if (held.scanner.has_value() && held.scanner->Finish(&record_)) {
-      output.Collect(std::move(record_), EventTime::Min(), held.id);
+      Emit(held, output);
     }
     held.split.offset = 0;
     held.split.format = options_.format;
@@ -71,6 +71,10 @@ void FileReader::BeginChunk(HeldSplit& held, SourceOutput<std::string>& output) 
   held.split.inode = chunk_->inode;
   if (!held.scanner.has_value()) held.scanner.emplace(NewScanner(held.split));
   held.scanner->Feed({chunk_->data.get(), chunk_->size});
+}
+
+void FileReader::Emit(const HeldSplit& held, SourceOutput<std::string>& output) {
+  output.CollectAt(std::move(record_), EventTime::Min(), held.id, held.scanner->record_offset());
 }
 
 absl::StatusOr<ReadStatus> FileReader::Poll(SourceOutput<std::string>& output) {
@@ -84,14 +88,14 @@ absl::StatusOr<ReadStatus> FileReader::Poll(SourceOutput<std::string>& output) {
     }
     HeldSplit& held = splits_.at(chunk_->target);
     while (budget > 0 && !output.Full() && held.scanner->Next(&record_)) {
-      output.Collect(std::move(record_), EventTime::Min(), held.id);
+      Emit(held, output);
       --budget;
     }
     RETURN_IF_ERROR(held.scanner->status());
     if (budget == 0 || output.Full()) return ReadStatus::kMore;
     if (chunk_->last) {
       if (held.scanner->Finish(&record_)) {
-        output.Collect(std::move(record_), EventTime::Min(), held.id);
+        Emit(held, output);
       }
       RETURN_IF_ERROR(held.scanner->status());
     }

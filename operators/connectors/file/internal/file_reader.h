@@ -40,6 +40,8 @@ class FileReader final : public SourceReader<std::string> {
   [[nodiscard]] RecordScanner NewScanner(const FileSplit& split) const;
   [[nodiscard]] static FileSplit Position(const HeldSplit& held);
   void BeginChunk(HeldSplit& held, SourceOutput<std::string>& output);
+  // Emits record_, which the split's scanner has just found.
+  void Emit(const HeldSplit& held, SourceOutput<std::string>& output);
   ReadStatus NothingToEmit();
 
   const FileSourceOptions options_;

@@ -95,6 +95,7 @@ bool RecordScanner::NextLine(std::string* record) {
     if (static_cast<size_t>(line_end - begin) + kept_.size() > max_record_bytes_) {
       return Fail("a record is longer than max_record_bytes allows", offset_);
     }
+    record_offset_ = offset_;
     offset_ = OffsetOf(cursor_);
     if (kept_.empty()) {
       if (line_end > begin && line_end[-1] == '\r') --line_end;
@@ -153,6 +154,7 @@ bool RecordScanner::EndElement(const char* begin, std::string* record) {
     kept_.append(begin, cursor_);
     *record = std::exchange(kept_, {});
   }
+  record_offset_ = element_offset_;
   offset_ = OffsetOf(cursor_);
   array_state_ = ArrayState::kBetween;
   return true;
@@ -221,6 +223,7 @@ bool RecordScanner::Finish(std::string* record) {
   }
   StripCarriageReturn(&kept_);
   if (IsBlankLine(kept_)) return false;
+  record_offset_ = offset_;
   offset_ = OffsetOf(cursor_);
   *record = std::exchange(kept_, {});
   return true;

@@ -35,6 +35,8 @@ class RecordScanner {
   [[nodiscard]] bool Finish(std::string* record);
   [[nodiscard]] const absl::Status& status() const { return status_; }
 
+  /// Where the record that was returned last begins.
+  [[nodiscard]] uint64_t record_offset() const { return record_offset_; }
   /// Where a later scanner would go on: all records before it were returned, none behind it.
   [[nodiscard]] uint64_t offset() const { return offset_; }
   /// The format found, or kAuto as long as it is not known.
@@ -66,6 +68,7 @@ class RecordScanner {
   bool detecting_;
   bool skip_first_line_;
   uint64_t offset_;
+  uint64_t record_offset_ = 0;
   uint64_t chunk_offset_;
   const char* chunk_begin_ = nullptr;
   const char* cursor_ = nullptr;

@@ -212,7 +212,7 @@ absl::Status KafkaReader::HandleMessage(const rd_kafka_message_t& message,
   record.is_tombstone = message.payload == nullptr;
   record.value = ToView(message.payload, message.len);
   const EventTime time = record.timestamp;
-  output.Collect(std::move(record), time, held->id);
+  output.CollectAt(std::move(record), time, held->id, static_cast<uint64_t>(message.offset));
   AdvanceTo(*held, message.offset + 1);
   return absl::OkStatus();
 }
