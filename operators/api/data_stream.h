@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "operators/api/source.h"
 #include "operators/api/stream_origin.h"
 #include "operators/api/watermark_strategy.h"
+#include "operators/process/batch_operators.h"
 #include "operators/process/element_operators.h"
 #include "operators/process/process_operator.h"
 #include "operators/process/sink_writer_operator.h"
@@ -98,6 +100,33 @@ class DataStream {
                       return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
                     }),
                     side_outputs);
+  }
+
+  /// A batch at a time: fn(std::span<const T> values, std::span<const EventTime> times,
+  /// Collector<Out>&), for loops that the compiler can vectorise and calls that pay by the batch.
+  /// How records are batched is nobody's promise: results must not depend on it. `times` has an
+  /// entry for each value, Min where it has none; emit with a time (Collect(value, times[i])), or
+  /// many at once with CollectBatch. A function with fields may change them; it has no state that
+  /// checkpoints keep.
+  template <class Out, class Fn>
+    requires std::invocable<Fn&, std::span<const T>, std::span<const EventTime>, Collector<Out>&>
+  DataStream<Out> ProcessBatch(Fn fn) const {
+    return Add<Out>("ProcessBatch", internal::MakeBatchOperator<T, Out>(std::move(fn)));
+  }
+  /// The same for one record out for each record in, at the same place and time:
+  /// fn(std::span<const T> in, std::span<Out> out), with `out` as long as `in`.
+  template <class Out, class Fn>
+    requires std::invocable<Fn&, std::span<const T>, std::span<Out>>
+  DataStream<Out> MapBatch(Fn fn) const {
+    return Add<Out>(
+        "MapBatch",
+        internal::MakeBatchOperator<T, Out>(
+            [fn = std::move(fn)](std::span<const T> in, std::span<const EventTime> times,
+                                 Collector<Out>& collector) mutable {
+              std::vector<Out> out(in.size());
+              fn(in, std::span<Out>(out));
+              collector.CollectBatch(std::move(out), {times.begin(), times.end()});
+            }));
   }
 
   /// Groups by fn(const T&) -> key; everything after works per key.

@@ -36,6 +36,9 @@ struct StreamOrigin {
 
 template <class T>
 std::shared_ptr<const BatchType> BatchTypeOf() {
+  static_assert(Serializable<T>,
+                "this type cannot be the record of a stream, because it has no Serde: make it an "
+                "aggregate, list its fields with WEIR_FIELDS, or specialise weir::Serde for it");
   return std::make_shared<TypedBatchType<T>>();
 }
 

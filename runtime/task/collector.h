@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "runtime/record/event_time.h"
 #include "runtime/record/typed_batch.h"
@@ -58,6 +60,26 @@ class Collector final : public PendingRecords {
       FlushIfFull();
     }
     batch.Reset();
+  }
+  /// Emits many records at once, without a copy where they are enough to be a batch of their own.
+  /// `times` has one for each value, or is empty: then none has one.
+  void CollectBatch(std::vector<T> values, std::vector<EventTime> times) {
+    if (values.empty() || !port_->connected()) return;
+    size_t owned_bytes = 0;
+    if constexpr (!internal::IsMemoryImage<T>()) {
+      for (const T& value : values) owned_bytes += OwnedBytes(value);
+    }
+    const bool fits = values.size() <= port_->max_batch_records() &&
+                      owned_bytes + values.size() * sizeof(T) <= kMaxBatchBytes;
+    if (fits && (builder_.size() == 0 || values.size() >= kMinRecordsToSend)) {
+      Flush();
+      port_->EmitBatch(BatchPtr(std::make_unique<TypedBatch<T>>(
+          std::move(values), std::move(times), std::vector<uint64_t>(), owned_bytes)));
+      return;
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+      Collect(std::move(values[i]), times.empty() ? EventTime::Min() : times[i]);
+    }
   }
   /// Sets the event time of what Collect(value) emits. For operators.
   void set_timestamp(EventTime time) { timestamp_ = time; }
