@@ -82,6 +82,7 @@ class CoordinatorHost final : public CoordinatorContext,
   [[nodiscard]] uint32_t parallelism() const override { return description_.parallelism; }
   [[nodiscard]] IoPool* io_pool() const override { return environment_.io_pool; }
   [[nodiscard]] const Clock* clock() const override { return environment_.clock; }
+  [[nodiscard]] MetricGroup* metrics() override { return &metrics_; }
   void SendEvent(uint32_t subtask, std::string event) override;
   void Post(absl::AnyInvocable<absl::Status()> mail) override;
   void PostAfter(absl::Duration delay, absl::AnyInvocable<absl::Status()> mail) override;
@@ -99,6 +100,7 @@ class CoordinatorHost final : public CoordinatorContext,
   const CoordinatorDescription description_;  // Without the graph.
   const CoordinatorEnvironment environment_;
   IoStrand strand_;
+  MetricGroup metrics_;
   std::atomic<bool> ended_{false};  // Failed or closed: nothing more is sent.
   // The strand's own.
   Phase phase_ = Phase::kCreated;

@@ -97,6 +97,7 @@ absl::Status AddGates(const proto::TaskDeployment& deployment, const JobPlan& pl
                            channel.edge(), channel.subpartition()};
       if (channel.task_manager_id() == sources.task_manager_id) {
         added.channels.push_back(sources.registry->GetOrCreate(key));
+        added.remote.push_back(false);
         task->local_producers.push_back(key.producer);
         continue;
       }
@@ -104,6 +105,7 @@ absl::Status AddGates(const proto::TaskDeployment& deployment, const JobPlan& pl
       task->remote_channels.push_back(sources.data_client->Connect(
           channel.host(), static_cast<uint16_t>(channel.data_port()), key, queue, type));
       added.channels.push_back(std::move(queue));
+      added.remote.push_back(true);
     }
   }
   return absl::OkStatus();

@@ -118,6 +118,8 @@ class SplitEnumeratorContext {
   [[nodiscard]] virtual uint32_t parallelism() const = 0;
   [[nodiscard]] virtual IoPool* io_pool() const = 0;
   [[nodiscard]] virtual const Clock* clock() const = 0;
+  /// The enumerator's own metrics, shown as `<operator>.coordinator.enumerator.<name>`.
+  [[nodiscard]] virtual MetricGroup* metrics() = 0;
   virtual void AssignSplits(uint32_t subtask, std::vector<SourceSplit> splits) = 0;
   /// The splits that were there at the start are assigned: a reader that has read them is caught
   /// up.

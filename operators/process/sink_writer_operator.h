@@ -27,6 +27,8 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
   absl::Status Open(OperatorContext& context, Output&,
                     std::vector<OperatorSubtaskState> restored) override {
     context_ = &context;
+    records_sent_ = context.metrics()->AddCounter("numRecordsSend");
+    send_errors_ = context.metrics()->AddCounter("numRecordsSendErrors");
     RETURN_IF_ERROR(committing_.Open(context, sink_->CreateCommitter(), std::move(restored)));
     ASSIGN_OR_RETURN(writer_, sink_->CreateWriter(*this));
     return absl::OkStatus();
@@ -35,13 +37,14 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
   absl::StatusOr<Progress> ProcessBatch(uint32_t, BatchCursor& cursor, Output&) override {
     const auto& batch = static_cast<const TypedBatch<T>&>(*cursor.batch);
     const auto values = batch.values();
-    while (cursor.row < values.size()) {
-      if (!writer_->Ready()) return Progress::kBlocked;
-      RETURN_IF_ERROR(writer_->Write(values[cursor.row], batch.event_time(cursor.row)));
-      ++cursor.row;
+    const size_t begin = cursor.row;
+    const absl::StatusOr<Progress> progress = Write(batch, values, cursor);
+    if (cursor.row > begin) {
       unflushed_ = true;
+      records_sent_->Add(cursor.row - begin);
     }
-    return Progress::kDone;
+    if (!progress.ok()) send_errors_->Add();
+    return progress;
   }
 
   absl::Status OnIdle() override {
@@ -73,10 +76,23 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
   [[nodiscard]] MetricGroup* metrics() const override { return context_->metrics(); }
 
  private:
+  template <class Values>
+  absl::StatusOr<Progress> Write(const TypedBatch<T>& batch, const Values& values,
+                                 BatchCursor& cursor) {
+    while (cursor.row < values.size()) {
+      if (!writer_->Ready()) return Progress::kBlocked;
+      RETURN_IF_ERROR(writer_->Write(values[cursor.row], batch.event_time(cursor.row)));
+      ++cursor.row;
+    }
+    return Progress::kDone;
+  }
+
   const std::shared_ptr<const Sink<T>> sink_;
   OperatorContext* context_ = nullptr;
   Committing committing_;
   std::unique_ptr<SinkWriter<T>> writer_;
+  Counter* records_sent_ = nullptr;
+  Counter* send_errors_ = nullptr;
   bool unflushed_ = false;
 };
 

@@ -47,6 +47,9 @@ class EnumeratorCoordinator final : public OperatorCoordinator, public SplitEnum
   [[nodiscard]] uint32_t parallelism() const override { return context_->parallelism(); }
   [[nodiscard]] IoPool* io_pool() const override { return context_->io_pool(); }
   [[nodiscard]] const Clock* clock() const override { return context_->clock(); }
+  [[nodiscard]] MetricGroup* metrics() override {
+    return context_->metrics()->AddGroup("enumerator");
+  }
   void AssignSplits(uint32_t subtask, std::vector<SourceSplit> splits) override {
     SourceEvent event{SourceEvent::Kind::kAssignSplits, {}, {}};
     for (SourceSplit& split : splits)

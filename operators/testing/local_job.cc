@@ -22,6 +22,7 @@ class LocalJob::CoordinatorRunner final : public CoordinatorContext,
   [[nodiscard]] uint32_t parallelism() const override { return parallelism_; }
   [[nodiscard]] IoPool* io_pool() const override { return job_->io_pool_.get(); }
   [[nodiscard]] const Clock* clock() const override { return SystemClock(); }
+  [[nodiscard]] MetricGroup* metrics() override { return &metrics_; }
   void SendEvent(uint32_t subtask, std::string event) override {
     job_->SendEvent(id_, subtask, std::move(event));
   }
@@ -65,6 +66,7 @@ class LocalJob::CoordinatorRunner final : public CoordinatorContext,
   };
 
   LocalJob* const job_;
+  MetricGroup metrics_;
   const OperatorId id_;
   const uint32_t parallelism_;
   std::unique_ptr<OperatorCoordinator> coordinator_;
@@ -224,6 +226,18 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
     }
   }
   return absl::OkStatus();
+}
+
+std::vector<std::shared_ptr<Task>> LocalJob::TasksOf(std::string_view part) const {
+  std::map<uint32_t, std::shared_ptr<Task>> found;
+  MutexLock lock(&mutex_);
+  for (const auto& [attempt, entry] : tasks_) {
+    const std::string& name = job_graph_.FindVertex(entry.vertex)->name;
+    if (name.find(part) != std::string::npos) found[entry.subtask] = entry.task;
+  }
+  std::vector<std::shared_ptr<Task>> tasks;
+  for (const auto& [subtask, task] : found) tasks.push_back(task);
+  return tasks;
 }
 
 absl::StatusOr<LocalCheckpoint> LocalJob::TriggerCheckpoint(bool notify) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -67,6 +68,8 @@ class LocalJob final : private TaskListener {
 
   [[nodiscard]] const MemoryBudget& memory_budget() const { return memory_budget_; }
   [[nodiscard]] const JobGraph& job_graph() const { return job_graph_; }
+  /// The tasks of the vertex whose name has `part` in it, by subtask; also when they have ended.
+  [[nodiscard]] std::vector<std::shared_ptr<Task>> TasksOf(std::string_view part) const;
 
  private:
   struct TaskEntry {

@@ -24,6 +24,11 @@ uint64_t UpperBound(size_t bucket) {
   return ((sub + 1) << (group - 1)) - 1;
 }
 
+double Middle(size_t bucket) {
+  const auto upper = static_cast<double>(UpperBound(bucket));
+  return bucket == 0 ? 0 : (static_cast<double>(UpperBound(bucket - 1)) + 1 + upper) / 2;
+}
+
 // One writer, so a plain addition between two relaxed accesses.
 template <class T>
 void Increase(std::atomic<T>& target, T by) {
@@ -64,10 +69,17 @@ HistogramSnapshot Histogram::Snapshot() const {
   }
   snapshot.min = min_.load(std::memory_order_relaxed);
   snapshot.max = max_.load(std::memory_order_relaxed);
-  if (snapshot.count > 0) {
-    snapshot.mean = static_cast<double>(sum_.load(std::memory_order_relaxed)) /
-                    static_cast<double>(snapshot.count);
+  snapshot.sum = sum_.load(std::memory_order_relaxed);
+  if (snapshot.count == 0) return snapshot;
+  const auto count = static_cast<double>(snapshot.count);
+  snapshot.mean = static_cast<double>(snapshot.sum) / count;
+  double squares = 0;
+  for (size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    if (snapshot.buckets[bucket] == 0) continue;
+    const double distance = Middle(bucket) - snapshot.mean;
+    squares += distance * distance * static_cast<double>(snapshot.buckets[bucket]);
   }
+  snapshot.standard_deviation = std::sqrt(squares / count);
   return snapshot;
 }
 

@@ -12,7 +12,10 @@ struct HistogramSnapshot {
   uint64_t count = 0;
   int64_t min = 0;
   int64_t max = 0;
+  int64_t sum = 0;
   double mean = 0;
+  /// Of the values as their buckets know them.
+  double standard_deviation = 0;
 
   /// Returns the value below or at which the part `quantile` (0 to 1) of all values lies; 0 if
   /// there are none.

@@ -158,6 +158,11 @@ size_t ChannelQueue::TakeConsumedBytes() {
   return std::exchange(consumed_bytes_, 0);
 }
 
+ChannelQueue::Load ChannelQueue::load() const {
+  const MutexLock lock(&mutex_);
+  return {elements_.size(), queued_bytes_};
+}
+
 size_t ChannelQueue::queued_bytes() const {
   MutexLock lock(&mutex_);
   return queued_bytes_;

@@ -99,6 +99,12 @@ class ChannelQueue {
   }
 
   [[nodiscard]] size_t queued_bytes() const;
+  struct Load {
+    size_t num_elements = 0;
+    size_t num_bytes = 0;
+  };
+  /// What is queued at this moment. Any thread.
+  [[nodiscard]] Load load() const;
   [[nodiscard]] size_t capacity_bytes() const { return capacity_bytes_; }
 
  private:

@@ -10,6 +10,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/io_pool.h"
+#include "runtime/metrics/metric_group.h"
 
 namespace weir {
 
@@ -20,6 +21,8 @@ class CoordinatorContext {
   [[nodiscard]] virtual uint32_t parallelism() const = 0;
   [[nodiscard]] virtual IoPool* io_pool() const = 0;
   [[nodiscard]] virtual const Clock* clock() const = 0;
+  /// The coordinator's own metrics, shown by REST and the exporters. Lives as long as the context.
+  [[nodiscard]] virtual MetricGroup* metrics() = 0;
   /// Delivers `event` to HandleCoordinatorEvent of the operator's subtask `subtask`, in order. An
   /// event sent after a snapshot reaches the subtask behind that checkpoint's barrier.
   virtual void SendEvent(uint32_t subtask, std::string event) = 0;

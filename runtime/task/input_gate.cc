@@ -18,6 +18,7 @@ InputGate::InputGate(std::vector<Channel> channels, uint32_t num_inputs,
     ChannelState& state = channels_.emplace_back();
     state.input = channel.input;
     state.queue = std::move(channel.queue);
+    state.remote = channel.remote;
   }
   for (const auto& [input, other] : start_after_) {
     if (!input_held_[input]) ++num_held_inputs_;
@@ -80,9 +81,17 @@ absl::StatusOr<std::optional<InputGate::Input>> InputGate::Next() {
     }
     // Behind the others: every channel that has data gets its turn.
     readable_.push_back(index);
-    bytes_in_ += popped->cost_bytes;
+    Traffic& traffic = channel.remote ? remote_ : local_;
+    traffic.num_bytes += popped->cost_bytes;
+    if (std::holds_alternative<BatchPtr>(popped->element)) ++traffic.num_batches;
     RETURN_IF_ERROR(Handle(index, std::move(popped->element)));
   }
+}
+
+QueueUsage InputGate::Usage() const {
+  return MeasureQueues(channels_.size(), [this](size_t index) -> const ChannelQueue& {
+    return *channels_[index].queue;
+  });
 }
 
 absl::Status InputGate::Handle(uint32_t index, StreamElement element) {

@@ -17,6 +17,7 @@
 #include "runtime/checkpoint/barrier_aligner.h"
 #include "runtime/network/channel_queue.h"
 #include "runtime/record/stream_element.h"
+#include "runtime/task/queue_usage.h"
 
 namespace weir {
 
@@ -31,6 +32,8 @@ class InputGate {
   struct Channel {
     uint32_t input = 0;
     std::shared_ptr<ChannelQueue> queue;
+    /// Whether the producer runs in another process.
+    bool remote = false;
   };
   /// `start_after` has pairs (input, other): channels of `input` are not read until all of `other`
   /// caught up.
@@ -55,12 +58,21 @@ class InputGate {
   /// How long the alignment of the last barrier took.
   [[nodiscard]] absl::Duration last_alignment() const { return last_alignment_; }
   [[nodiscard]] EventTime watermark() const { return watermark_; }
-  [[nodiscard]] uint64_t bytes_in() const { return bytes_in_; }
+  /// What came in from channels of this process, or from those of others.
+  struct Traffic {
+    uint64_t num_bytes = 0;
+    uint64_t num_batches = 0;
+  };
+  [[nodiscard]] const Traffic& local_traffic() const { return local_; }
+  [[nodiscard]] const Traffic& remote_traffic() const { return remote_; }
+  /// How full the channels are. Any thread.
+  [[nodiscard]] QueueUsage Usage() const;
 
  private:
   struct ChannelState {
     uint32_t input = 0;
     std::shared_ptr<ChannelQueue> queue;
+    bool remote = false;
     EventTime watermark = EventTime::Min();
     bool idle = false;
     bool ended = false;
@@ -102,7 +114,8 @@ class InputGate {
   std::shared_ptr<ReadyList> ready_;
   std::deque<uint32_t> readable_;  // Channels that had data when last looked at.
   std::deque<Input> pending_;      // Merged elements for the head.
-  uint64_t bytes_in_ = 0;
+  Traffic local_;
+  Traffic remote_;
 };
 
 }  // namespace weir

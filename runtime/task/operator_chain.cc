@@ -1,6 +1,7 @@
 #include "runtime/task/operator_chain.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 
 #include "runtime/base/clock.h"
@@ -40,6 +41,21 @@ absl::StatusOr<Progress> WakeOperator(StreamOperator& op, Output& output,
   return progress.ok() ? progress : WithPlace(progress.status(), context.place(), "");
 }
 
+// Records now - event time of the batch's records: of all if they are few, else of some, evenly
+// spread, so that a batch costs about the same whatever its size.
+void RecordEventTimeLag(const Batch& batch, absl::Time now, Histogram* lag_ms) {
+  constexpr size_t kMaxRecorded = 32;
+  const std::span<const EventTime> times = batch.event_times();
+  if (times.empty()) return;
+  const int64_t now_ms = absl::ToUnixMillis(now);
+  const size_t num_recorded = std::min(times.size(), kMaxRecorded);
+  for (size_t i = 0; i < num_recorded; ++i) {
+    const EventTime time = times[i * times.size() / num_recorded];
+    if (time == EventTime::Min() || time == EventTime::Max()) continue;
+    lag_ms->Record(now_ms - time.millis());
+  }
+}
+
 }  // namespace
 
 struct OperatorChain::ChainedOperator final : public OutputTarget {
@@ -63,8 +79,20 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
   std::vector<bool> inputs_ended;
   std::vector<bool> inputs_caught_up;
   bool ended = false;
-  bool blocked = false;   // Waits for something outside, as far as this Run knows.
-  bool wake_due = false;  // There was no room for its OnWake.
+  // Counted by the step; `published` is what other threads may read of it.
+  uint64_t num_records_in = 0;
+  EventTime input_watermark = EventTime::Min();
+  struct Published {
+    std::atomic<uint64_t> num_records_in{0};
+    std::atomic<uint64_t> num_records_out{0};
+    std::atomic<int64_t> input_watermark{EventTime::Min().millis()};
+    std::atomic<int64_t> output_watermark{EventTime::Min().millis()};
+    std::atomic<int64_t> emit_nanos{0};
+    std::atomic<int64_t> emit_event_time_lag_ms{OperatorMetrics::kNoLag};
+  } published;
+  Histogram* event_time_lag = nullptr;  // Of a sink.
+  bool blocked = false;                 // Waits for something outside, as far as this Run knows.
+  bool wake_due = false;                // There was no room for its OnWake.
 };
 
 OperatorChain::OperatorChain(std::vector<Link> links, Events events) : events_(std::move(events)) {
@@ -100,6 +128,9 @@ const KeyedStateBackendBase* OperatorChain::keyed_state(size_t index) const {
 absl::Status OperatorChain::Open(std::vector<std::vector<OperatorSubtaskState>> restored) {
   for (size_t i = links_.size(); i-- > 0;) {
     ChainedOperator& link = *links_[i];
+    if (link.num_inputs > 0 && !link.output.connected()) {
+      link.event_time_lag = link.context->metrics()->AddHistogram("eventTimeLag");
+    }
     absl::Status opened =
         Guarded([&] { return link.op->Open(*link.context, link.output, std::move(restored[i])); });
     if (!opened.ok()) return WithPlace(opened, link.context->place(), " while opening");
@@ -116,14 +147,15 @@ absl::StatusOr<OperatorChain::RunResult> OperatorChain::Run(int64_t deadline_nan
   for (const auto& link : links_) link->blocked = false;
   while (true) {
     ChainedOperator* next = nullptr;
-    bool waiting = false;
+    RunResult none = RunResult::kDrained;
     for (size_t i = links_.size(); i-- > 0 && next == nullptr;) {
       if (links_[i]->queue.empty()) continue;
       links_[i]->output.UpdateFull();
-      if (links_[i]->blocked || links_[i]->output.Full()) {
-        waiting = true;
-      } else {
+      const bool blocked = links_[i]->blocked;
+      if (!blocked && !links_[i]->output.Full()) {
         next = links_[i].get();
+      } else if (none == RunResult::kDrained) {
+        none = blocked ? RunResult::kBlocked : RunResult::kBackPressured;
       }
     }
     if (next == nullptr) {
@@ -138,7 +170,7 @@ absl::StatusOr<OperatorChain::RunResult> OperatorChain::Run(int64_t deadline_nan
         link->wake_due = progress == Progress::kSuspended;
         woke = true;
       }
-      if (!woke) return waiting ? RunResult::kBackPressured : RunResult::kDrained;
+      if (!woke) return none;
     } else {
       ASSIGN_OR_RETURN(const Progress progress, Process(*next));
       if (progress == Progress::kDone) {
@@ -172,10 +204,15 @@ absl::StatusOr<Progress> OperatorChain::ProcessElement(ChainedOperator& link, ui
       // The queue's own reference would keep the batch from being unique, and its records from
       // being moved.
       link.cursor.emplace(BatchCursor{std::move(*const_cast<BatchPtr*>(batch)), 0});
+      link.num_records_in += link.cursor->batch->size();
+      if (link.event_time_lag != nullptr) {
+        RecordEventTimeLag(*link.cursor->batch, link.context->clock()->Now(), link.event_time_lag);
+      }
     }
     return link.op->ProcessBatch(input, *link.cursor, link.output);
   }
   if (const auto* watermark = std::get_if<Watermark>(&element)) {
+    link.input_watermark = watermark->time;
     return link.op->ProcessWatermark(*watermark, link.output);
   }
   if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
@@ -321,6 +358,52 @@ absl::Status OperatorChain::HandleCoordinatorEvent(OperatorId id, std::string_vi
 bool OperatorChain::HasPendingCommits() const {
   return std::any_of(links_.begin(), links_.end(),
                      [](const auto& link) { return link->op->HasPendingCommits(); });
+}
+
+void OperatorChain::PublishMetrics(int64_t now_nanos) {
+  for (const auto& link : links_) {
+    auto& published = link->published;
+    const uint64_t records_out = link->output.num_records_out();
+    if (records_out != published.num_records_out.load(std::memory_order_relaxed)) {
+      published.num_records_out.store(records_out, std::memory_order_relaxed);
+      published.emit_nanos.store(now_nanos, std::memory_order_relaxed);
+      // Asked of the clock only for a source, whose lag it is that counts.
+      const EventTime time = link->output.port(0).last_event_time();
+      if (link->num_inputs == 0 && time != EventTime::Min() && time != EventTime::Max()) {
+        published.emit_event_time_lag_ms.store(
+            absl::ToUnixMillis(link->context->clock()->Now()) - time.millis(),
+            std::memory_order_relaxed);
+      }
+    }
+    // A source takes in what it emits.
+    published.num_records_in.store(link->num_inputs == 0 ? records_out : link->num_records_in,
+                                   std::memory_order_relaxed);
+    published.input_watermark.store(link->input_watermark.millis(), std::memory_order_relaxed);
+    published.output_watermark.store(link->output.watermark().millis(), std::memory_order_relaxed);
+  }
+}
+
+std::vector<OperatorMetrics> OperatorChain::operator_metrics() const {
+  std::vector<OperatorMetrics> metrics;
+  metrics.reserve(links_.size());
+  for (const auto& link : links_) {
+    const auto& published = link->published;
+    OperatorMetrics& added = metrics.emplace_back();
+    const OperatorContext::Place& place = link->context->place();
+    added.id = place.operator_id;
+    added.name = place.name;
+    added.is_source = link->num_inputs == 0;
+    added.num_records_in = published.num_records_in.load(std::memory_order_relaxed);
+    added.num_records_out = published.num_records_out.load(std::memory_order_relaxed);
+    added.input_watermark =
+        EventTime::FromMillis(published.input_watermark.load(std::memory_order_relaxed));
+    added.output_watermark =
+        EventTime::FromMillis(published.output_watermark.load(std::memory_order_relaxed));
+    added.emit_nanos = published.emit_nanos.load(std::memory_order_relaxed);
+    added.emit_event_time_lag_ms = published.emit_event_time_lag_ms.load(std::memory_order_relaxed);
+    added.group = link->context->metrics();
+  }
+  return metrics;
 }
 
 uint64_t OperatorChain::records_out() const { return links_.back()->output.num_records_out(); }

@@ -14,6 +14,7 @@
 #include "runtime/base/ids.h"
 #include "runtime/record/stream_element.h"
 #include "runtime/task/operator.h"
+#include "runtime/task/operator_metrics.h"
 #include "runtime/task/output.h"
 
 namespace weir {
@@ -65,7 +66,8 @@ class OperatorChain {
 
   enum class RunResult {
     kDrained,        ///< Every queue is empty; feed more.
-    kBackPressured,  ///< Something waits for room in a target outside.
+    kBackPressured,  ///< The deepest operator with input waits for room in a target outside.
+    kBlocked,        ///< It waits for something else outside, and wakes the task then.
     kQuantumOver,
   };
   /// Works until nothing can go on or `deadline_nanos`, on the monotonic clock, has passed.
@@ -95,6 +97,12 @@ class OperatorChain {
   /// Whether every operator has seen the end of all its inputs.
   [[nodiscard]] bool finished() const { return num_ended_ == links_.size(); }
   void Close();
+
+  /// Makes what was counted so far readable by operator_metrics. `now_nanos` is of the monotonic
+  /// clock.
+  void PublishMetrics(int64_t now_nanos);
+  /// Returns what is known of each operator, head first. Any thread, as long as the chain lives.
+  [[nodiscard]] std::vector<OperatorMetrics> operator_metrics() const;
 
   [[nodiscard]] uint64_t records_in() const { return records_in_; }
   /// What the last operator emitted.

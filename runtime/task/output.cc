@@ -1,12 +1,15 @@
 #include "runtime/task/output.h"
 
+#include <algorithm>
 #include <utility>
+#include <variant>
 
 namespace weir {
 
 void OutputPort::EmitBatch(BatchPtr batch) {
   if (targets_.empty()) return;
   num_records_out_ += batch->size();
+  if (!batch->event_times().empty()) last_event_time_ = batch->event_times().back();
   for (size_t i = 0; i + 1 < targets_.size(); ++i) targets_[i]->Accept(batch);
   targets_.back()->Accept(std::move(batch));
   UpdateFull();
@@ -24,11 +27,17 @@ void OutputPort::UpdateFull() {
 
 void Output::EmitControl(const StreamElement& element) {
   Flush();
+  if (const auto* watermark = std::get_if<Watermark>(&element)) watermark_ = watermark->time;
   for (OutputPort& port : ports_) port.EmitControl(element);
 }
 
 void Output::Flush() {
   for (OutputPort& port : ports_) port.FlushPending();
+}
+
+bool Output::connected() const {
+  return std::any_of(ports_.begin(), ports_.end(),
+                     [](const OutputPort& port) { return port.connected(); });
 }
 
 uint64_t Output::num_records_out() const {

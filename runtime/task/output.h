@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/record/batch.h"
+#include "runtime/record/event_time.h"
 #include "runtime/record/stream_element.h"
 
 namespace weir {
@@ -48,6 +49,8 @@ class OutputPort {
   [[nodiscard]] size_t max_batch_records() const { return max_batch_records_; }
   [[nodiscard]] bool connected() const { return !targets_.empty(); }
   [[nodiscard]] uint64_t num_records_out() const { return num_records_out_; }
+  /// Event time of the newest record that had one; Min before it.
+  [[nodiscard]] EventTime last_event_time() const { return last_event_time_; }
 
  private:
   std::vector<OutputTarget*> targets_;
@@ -55,6 +58,7 @@ class OutputPort {
   bool full_ = false;
   size_t max_batch_records_ = kMaxBatchRecords;
   uint64_t num_records_out_ = 0;
+  EventTime last_event_time_ = EventTime::Min();
 };
 
 /// All outputs of one operator: port 0 is the main output, side outputs follow.
@@ -83,9 +87,14 @@ class Output {
   /// Emits held-back records, so that they do not wait for more.
   void Flush();
   [[nodiscard]] uint64_t num_records_out() const;
+  /// The newest watermark emitted; Min before the first.
+  [[nodiscard]] EventTime watermark() const { return watermark_; }
+  /// Whether anything takes what is emitted.
+  [[nodiscard]] bool connected() const;
 
  private:
   std::vector<OutputPort> ports_;
+  EventTime watermark_ = EventTime::Min();
 };
 
 }  // namespace weir

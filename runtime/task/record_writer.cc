@@ -94,7 +94,13 @@ void RecordWriter::PartitionByKey(BatchPtr batch) {
 
 void RecordWriter::Send(size_t channel, BatchPtr batch) {
   bytes_out_ += batch->SizeBytes();
+  ++batches_out_;
   channels_[channel]->Push(std::move(batch));
+}
+
+QueueUsage RecordWriter::Usage() const {
+  return MeasureQueues(channels_.size(),
+                       [this](size_t index) -> const ChannelQueue& { return *channels_[index]; });
 }
 
 void RecordWriter::NotePending() {

@@ -9,6 +9,7 @@
 #include "runtime/network/channel_queue.h"
 #include "runtime/record/batch.h"
 #include "runtime/task/output.h"
+#include "runtime/task/queue_usage.h"
 
 namespace weir {
 
@@ -37,6 +38,9 @@ class RecordWriter final : public OutputTarget {
   /// Since when something is held back, in monotonic nanoseconds; nothing if nothing is.
   [[nodiscard]] std::optional<int64_t> pending_since() const { return pending_since_; }
   [[nodiscard]] uint64_t bytes_out() const { return bytes_out_; }
+  [[nodiscard]] uint64_t batches_out() const { return batches_out_; }
+  /// How full the channels are. Any thread.
+  [[nodiscard]] QueueUsage Usage() const;
   /// Calls `listener`, on any thread, when a full channel has room again.
   void SetSpaceListener(const ChannelQueue::Listener& listener);
 
@@ -58,6 +62,7 @@ class RecordWriter final : public OutputTarget {
   std::optional<int64_t> pending_since_;
   size_t next_channel_ = 0;
   uint64_t bytes_out_ = 0;
+  uint64_t batches_out_ = 0;
 };
 
 }  // namespace weir

@@ -122,7 +122,7 @@ absl::StatusOr<std::shared_ptr<Task>> Task::Create(TaskDescription description,
 StreamTask::StreamTask(TaskDescription description, TaskEnvironment environment)
     : description_(std::move(description)),
       environment_(std::move(environment)),
-      last_step_end_nanos_(MonotonicNanos()),
+      time_(MonotonicNanos()),
       watermark_ms_(EventTime::Min().millis()) {}
 
 StreamTask::~StreamTask() = default;
@@ -197,7 +197,10 @@ absl::Status StreamTask::Init() {
   if (!chain_->has_source()) {
     std::vector<InputGate::Channel> channels;
     for (const TaskDescription::Gate& gate : description_.gates) {
-      for (const auto& queue : gate.channels) channels.push_back({gate.input, queue});
+      for (size_t i = 0; i < gate.channels.size(); ++i) {
+        channels.push_back(
+            {gate.input, gate.channels[i], i < gate.remote.size() && gate.remote[i]});
+      }
     }
     const StreamNode& head = graph.nodes()[description_.operators.front().node];
     gate_ = std::make_unique<InputGate>(std::move(channels), head.num_inputs, head.start_after);
@@ -210,6 +213,7 @@ void StreamTask::Start() {
     MutexLock lock(&self_mutex_);
     self_ = shared_from_this();
   }
+  start_nanos_ = MonotonicNanos();
   Transition(TaskState::kInitializing, absl::OkStatus());
   const bool posted = environment_.io_pool->Post([task = shared_from_this()] { task->Open(); });
   if (!posted)
@@ -272,25 +276,40 @@ void StreamTask::HandleCoordinatorEvent(OperatorId operator_id, std::string payl
 bool StreamTask::Step() {
   if (IsTerminal(state_) || !opened_.load(std::memory_order_acquire)) return false;
   const int64_t begin = MonotonicNanos();
-  AccountTime(begin, last_end_ == StepEnd::kBackPressured ? &backpressured_nanos_ : &idle_nanos_);
+  time_.Switch(TimeAccount::Use::kBusy, begin);
   if (cancel_requested_.load(std::memory_order_acquire)) {
     Transition(TaskState::kCanceling, absl::OkStatus());
     Terminate(TaskState::kCanceled, absl::OkStatus());
     return false;
   }
   const absl::StatusOr<StepEnd> end = RunSlice(begin + kQuantumNanos);
-  AccountTime(MonotonicNanos(), &busy_nanos_);
-  PublishMetrics();
+  const int64_t now = MonotonicNanos();
+  time_.Switch(end.ok() ? UseAfter(*end) : TimeAccount::Use::kIdle, now);
+  PublishMetrics(now);
   if (!end.ok()) {
     Terminate(TaskState::kFailed, end.status());
     return false;
   }
-  last_end_ = *end;
   if (MayFinish()) {
     Terminate(TaskState::kFinished, absl::OkStatus());
     return false;
   }
   return *end == StepEnd::kMore;
+}
+
+// A task that has work and waits for a worker, or for what its operators ask outside, has no time
+// to spare: it is busy.
+TimeAccount::Use StreamTask::UseAfter(StepEnd end) {
+  switch (end) {
+    case StepEnd::kIdle:
+      return TimeAccount::Use::kIdle;
+    case StepEnd::kBackPressured:
+      return TimeAccount::Use::kBackPressured;
+    case StepEnd::kMore:
+    case StepEnd::kBlocked:
+      break;
+  }
+  return TimeAccount::Use::kBusy;
 }
 
 absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos) {
@@ -304,6 +323,7 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos)
     if (result == OperatorChain::RunResult::kQuantumOver) return FinishSlice(StepEnd::kMore);
     if (result == OperatorChain::RunResult::kBackPressured)
       return FinishSlice(StepEnd::kBackPressured);
+    if (result == OperatorChain::RunResult::kBlocked) return FinishSlice(StepEnd::kBlocked);
     if (chain_->finished() && !input_ended_) RETURN_IF_ERROR(OnInputEnded());
     ASSIGN_OR_RETURN(const bool took, TakeInput());
     if (!took) {
@@ -373,6 +393,13 @@ absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
   ack.checkpoint = barrier.id;
   ack.sync_duration = absl::Nanoseconds(MonotonicNanos() - snapshot_begin_nanos_);
   if (gate_ != nullptr) ack.alignment_duration = gate_->last_alignment();
+  alignment_nanos_.store(absl::ToInt64Nanoseconds(ack.alignment_duration),
+                         std::memory_order_relaxed);
+  const int64_t since_trigger_ms =
+      absl::ToUnixMillis(environment_.clock->Now()) - barrier.trigger_time_ms;
+  const int64_t before_ms =
+      since_trigger_ms - absl::ToInt64Milliseconds(ack.alignment_duration + ack.sync_duration);
+  start_delay_nanos_.store(std::max<int64_t>(0, before_ms) * 1'000'000, std::memory_order_relaxed);
   const bool posted = environment_.io_pool->Post(
       [weak = weak_from_this(), store = environment_.state_store, ack = std::move(ack),
        snapshots = std::move(snapshots), graph = description_.graph,
@@ -447,6 +474,9 @@ bool StreamTask::MayFinish() const {
 void StreamTask::Transition(TaskState to, const absl::Status& reason) {
   CHECK(IsLegal(state_, to)) << "task state " << ToString(state_) << " to " << ToString(to);
   state_ = to;
+  if (to == TaskState::kRunning) {
+    initialization_nanos_.store(MonotonicNanos() - start_nanos_, std::memory_order_relaxed);
+  }
   environment_.listener->OnTaskState(description_.attempt, to, reason);
 }
 
@@ -459,34 +489,69 @@ void StreamTask::Terminate(TaskState state, const absl::Status& reason) {
   self.swap(self_);  // The caller holds the task too, so this is not the last reference.
 }
 
-void StreamTask::AccountTime(int64_t now_nanos, std::atomic<int64_t>* since_last) {
-  since_last->fetch_add(now_nanos - last_step_end_nanos_, std::memory_order_relaxed);
-  last_step_end_nanos_ = now_nanos;
-}
-
-void StreamTask::PublishMetrics() {
+void StreamTask::PublishMetrics(int64_t now_nanos) {
+  chain_->PublishMetrics(now_nanos);
   records_in_.store(chain_->records_in(), std::memory_order_relaxed);
   records_out_.store(chain_->records_out(), std::memory_order_relaxed);
   if (gate_ != nullptr) {
-    bytes_in_.store(gate_->bytes_in(), std::memory_order_relaxed);
+    bytes_in_local_.store(gate_->local_traffic().num_bytes, std::memory_order_relaxed);
+    bytes_in_remote_.store(gate_->remote_traffic().num_bytes, std::memory_order_relaxed);
+    batches_in_local_.store(gate_->local_traffic().num_batches, std::memory_order_relaxed);
+    batches_in_remote_.store(gate_->remote_traffic().num_batches, std::memory_order_relaxed);
     watermark_ms_.store(gate_->watermark().millis(), std::memory_order_relaxed);
   }
   uint64_t bytes_out = 0;
-  for (const auto& writer : writers_) bytes_out += writer->bytes_out();
+  uint64_t batches_out = 0;
+  for (const auto& writer : writers_) {
+    bytes_out += writer->bytes_out();
+    batches_out += writer->batches_out();
+  }
   bytes_out_.store(bytes_out, std::memory_order_relaxed);
+  batches_out_.store(batches_out, std::memory_order_relaxed);
 }
 
 TaskMetricsSnapshot StreamTask::metrics() const {
   TaskMetricsSnapshot snapshot;
   snapshot.records_in = records_in_.load(std::memory_order_relaxed);
   snapshot.records_out = records_out_.load(std::memory_order_relaxed);
-  snapshot.bytes_in = bytes_in_.load(std::memory_order_relaxed);
+  snapshot.bytes_in_local = bytes_in_local_.load(std::memory_order_relaxed);
+  snapshot.bytes_in_remote = bytes_in_remote_.load(std::memory_order_relaxed);
+  snapshot.bytes_in = snapshot.bytes_in_local + snapshot.bytes_in_remote;
+  snapshot.batches_in_local = batches_in_local_.load(std::memory_order_relaxed);
+  snapshot.batches_in_remote = batches_in_remote_.load(std::memory_order_relaxed);
   snapshot.bytes_out = bytes_out_.load(std::memory_order_relaxed);
-  snapshot.busy = absl::Nanoseconds(busy_nanos_.load(std::memory_order_relaxed));
-  snapshot.backpressured = absl::Nanoseconds(backpressured_nanos_.load(std::memory_order_relaxed));
-  snapshot.idle = absl::Nanoseconds(idle_nanos_.load(std::memory_order_relaxed));
+  snapshot.batches_out = batches_out_.load(std::memory_order_relaxed);
+  const TimeAccount::Totals time = time_.Read(MonotonicNanos());
+  snapshot.busy = absl::Nanoseconds(time.busy_nanos);
+  snapshot.backpressured = absl::Nanoseconds(time.back_pressured_nanos);
+  snapshot.idle = absl::Nanoseconds(time.idle_nanos);
+  snapshot.is_backpressured = time.use == TimeAccount::Use::kBackPressured;
+  snapshot.longest_backpressure = absl::Nanoseconds(std::max(
+      time.longest_back_pressure_nanos, snapshot.is_backpressured ? time.in_use_nanos : 0));
   snapshot.watermark = EventTime::FromMillis(watermark_ms_.load(std::memory_order_relaxed));
+  snapshot.checkpoint_start_delay =
+      absl::Nanoseconds(start_delay_nanos_.load(std::memory_order_relaxed));
+  snapshot.checkpoint_alignment =
+      absl::Nanoseconds(alignment_nanos_.load(std::memory_order_relaxed));
+  snapshot.initialization =
+      absl::Nanoseconds(initialization_nanos_.load(std::memory_order_relaxed));
   return snapshot;
 }
+
+std::vector<OperatorMetrics> StreamTask::operator_metrics() const {
+  return chain_->operator_metrics();
+}
+
+QueueUsage StreamTask::input_usage() const {
+  return gate_ == nullptr ? QueueUsage() : gate_->Usage();
+}
+
+QueueUsage StreamTask::output_usage() const {
+  QueueUsage usage;
+  for (const auto& writer : writers_) usage += writer->Usage();
+  return usage;
+}
+
+HistogramSnapshot StreamTask::mail_latency_ms() const { return mailbox_.latency_ms().Snapshot(); }
 
 }  // namespace weir

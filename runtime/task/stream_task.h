@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "runtime/base/mutex.h"
 #include "runtime/metrics/metric_group.h"
+#include "runtime/metrics/time_account.h"
 #include "runtime/task/input_gate.h"
 #include "runtime/task/mailbox.h"
 #include "runtime/task/operator_chain.h"
@@ -44,6 +45,11 @@ class StreamTask final : public Task,
   void NotifyCheckpointAborted(CheckpointId checkpoint) override;
   void HandleCoordinatorEvent(OperatorId operator_id, std::string payload) override;
   [[nodiscard]] TaskMetricsSnapshot metrics() const override;
+  [[nodiscard]] std::vector<OperatorMetrics> operator_metrics() const override;
+  [[nodiscard]] QueueUsage input_usage() const override;
+  [[nodiscard]] QueueUsage output_usage() const override;
+  [[nodiscard]] size_t num_queued_mails() const override { return mailbox_.size(); }
+  [[nodiscard]] HistogramSnapshot mail_latency_ms() const override;
   [[nodiscard]] ExecutionAttemptId attempt() const override { return description_.attempt; }
 
   /// Runs `mail` within a later step; an error fails the task.
@@ -56,8 +62,9 @@ class StreamTask final : public Task,
 
  private:
   /// Why a step ended.
-  enum class StepEnd { kMore, kIdle, kBackPressured };
+  enum class StepEnd { kMore, kIdle, kBackPressured, kBlocked };
 
+  static TimeAccount::Use UseAfter(StepEnd end);
   absl::StatusOr<StepEnd> RunSlice(int64_t deadline_nanos);
   /// Gives the drained chain something to do. Returns false if there is nothing now.
   absl::StatusOr<bool> TakeInput();
@@ -78,8 +85,7 @@ class StreamTask final : public Task,
 
   void Transition(TaskState to, const absl::Status& reason);
   void Terminate(TaskState state, const absl::Status& reason);
-  void AccountTime(int64_t now_nanos, std::atomic<int64_t>* since_last);
-  void PublishMetrics();
+  void PublishMetrics(int64_t now_nanos);
 
   const TaskDescription description_;
   const TaskEnvironment environment_;
@@ -101,16 +107,21 @@ class StreamTask final : public Task,
   CheckpointId snapshot_checkpoint_;  // Of the snapshot in flight.
   int64_t last_flush_nanos_ = 0;
 
-  StepEnd last_end_ = StepEnd::kIdle;
-  int64_t last_step_end_nanos_;
-  std::atomic<int64_t> busy_nanos_{0};
-  std::atomic<int64_t> backpressured_nanos_{0};
-  std::atomic<int64_t> idle_nanos_{0};
+  // What other threads may read.
+  TimeAccount time_;
+  int64_t start_nanos_ = 0;
+  std::atomic<int64_t> initialization_nanos_{0};
   std::atomic<uint64_t> records_in_{0};
   std::atomic<uint64_t> records_out_{0};
-  std::atomic<uint64_t> bytes_in_{0};
+  std::atomic<uint64_t> bytes_in_local_{0};
+  std::atomic<uint64_t> bytes_in_remote_{0};
+  std::atomic<uint64_t> batches_in_local_{0};
+  std::atomic<uint64_t> batches_in_remote_{0};
   std::atomic<uint64_t> bytes_out_{0};
+  std::atomic<uint64_t> batches_out_{0};
   std::atomic<int64_t> watermark_ms_;
+  std::atomic<int64_t> start_delay_nanos_{0};
+  std::atomic<int64_t> alignment_nanos_{0};
 
   Mutex self_mutex_;
   std::shared_ptr<StreamTask> self_ ABSL_GUARDED_BY(self_mutex_);  // Until the terminal state.

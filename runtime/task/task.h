@@ -18,6 +18,8 @@
 #include "runtime/record/stream_element.h"
 #include "runtime/state/operator_subtask_state.h"
 #include "runtime/state/state_file_store.h"
+#include "runtime/task/operator_metrics.h"
+#include "runtime/task/queue_usage.h"
 
 namespace weir {
 
@@ -101,6 +103,8 @@ struct TaskDescription {
   struct Gate {
     uint32_t input = 0;
     std::vector<std::shared_ptr<ChannelQueue>> channels;
+    /// By channel, whether its producer runs in another process; empty: none does.
+    std::vector<bool> remote;
   };
   std::vector<Gate> gates;
 
@@ -133,16 +137,33 @@ struct TaskEnvironment {
   std::shared_ptr<StateFileStore> state_store;
 };
 
-/// Totals since the task began.
+/// Totals since the task began, and what it is at now.
 struct TaskMetricsSnapshot {
   uint64_t records_in = 0;
   uint64_t records_out = 0;
+  /// Sum of what came from this process and from others.
   uint64_t bytes_in = 0;
+  uint64_t bytes_in_local = 0;
+  uint64_t bytes_in_remote = 0;
+  uint64_t batches_in_local = 0;
+  uint64_t batches_in_remote = 0;
   uint64_t bytes_out = 0;
+  uint64_t batches_out = 0;
+  /// Together the time since the task was made, up to this moment.
   absl::Duration busy;
   absl::Duration backpressured;
   absl::Duration idle;
+  bool is_backpressured = false;
+  /// The longest back-pressure without a break so far.
+  absl::Duration longest_backpressure;
+  /// The lowest of the inputs'; Min before the first, and for a source.
   EventTime watermark = EventTime::Min();
+  /// Of the newest barrier: from its trigger to the first channel that delivered it, and from there
+  /// to the last.
+  absl::Duration checkpoint_start_delay;
+  absl::Duration checkpoint_alignment;
+  /// From Start to RUNNING; zero before it is.
+  absl::Duration initialization;
 };
 
 /// One running subtask, as its TaskManager sees it.
@@ -167,6 +188,12 @@ class Task {
   virtual void NotifyCheckpointAborted(CheckpointId checkpoint) = 0;
   virtual void HandleCoordinatorEvent(OperatorId operator_id, std::string payload) = 0;
   [[nodiscard]] virtual TaskMetricsSnapshot metrics() const = 0;
+  /// What is dearer to ask: for reports every few seconds. Head operator first.
+  [[nodiscard]] virtual std::vector<OperatorMetrics> operator_metrics() const = 0;
+  [[nodiscard]] virtual QueueUsage input_usage() const = 0;
+  [[nodiscard]] virtual QueueUsage output_usage() const = 0;
+  [[nodiscard]] virtual size_t num_queued_mails() const = 0;
+  [[nodiscard]] virtual HistogramSnapshot mail_latency_ms() const = 0;
   [[nodiscard]] virtual ExecutionAttemptId attempt() const = 0;
 };
 

@@ -247,6 +247,7 @@ class SourceHarness {
     [[nodiscard]] uint32_t parallelism() const override { return parallelism_; }
     [[nodiscard]] IoPool* io_pool() const override { return pool_; }
     [[nodiscard]] const Clock* clock() const override { return harness_.clock_; }
+    [[nodiscard]] MetricGroup* metrics() override { return &metrics_; }
     void AssignSplits(uint32_t subtask, std::vector<SourceSplit> splits) override {
       // At once, so that no checkpoint comes between.
       const absl::Status status = harness_.subtasks_[subtask]->reader->AddSplits(std::move(splits));
@@ -294,6 +295,7 @@ class SourceHarness {
     }
 
    private:
+    MetricGroup metrics_;
     struct Posted {
       absl::Time time;
       absl::AnyInvocable<absl::Status()> mail;

@@ -468,7 +468,8 @@ absl::StatusOr<bool> OperatorTestCore::Step(Subtask& subtask) {
   ASSIGN_OR_RETURN(bool worked, subtask.chain->WakeOperators());
   while (true) {
     ASSIGN_OR_RETURN(const OperatorChain::RunResult result, subtask.chain->Run(kNoDeadline));
-    if (result == OperatorChain::RunResult::kBackPressured) {
+    if (result == OperatorChain::RunResult::kBackPressured ||
+        result == OperatorChain::RunResult::kBlocked) {
       ++num_suspensions_;
       (void)subtask.chain->Flush();
       break;

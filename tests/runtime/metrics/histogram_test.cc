@@ -16,6 +16,8 @@ TEST(HistogramTest, QuantilesAreWithinASixteenthOfTheValue) {
   EXPECT_EQ(snapshot.min, 1);
   EXPECT_EQ(snapshot.max, 100'000);
   EXPECT_NEAR(snapshot.mean, 50'000.5, 0.01);
+  EXPECT_EQ(snapshot.sum, 5'000'050'000);
+  EXPECT_NEAR(snapshot.standard_deviation, 28'867.5, 28'867.5 / 100);
   EXPECT_NEAR(static_cast<double>(snapshot.Quantile(0.5)), 50'000, 50'000.0 / 16);
   EXPECT_NEAR(static_cast<double>(snapshot.Quantile(0.99)), 99'000, 99'000.0 / 16);
   EXPECT_EQ(snapshot.Quantile(1), 100'000);

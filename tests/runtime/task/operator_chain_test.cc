@@ -23,7 +23,7 @@ class NoContext final : public OperatorContext {
   [[nodiscard]] MemoryBudget* memory_budget() const override { return nullptr; }
   [[nodiscard]] IoPool* io_pool() const override { return nullptr; }
   [[nodiscard]] const Clock* clock() const override { return SystemClock(); }
-  [[nodiscard]] MetricGroup* metrics() const override { return nullptr; }
+  [[nodiscard]] MetricGroup* metrics() const override { return &metrics_; }
   [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
   [[nodiscard]] const std::shared_ptr<StateFileStore>& state_store() const override {
     return store_;
@@ -32,6 +32,7 @@ class NoContext final : public OperatorContext {
 
  private:
   const Place place_;
+  mutable MetricGroup metrics_;
   const std::shared_ptr<TaskHandle> handle_;
   const std::shared_ptr<StateFileStore> store_;
 };

@@ -46,7 +46,9 @@ FileEnumerator::~FileEnumerator() { FileEnumerator::Close(); }
 absl::Status FileEnumerator::Start(SplitEnumeratorContext& context, const std::string* restored) {
   context_ = &context;
   link_ = std::make_shared<EnumeratorLink>(&context);
+  unassigned_splits_ = context.metrics()->AddGauge("unassignedSplits");
   if (restored != nullptr) RETURN_IF_ERROR(Restore(*restored));
+  ShowUnassigned();
   if (!listed_ || options_->follow) PostListing();
   return absl::OkStatus();
 }
@@ -156,6 +158,7 @@ absl::Status FileEnumerator::OnListed(Listing listing) {
       LogWarning("file-source", StrCat("there are no files to read: path=", options_->path));
     }
     for (const FoundFile& file : *listing) AddRanges(file);
+    ShowUnassigned();
     for (const uint32_t subtask : std::exchange(waiting_, {})) AssignNext(subtask);
     return absl::OkStatus();
   }
@@ -166,6 +169,7 @@ absl::Status FileEnumerator::OnListed(Listing listing) {
     split.format = options_->format;
     unassigned_.push_back(std::move(split));
   }
+  ShowUnassigned();
   for (const uint32_t subtask : readers_) {
     AssignFollowed(subtask);
     if (first) context_->SignalInitialSplitsAssigned(subtask);
@@ -205,6 +209,7 @@ void FileEnumerator::AssignNext(uint32_t subtask) {
   }
   const SourceSplit split = ToSourceSplit(unassigned_.front());
   unassigned_.pop_front();
+  ShowUnassigned();
   context_->AssignSplits(subtask, {split});
 }
 
@@ -216,6 +221,7 @@ void FileEnumerator::AssignFollowed(uint32_t subtask) {
     splits.push_back(ToSourceSplit(split));
     return true;
   });
+  ShowUnassigned();
   if (!splits.empty()) context_->AssignSplits(subtask, std::move(splits));
 }
 

@@ -44,6 +44,7 @@ class FileEnumerator final : public SplitEnumerator {
   void AddRanges(const FoundFile& file);
   void AssignNext(uint32_t subtask);
   void AssignFollowed(uint32_t subtask);
+  void ShowUnassigned() { unassigned_splits_->Set(static_cast<double>(unassigned_.size())); }
   absl::Status Restore(const std::string& bytes);
 
   const std::shared_ptr<const FileSourceOptions> options_;
@@ -53,6 +54,7 @@ class FileEnumerator final : public SplitEnumerator {
   bool restored_ = false;
   std::set<std::string> seen_;  // Followed only: files that are assigned or in unassigned_.
   std::deque<FileSplit> unassigned_;
+  Gauge* unassigned_splits_ = nullptr;
   std::set<uint32_t> readers_;
   std::deque<uint32_t> waiting_;  // Readers that asked before files were listed.
 };

@@ -167,7 +167,9 @@ absl::Status KafkaEnumerator::Start(SplitEnumeratorContext& context, const std::
   RETURN_IF_ERROR(ValidateKafkaSource(*options_));
   context_ = &context;
   link_ = std::make_shared<EnumeratorLink>(&context);
+  unassigned_splits_ = context.metrics()->AddGauge("unassignedSplits");
   if (restored != nullptr) RETURN_IF_ERROR(Restore(*restored));
+  ShowUnassigned();
   if (!discovered_ || !options_->bounded) PostLook();
   return absl::OkStatus();
 }
@@ -266,6 +268,7 @@ absl::Status KafkaEnumerator::OnFound(absl::StatusOr<Found> found) {
     known_.insert({split.topic, split.partition});
     unassigned_.push_back(std::move(split));
   }
+  ShowUnassigned();
   for (const uint32_t subtask : readers_) {
     Assign(subtask);
     if (first) SignalAssigned(subtask);
@@ -294,6 +297,7 @@ void KafkaEnumerator::Assign(uint32_t subtask) {
     splits.push_back(ToSourceSplit(split));
     return true;
   });
+  ShowUnassigned();
   if (!splits.empty()) context_->AssignSplits(subtask, std::move(splits));
 }
 

@@ -50,6 +50,7 @@ class KafkaEnumerator final : public SplitEnumerator {
   absl::Status OnFound(absl::StatusOr<Found> found);
   void LookAgainIn(absl::Duration delay);
   void Assign(uint32_t subtask);
+  void ShowUnassigned() { unassigned_splits_->Set(static_cast<double>(unassigned_.size())); }
   void SignalAssigned(uint32_t subtask);
   absl::Status Restore(const std::string& bytes);
 
@@ -59,6 +60,7 @@ class KafkaEnumerator final : public SplitEnumerator {
   bool discovered_ = false;  // All topics, at least once, in this attempt or an earlier one.
   std::set<Partition> known_;
   std::deque<KafkaSplit> unassigned_;
+  Gauge* unassigned_splits_ = nullptr;
   std::set<uint32_t> readers_;
   std::optional<int64_t> first_answer_nanos_;  // When brokers first answered.
   uint64_t num_failed_looks_ = 0;

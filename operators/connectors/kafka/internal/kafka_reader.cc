@@ -113,6 +113,8 @@ KafkaReader::~KafkaReader() { KafkaReader::Close(); }
 
 absl::Status KafkaReader::Start(SourceReaderContext& context) {
   context_ = &context;
+  pending_records_ = context.metrics()->AddGauge("pendingRecords");
+  group_ = context.metrics()->AddGroup("KafkaSourceReader");
   return ValidateKafkaSource(options_);
 }
 
@@ -128,7 +130,7 @@ absl::Status KafkaReader::AddSplits(std::vector<SourceSplit> splits) {
     }
     AddPartition(list.get(), split);
     const Partition partition(split.topic, split.partition);
-    splits_.insert_or_assign(partition, HeldSplit{std::move(split), source_split.id, caught_up});
+    splits_.insert_or_assign(partition, Hold(std::move(split), source_split.id, caught_up));
   }
   if (list->cnt == 0) return absl::OkStatus();
   if (consumer_ == nullptr) {
@@ -142,6 +144,7 @@ absl::StatusOr<ReadStatus> KafkaReader::Poll(SourceOutput<KafkaRecord>& output) 
   TellFinished(output);
   if (consumer_ == nullptr) return no_more_splits_ ? ReadStatus::kEnd : ReadStatus::kNothing;
   RETURN_IF_ERROR(consumer_->client().status());
+  UpdateMetrics();
   bool more = true;
   for (size_t i = 0; i < kMessagesPerPoll && !output.Full(); ++i) {
     const rd_kafka_message_t* message = consumer_->Front();
@@ -235,12 +238,48 @@ absl::Status KafkaReader::ReleaseFinished() {
     AddPartition(list.get(), found->second.split);
     finished_ids_.push_back(std::move(found->second.id));
     splits_.erase(found);
+    RemoveMetrics(partition);
   }
   finished_.clear();
   last_topic_ = nullptr;
   if (list->cnt == 0) return absl::OkStatus();
   return ToStatus("cannot take partitions from the consumer",
                   rd_kafka_incremental_unassign(consumer_->client().get(), list.get()));
+}
+
+// The names are those by which Flink's autoscaler counts partitions.
+KafkaReader::HeldSplit KafkaReader::Hold(KafkaSplit split, std::string id, bool caught_up) {
+  MetricGroup* const partition =
+      group_->AddGroup("topic", split.topic)->AddGroup("partition", StrCat(split.partition));
+  HeldSplit held{std::move(split), std::move(id), caught_up, partition->AddGauge("currentOffset"),
+                 partition->AddGauge("committedOffset")};
+  held.committed_offset->Set(-1);  // None yet.
+  return held;
+}
+
+void KafkaReader::RemoveMetrics(const Partition& partition) {
+  group_->AddGroup("topic", partition.first)->RemoveGroup("partition", StrCat(partition.second));
+}
+
+// Once a second: what the broker last said of each partition's end is asked of the client alone.
+void KafkaReader::UpdateMetrics() {
+  const int64_t now = MonotonicNanos();
+  if (now < next_metrics_nanos_) return;
+  next_metrics_nanos_ = now + 1'000'000'000;
+  double pending = 0;
+  for (const auto& [partition, held] : splits_) {
+    held.current_offset->Set(static_cast<double>(held.split.offset));
+    int64_t low = 0;
+    int64_t high = 0;
+    if (rd_kafka_get_watermark_offsets(consumer_->client().get(), partition.first.c_str(),
+                                       partition.second, &low,
+                                       &high) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      continue;
+    }
+    if (options_.bounded) high = std::min(high, held.split.end);
+    if (high > held.split.offset) pending += static_cast<double>(high - held.split.offset);
+  }
+  pending_records_->Set(pending);
 }
 
 void KafkaReader::TellFinished(SourceOutput<KafkaRecord>& output) {
@@ -268,6 +307,12 @@ absl::Status KafkaReader::NotifyCheckpointComplete(CheckpointId checkpoint) {
     // The job goes on without: it restores positions of its own.
     const absl::Status status = consumer_->client().CommitOffsets(list.get());
     if (!status.ok()) LogWarning("kafka-source", ToStd(status.message()));
+    for (const KafkaSplit& split : found->second) {
+      const auto held = splits_.find({split.topic, split.partition});
+      if (status.ok() && held != splits_.end()) {
+        held->second.committed_offset->Set(static_cast<double>(split.offset));
+      }
+    }
   }
   positions_.erase(positions_.begin(), std::next(found));
   return absl::OkStatus();

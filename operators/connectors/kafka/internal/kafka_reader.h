@@ -39,6 +39,8 @@ class KafkaReader final : public SourceReader<KafkaRecord> {
     KafkaSplit split;
     std::string id;
     bool caught_up = false;
+    Gauge* current_offset = nullptr;
+    Gauge* committed_offset = nullptr;
   };
   using Partition = std::pair<std::string, int32_t>;
   class Consumer;
@@ -47,6 +49,9 @@ class KafkaReader final : public SourceReader<KafkaRecord> {
   HeldSplit* FindSplit(const rd_kafka_message_s& message);
   void AdvanceTo(HeldSplit& held, int64_t offset);
   absl::Status ReleaseFinished();
+  HeldSplit Hold(KafkaSplit split, std::string id, bool caught_up);
+  void RemoveMetrics(const Partition& partition);
+  void UpdateMetrics();
   void TellFinished(SourceOutput<KafkaRecord>& output);
 
   const KafkaSourceOptions options_;
@@ -62,6 +67,9 @@ class KafkaReader final : public SourceReader<KafkaRecord> {
   HeldSplit* last_split_ = nullptr;
   const void* last_topic_ = nullptr;
   int32_t last_partition_ = -1;
+  Gauge* pending_records_ = nullptr;
+  MetricGroup* group_ = nullptr;
+  int64_t next_metrics_nanos_ = 0;
 };
 
 }  // namespace weir::internal
