@@ -50,7 +50,8 @@ Dispatcher::Dispatcher(DispatcherOptions options, MainThreadExecutor* executor,
                          .heartbeat_timeout = options_.configuration.Get(kHeartbeatTimeout),
                          .leader_epoch = options_.leader_epoch,
                          .abi_stamp = options_.abi_stamp},
-                        executor, this) {}
+                        executor, this),
+      metric_labels_(PrometheusLabel("host", options_.configuration.Get(kJobManagerRpcAddress))) {}
 
 Dispatcher::~Dispatcher() = default;
 
@@ -247,6 +248,67 @@ void Dispatcher::RequestTaskManager(std::string taskmanager_id, Callback<TaskMan
   });
 }
 
+void Dispatcher::RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) {
+  executor_->Post(
+      [this, query = std::move(query), done = std::move(done)] { done(FindMetrics(query)); });
+}
+
+void Dispatcher::RequestMetricReports(Callback<std::vector<MetricReport>> done) {
+  executor_->Post([this, done = std::move(done)] {
+    std::vector<MetricReport> reports;
+    reports.push_back(ReportProcess());
+    for (const auto& [id, job] : jobs_) {
+      reports.push_back(job->Metrics(metric_labels_));
+      for (MetricReport& report : job->CoordinatorReports(metric_labels_)) {
+        reports.push_back(std::move(report));
+      }
+    }
+    done(std::move(reports));
+  });
+}
+
+std::vector<ScopeMetrics> Dispatcher::FindMetrics(const MetricQuery& query) {
+  std::vector<ScopeMetrics> found;
+  switch (query.scope) {
+    case MetricQuery::Scope::kJobManager:
+      found.push_back({0, ReportProcess()});
+      break;
+    case MetricQuery::Scope::kTaskManagers:
+      for (MetricReport& report : resource_manager_.ProcessMetrics(query.taskmanager_ids)) {
+        found.push_back({0, std::move(report)});
+      }
+      break;
+    case MetricQuery::Scope::kJobs:
+      for (const auto& [id, job] : jobs_) {
+        const bool asked =
+            query.job_ids.empty() ||
+            std::find(query.job_ids.begin(), query.job_ids.end(), id) != query.job_ids.end();
+        if (asked) found.push_back({0, job->Metrics(metric_labels_)});
+      }
+      break;
+    case MetricQuery::Scope::kSubtasks:
+    case MetricQuery::Scope::kCoordinators: {
+      const auto job = query.job_ids.empty() ? jobs_.end() : jobs_.find(query.job_ids.front());
+      if (job == jobs_.end()) break;
+      return query.scope == MetricQuery::Scope::kSubtasks
+                 ? job->second->SubtaskMetrics(query.vertex_id)
+                 : job->second->CoordinatorMetrics(query.vertex_id);
+    }
+  }
+  return found;
+}
+
+MetricReport Dispatcher::ReportProcess() {
+  const ClusterOverview overview = resource_manager_.Overview();
+  MetricReportBuilder report("flink_jobmanager", metric_labels_);
+  report.Add("numRegisteredTaskManagers", overview.num_taskmanagers);
+  report.Add("numRunningJobs", static_cast<double>(jobs_.size()));
+  report.Add("taskSlotsTotal", overview.num_slots);
+  report.Add("taskSlotsAvailable", overview.num_free_slots);
+  process_metrics_.AddTo(ReadProcessStatistics(), executor_->clock()->MonotonicNanos(), &report);
+  return report.Finish();
+}
+
 void Dispatcher::RequestConfig(Callback<std::vector<ConfigurationEntry>> done) {
   std::vector<ConfigurationEntry> entries;
   for (auto& [key, value] : options_.configuration.ToMap()) entries.push_back({key, value});
@@ -359,6 +421,14 @@ void Dispatcher::OnMessage(TaskManagerGateway* task_manager,
   if (message.has_heartbeat()) {
     resource_manager_.OnHeartbeat(task_manager, message.heartbeat());
     for (const auto& [id, job] : jobs_) job->HandleMessage(task_manager, message);
+    return;
+  }
+  if (message.has_metrics()) {
+    for (MetricsDecoder::Scope& scope :
+         resource_manager_.OnMetrics(task_manager, message.metrics())) {
+      const auto job = jobs_.find(scope.job);
+      if (job != jobs_.end()) job->second->UpdateReport(scope.attempt, std::move(scope.report));
+    }
     return;
   }
   for (const auto& [id, entry] : jobs_) {

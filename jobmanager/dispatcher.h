@@ -17,6 +17,7 @@
 #include "jobmanager/main_thread_executor.h"
 #include "jobmanager/resource_manager.h"
 #include "runtime/base/config.h"
+#include "runtime/metrics/process_statistics.h"
 
 namespace weir {
 
@@ -64,6 +65,8 @@ class Dispatcher final : public DispatcherGateway,
   void TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) override;
   void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
   void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;
+  void RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) override;
+  void RequestMetricReports(Callback<std::vector<MetricReport>> done) override;
   void RequestConfig(Callback<std::vector<ConfigurationEntry>> done) override;
   void UploadJar(std::string name, std::string path, Callback<std::string> done) override;
   void ListJars(Callback<std::vector<JarFile>> done) override;
@@ -101,6 +104,8 @@ class Dispatcher final : public DispatcherGateway,
                                                     const Configuration& settings);
   [[nodiscard]] absl::StatusOr<JobId> SubmitPrepared(JarRunRequest request, PreparedJob prepared);
   void OnJobEnded(JobId job_id);
+  [[nodiscard]] std::vector<ScopeMetrics> FindMetrics(const MetricQuery& query);
+  [[nodiscard]] MetricReport ReportProcess();
 
   const DispatcherOptions options_;
   MainThreadExecutor* const executor_;
@@ -111,6 +116,8 @@ class Dispatcher final : public DispatcherGateway,
   std::map<JobId, std::shared_ptr<JobMaster>> jobs_;
   std::deque<EndedJob> ended_jobs_;  // Newest first.
   uint64_t num_stale_messages_ = 0;
+  const std::string metric_labels_;
+  ProcessMetrics process_metrics_{0};
   bool stopping_ = false;
 };
 

@@ -10,6 +10,7 @@
 #include "jobmanager/checkpoint_statistics.h"
 #include "jobmanager/cluster_information.h"
 #include "jobmanager/job_details.h"
+#include "jobmanager/metric_query.h"
 #include "runtime/base/ids.h"
 
 namespace weir {
@@ -55,6 +56,12 @@ class DispatcherGateway {
 
   virtual void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) = 0;
   virtual void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) = 0;
+  /// The newest metrics of what the query asks for. Never an error but kUnavailable: what is
+  /// unknown has no metrics.
+  virtual void RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) = 0;
+  /// Everything that the JobManager itself shows to Prometheus: its own metrics, its jobs' and
+  /// their coordinators'. Those of tasks are on the TaskManagers.
+  virtual void RequestMetricReports(Callback<std::vector<MetricReport>> done) = 0;
   /// The JobManager's effective configuration, defaults included, ordered by key.
   virtual void RequestConfig(Callback<std::vector<ConfigurationEntry>> done) = 0;
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -11,6 +12,7 @@
 #include "jobmanager/job_status.h"
 #include "jobmanager/task_manager_gateway.h"
 #include "runtime/base/ids.h"
+#include "runtime/metrics/metric_report.h"
 
 namespace weir {
 
@@ -43,6 +45,8 @@ class Execution {
   void Assign(std::shared_ptr<TaskManagerGateway> location) { location_ = std::move(location); }
   /// Takes in a heartbeat's totals; ratios come from their growth since the last one.
   void UpdateMetrics(const proto::TaskMetrics& metrics);
+  /// Takes in the newest of all its metrics.
+  void UpdateReport(MetricReport report) { report_ = std::move(report); }
 
   [[nodiscard]] ExecutionAttemptId id() const { return id_; }
   [[nodiscard]] uint32_t attempt_number() const { return attempt_number_; }
@@ -52,6 +56,8 @@ class Execution {
   [[nodiscard]] TaskManagerGateway* location() const { return location_.get(); }
   /// "host:data-port", or empty.
   [[nodiscard]] std::string endpoint() const;
+  /// All its metrics; no layout before they came.
+  [[nodiscard]] const MetricReport& report() const { return report_; }
   /// Everything people see of it, but for the subtask's index.
   [[nodiscard]] SubtaskDetails Details() const;
 
@@ -62,6 +68,7 @@ class Execution {
   ExecutionStateTimestamps timestamps_;
   std::shared_ptr<TaskManagerGateway> location_;
   IoMetrics metrics_;
+  MetricReport report_;
   BusyRatios ratios_;
   std::optional<int64_t> watermark_ms_;
 };

@@ -28,7 +28,8 @@ ExecutionGraph::ExecutionGraph(const JobGraph* graph) : graph_(graph) {
       job_vertex.subtasks[i].subtask = i;
     }
     for (const JobGraph::Operator& op : vertex.operators) {
-      if (op.has_coordinator) coordinators_.push_back({op.id, vertex.id, vertex.parallelism, {}});
+      if (op.has_coordinator)
+        coordinators_.push_back({op.id, vertex.id, vertex.parallelism, {}, {}});
     }
   }
 }
@@ -47,6 +48,7 @@ void ExecutionGraph::NewAttempts(absl::Time now) {
   });
   for (CoordinatorExecution& coordinator : coordinators_) {
     coordinator.attempt = RandomId<ExecutionAttemptId>();
+    coordinator.report = {};
   }
 }
 
@@ -174,6 +176,16 @@ JobPlan ExecutionGraph::MakePlan() const {
     }
   }
   return plan;
+}
+
+void ExecutionGraph::UpdateReport(ExecutionAttemptId attempt, MetricReport report) {
+  if (ExecutionVertex* const vertex = Find(attempt)) {
+    vertex->current->UpdateReport(std::move(report));
+    return;
+  }
+  for (CoordinatorExecution& coordinator : coordinators_) {
+    if (coordinator.attempt == attempt) coordinator.report = std::move(report);
+  }
 }
 
 }  // namespace weir

@@ -40,6 +40,8 @@ struct CoordinatorExecution {
   JobVertexId vertex;
   uint32_t parallelism = 1;
   ExecutionAttemptId attempt;
+  /// Its newest metrics; no layout before they came.
+  MetricReport report;
 };
 
 /// The parallel, running form of a JobGraph. Threads: main thread.
@@ -78,6 +80,8 @@ class ExecutionGraph {
   [[nodiscard]] const std::vector<CoordinatorExecution>& coordinators() const {
     return coordinators_;
   }
+  /// Gives a subtask or a coordinator its newest metrics; nothing if the attempt is stale.
+  void UpdateReport(ExecutionAttemptId attempt, MetricReport report);
 
  private:
   const JobGraph* const graph_;

@@ -1,8 +1,12 @@
 #include "jobmanager/job_manager.h"
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <optional>
+#include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "jobmanager/blob_store.h"
 #include "jobmanager/control_server.h"
@@ -18,11 +22,14 @@
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
 #include "runtime/graph/job_library.h"
+#include "runtime/metrics/prometheus_server.h"
+#include "runtime/metrics/prometheus_text.h"
 
 namespace weir {
 namespace {
 
 constexpr int kIoThreads = 4;
+constexpr std::chrono::seconds kMetricsTimeout(3);
 
 std::string ExecutableFolder() {
   std::error_code error;
@@ -52,6 +59,7 @@ JobManagerOptions JobManagerOptions::FromConfiguration(Configuration configurati
   options.rest_port = static_cast<uint16_t>(configuration.Get(kRestPort));
   options.rpc_port = static_cast<uint16_t>(configuration.Get(kJobManagerRpcPort));
   options.checkpoint_dir = configuration.Get(kCheckpointingDir);
+  options.metrics_ports = configuration.Get(kMetricsReporterPromPort);
   options.configuration = std::move(configuration);
   return options;
 }
@@ -74,9 +82,10 @@ class JobManager::Impl {
                               .keepalive = options_.configuration.Get(kHeartbeatTimeout)},
                              &loop_, &*blobs_, dispatcher_.get()));
     if (options_.rest_enabled) RETURN_IF_ERROR(StartRest());
+    RETURN_IF_ERROR(StartPrometheus());
     LogInfo("jobmanager", StrCat("serving: rest=", options_.rest_bind_address, ":", rest_port(),
-                                 " rpc=", options_.bind_address, ":", rpc_port(),
-                                 " checkpoints=", options_.checkpoint_dir));
+                                 " rpc=", options_.bind_address, ":", rpc_port(), " metrics_port=",
+                                 metrics_port(), " checkpoints=", options_.checkpoint_dir));
     return absl::OkStatus();
   }
 
@@ -84,6 +93,7 @@ class JobManager::Impl {
     if (std::exchange(stopped_, true)) return;
     // The doors first, while the loop still answers what is under way; then the loop, so that
     // nothing reaches the Dispatcher any more; then the pool, whose work may still post to it.
+    prometheus_.reset();
     if (http_server_ != nullptr) http_server_->Stop();
     if (dispatcher_ != nullptr) dispatcher_->CloseConnections();
     if (control_server_ != nullptr) control_server_->Stop();
@@ -98,6 +108,7 @@ class JobManager::Impl {
 
   uint16_t rest_port() const { return http_server_ == nullptr ? 0 : http_server_->port(); }
   uint16_t rpc_port() const { return control_server_->port(); }
+  uint16_t metrics_port() const { return prometheus_ == nullptr ? 0 : prometheus_->port(); }
   DispatcherGateway* gateway() const { return dispatcher_.get(); }
 
  private:
@@ -158,6 +169,39 @@ class JobManager::Impl {
     return absl::OkStatus();
   }
 
+  absl::Status StartPrometheus() {
+    if (options_.metrics_ports.empty()) return absl::OkStatus();
+    PrometheusServerOptions server;
+    server.bind_address = options_.bind_address;
+    ASSIGN_OR_RETURN(server.ports, ParsePortRange(options_.metrics_ports));
+    absl::StatusOr<std::unique_ptr<PrometheusServer>> started =
+        PrometheusServer::Start(server, [this] { return RenderMetrics(); });
+    if (started.ok()) {
+      prometheus_ = *std::move(started);
+    } else {
+      // As a reporter of Flink's: without it the process works all the same.
+      LogWarning("jobmanager", ToStd(started.status().message()));
+    }
+    return absl::OkStatus();
+  }
+
+  // On the metrics server's thread, which may wait.
+  std::string RenderMetrics() {
+    using Reports = absl::StatusOr<std::vector<MetricReport>>;
+    const auto answer = std::make_shared<std::promise<Reports>>();
+    std::future<Reports> answered = answer->get_future();
+    dispatcher_->RequestMetricReports(
+        [answer](Reports reports) { answer->set_value(std::move(reports)); });
+    if (answered.wait_for(kMetricsTimeout) != std::future_status::ready) {
+      throw std::runtime_error("the JobManager's event loop did not answer in time");
+    }
+    const Reports reports = answered.get();
+    if (!reports.ok()) throw std::runtime_error(std::string(ToStd(reports.status().message())));
+    std::vector<const MetricReport*> pointers;
+    for (const MetricReport& report : *reports) pointers.push_back(&report);
+    return RenderPrometheus(pointers);
+  }
+
   JobManagerOptions options_;
   std::string upload_dir_;
   bool remove_working_dir_ = false;
@@ -170,6 +214,7 @@ class JobManager::Impl {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<ControlServer> control_server_;
   std::unique_ptr<HttpServer> http_server_;
+  std::unique_ptr<PrometheusServer> prometheus_;
 };
 
 absl::StatusOr<std::unique_ptr<JobManager>> JobManager::Start(JobManagerOptions options) {
@@ -187,6 +232,8 @@ void JobManager::Stop() { impl_->Stop(); }
 uint16_t JobManager::rest_port() const { return impl_->rest_port(); }
 
 uint16_t JobManager::rpc_port() const { return impl_->rpc_port(); }
+
+uint16_t JobManager::metrics_port() const { return impl_->metrics_port(); }
 
 DispatcherGateway* JobManager::gateway() const { return impl_->gateway(); }
 

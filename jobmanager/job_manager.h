@@ -26,6 +26,9 @@ struct JobManagerOptions {
   std::string builder_path;
   /// Libraries shipped with weir; empty: ../lib/jobs seen from this executable.
   std::string builtin_library_dir;
+  /// Where the JobManager's metrics are served to Prometheus, besides /metrics of the REST API:
+  /// "9249", "9249-9299", "0" for any free port, or empty for nowhere else.
+  std::string metrics_ports;
   /// The cluster's settings; the ports and folders above win over it.
   Configuration configuration;
 
@@ -52,6 +55,8 @@ class JobManager {
 
   [[nodiscard]] uint16_t rest_port() const;
   [[nodiscard]] uint16_t rpc_port() const;
+  /// Of the metrics; 0 if they are not served on a port of their own.
+  [[nodiscard]] uint16_t metrics_port() const;
   /// Valid until Stop.
   [[nodiscard]] DispatcherGateway* gateway() const;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "jobmanager/deployment.h"
+#include "jobmanager/job_metrics.h"
 #include "jobmanager/job_settings.h"
 #include "jobmanager/proto_ids.h"
 #include "proto/control_plane.pb.h"
@@ -77,6 +78,8 @@ void JobMaster::TransitionTo(JobStatus status) {
       << "job=" << ToString(job_.id) << " from=" << JobStatusName(status_)
       << " to=" << JobStatusName(status);
   status_ = status;
+  if (status == JobStatus::kRestarting) ++num_restarts_;
+  if (status != JobStatus::kRunning) all_running_since_ = absl::InfinitePast();
   last_modification_ = services_.executor->clock()->Now();
   timestamps_[status] = last_modification_;
   LogInfo(kComponent, StrCat("job ", JobStatusName(status), ": job=", ToString(job_.id),
@@ -220,6 +223,7 @@ bool JobMaster::OnTaskState(const proto::TaskManagerMessage& message) {
   ExecutionVertex* const vertex =
       executions_.Find(IdFromBytes<ExecutionAttemptId>(report.attempt()));
   if (vertex == nullptr) return false;
+  if (report.has_metrics()) vertex->current->UpdateMetrics(report.metrics());
   const ExecutionState before = vertex->current->state();
   const std::optional<ExecutionState> state = FromWire(report.state());
   if (state == before) return true;
@@ -262,7 +266,11 @@ void JobMaster::OnTaskRunning() {
   const bool all = executions_.All([](ExecutionState state) {
     return state == ExecutionState::kRunning || state == ExecutionState::kFinished;
   });
-  if (all) checkpoints_.OnAllTasksRunning();
+  if (!all) return;
+  if (all_running_since_ == absl::InfinitePast()) {
+    all_running_since_ = services_.executor->clock()->Now();
+  }
+  checkpoints_.OnAllTasksRunning();
 }
 
 void JobMaster::OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason,
@@ -643,6 +651,69 @@ ExceptionHistory JobMaster::Exceptions(size_t max_entries) const {
 
 CheckpointConfig JobMaster::CheckpointConfiguration() const {
   return CheckpointConfigOf(job_.settings, job_.checkpoint_dir);
+}
+
+MetricReport JobMaster::Metrics(const std::string& labels) const {
+  const CheckpointStatisticsTracker& checkpoints = checkpoints_.tracker();
+  JobMetricsInput input;
+  input.status = status_;
+  input.timestamps = timestamps_;
+  input.all_running_since = all_running_since_;
+  input.num_restarts = num_restarts_;
+  input.checkpoint_counts = checkpoints.counts();
+  input.latest_completed = checkpoints.latest_completed();
+  input.latest_totals = checkpoints.latest_totals();
+  input.latest_restore_time = checkpoints.latest_restore_time();
+  MetricReportBuilder report("flink_jobmanager_job", LabelsOf(labels));
+  AddJobMetrics(input, services_.executor->clock()->Now(), &report);
+  return report.Finish();
+}
+
+std::string JobMaster::LabelsOf(const std::string& labels) const {
+  return StrCat(labels, ",", PrometheusLabel("job_id", ToString(job_.id)), ",",
+                PrometheusLabel("job_name", job_.graph->job_name));
+}
+
+std::vector<ScopeMetrics> JobMaster::SubtaskMetrics(JobVertexId vertex) {
+  std::vector<ScopeMetrics> metrics;
+  const ExecutionJobVertex* const found = executions_.FindVertex(vertex);
+  if (found == nullptr) return metrics;
+  for (const ExecutionVertex& subtask : found->subtasks) {
+    const MetricReport& report = subtask.current->report();
+    if (report.layout != nullptr) metrics.push_back({subtask.subtask, report});
+  }
+  return metrics;
+}
+
+std::vector<ScopeMetrics> JobMaster::CoordinatorMetrics(JobVertexId vertex) {
+  std::vector<ScopeMetrics> metrics;
+  for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
+    if (coordinator.vertex == vertex && coordinator.report.layout != nullptr) {
+      metrics.push_back({0, coordinator.report});
+    }
+  }
+  return metrics;
+}
+
+std::vector<MetricReport> JobMaster::CoordinatorReports(const std::string& labels) const {
+  std::vector<MetricReport> reports;
+  for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
+    if (coordinator.report.layout == nullptr) continue;
+    MetricReportBuilder report(
+        "flink_jobmanager_job_operator_coordinator",
+        StrCat(LabelsOf(labels), ",", PrometheusLabel("task_id", ToString(coordinator.vertex)), ",",
+               PrometheusLabel("operator_id", ToString(coordinator.operator_id))));
+    for (size_t i = 0; i < coordinator.report.values.size(); ++i) {
+      // "<operator>.coordinator.<metric>": the operator is a label here.
+      std::string_view name = coordinator.report.layout->names[i];
+      constexpr std::string_view kCoordinator = ".coordinator.";
+      const size_t at = name.find(kCoordinator);
+      if (at != std::string_view::npos) name.remove_prefix(at + kCoordinator.size());
+      report.Add(name, coordinator.report.values[i]);
+    }
+    reports.push_back(report.Finish());
+  }
+  return reports;
 }
 
 }  // namespace weir

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,6 +19,7 @@
 #include "jobmanager/job_description.h"
 #include "jobmanager/job_details.h"
 #include "jobmanager/main_thread_executor.h"
+#include "jobmanager/metric_query.h"
 #include "jobmanager/resource_manager.h"
 #include "jobmanager/restart_strategy.h"
 
@@ -58,6 +60,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   bool HandleMessage(TaskManagerGateway* from, const proto::TaskManagerMessage& message);
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason);
   void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
+  /// Takes in all metrics of a subtask or a coordinator of this job.
+  void UpdateReport(ExecutionAttemptId attempt, MetricReport report) {
+    executions_.UpdateReport(attempt, std::move(report));
+  }
 
   [[nodiscard]] JobId id() const { return job_.id; }
   [[nodiscard]] JobStatus status() const { return status_; }
@@ -67,6 +73,13 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   [[nodiscard]] ExceptionHistory Exceptions(size_t max_entries) const;
   [[nodiscard]] CheckpointStatistics Checkpoints() const { return checkpoints_.Statistics(); }
   [[nodiscard]] CheckpointConfig CheckpointConfiguration() const;
+  /// The job's own metrics. `labels` are those of the process.
+  [[nodiscard]] MetricReport Metrics(const std::string& labels) const;
+  /// By subtask, of those that have said something; nothing for a vertex it has not.
+  [[nodiscard]] std::vector<ScopeMetrics> SubtaskMetrics(JobVertexId vertex);
+  [[nodiscard]] std::vector<ScopeMetrics> CoordinatorMetrics(JobVertexId vertex);
+  /// The coordinators' metrics with names and labels for Prometheus.
+  [[nodiscard]] std::vector<MetricReport> CoordinatorReports(const std::string& labels) const;
   /// Messages of older attempts, and reports of illegal moves.
   [[nodiscard]] uint64_t num_stale_messages() const { return num_stale_messages_; }
 
@@ -103,6 +116,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
 
   // Ends of attempts.
   void FailJob(const absl::Status& reason, const ExecutionVertex* vertex, Restartable restartable);
+  [[nodiscard]] std::string LabelsOf(const std::string& labels) const;
   void CancelTasks();
   void CheckAllTerminal();
   void End(JobStatus status);
@@ -136,6 +150,8 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   std::deque<ExceptionEntry> exceptions_;  // Newest first.
   bool exceptions_truncated_ = false;
   uint64_t num_stale_messages_ = 0;
+  uint64_t num_restarts_ = 0;
+  absl::Time all_running_since_ = absl::InfinitePast();
   CheckpointCoordinator checkpoints_;  // Last: it sends through the members above.
 };
 

@@ -22,6 +22,7 @@ struct ResourceManager::Registered {
   int64_t last_heartbeat_nanos = 0;  // Monotonic.
   int64_t memory_used_bytes = 0;
   int64_t resident_bytes = 0;
+  MetricsDecoder metrics;
   std::map<JobId, uint32_t> slots_by_job;
 
   uint32_t num_used() const {
@@ -97,6 +98,23 @@ void ResourceManager::OnHeartbeat(TaskManagerGateway* task_manager,
   registered.last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
   registered.memory_used_bytes = heartbeat.memory_used_bytes();
   registered.resident_bytes = heartbeat.resident_bytes();
+}
+
+std::vector<MetricsDecoder::Scope> ResourceManager::OnMetrics(TaskManagerGateway* task_manager,
+                                                              const proto::MetricsReport& part) {
+  if (!IsRegistered(task_manager)) return {};
+  return task_managers_.at(task_manager->id())->metrics.Decode(part);
+}
+
+std::vector<MetricReport> ResourceManager::ProcessMetrics(
+    const std::vector<std::string>& ids) const {
+  std::vector<MetricReport> reports;
+  for (const auto& [id, registered] : task_managers_) {
+    const bool asked = ids.empty() || std::find(ids.begin(), ids.end(), id) != ids.end();
+    const MetricReport& report = registered->metrics.process();
+    if (asked && report.layout != nullptr) reports.push_back(report);
+  }
+  return reports;
 }
 
 void ResourceManager::OnClosed(TaskManagerGateway* task_manager) {

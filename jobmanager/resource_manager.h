@@ -13,12 +13,14 @@
 #include "absl/time/time.h"
 #include "jobmanager/cluster_information.h"
 #include "jobmanager/main_thread_executor.h"
+#include "jobmanager/metrics_decoder.h"
 #include "jobmanager/task_manager_gateway.h"
 #include "runtime/base/ids.h"
 
 namespace weir {
 
 namespace proto {
+class MetricsReport;
 class Register;
 class TaskManagerHeartbeat;
 }  // namespace proto
@@ -59,6 +61,11 @@ class ResourceManager {
   void Register(std::shared_ptr<TaskManagerGateway> task_manager,
                 const proto::Register& registration);
   void OnHeartbeat(TaskManagerGateway* task_manager, const proto::TaskManagerHeartbeat& heartbeat);
+  /// Takes in a part of its metrics and returns those of jobs.
+  [[nodiscard]] std::vector<MetricsDecoder::Scope> OnMetrics(TaskManagerGateway* task_manager,
+                                                             const proto::MetricsReport& part);
+  /// The processes' own metrics, of the TaskManagers asked for or of all if `ids` is empty.
+  [[nodiscard]] std::vector<MetricReport> ProcessMetrics(const std::vector<std::string>& ids) const;
   /// Its connection is closed: it is lost at once.
   void OnClosed(TaskManagerGateway* task_manager);
   /// Returns whether messages from this connection count: it is registered and not replaced.

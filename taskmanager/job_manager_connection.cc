@@ -146,6 +146,7 @@ void JobManagerConnection::HandleRegistered(const proto::JobManagerMessage& mess
   }
   leader_epoch_ = registered.leader_epoch();
   phase_ = Phase::kRegistered;
+  metrics_encoder_.Reset();
   client_.ResetBackoff();
   heartbeat_interval_ =
       absl::Milliseconds(std::max<int64_t>(1, registered.heartbeat_interval_ms()));
@@ -175,6 +176,12 @@ void JobManagerConnection::SendHeartbeat(uint64_t connection) {
   executor_->AddMetrics(heartbeat);
   client_.Send(message);
   After(heartbeat_interval_, [this, connection] { SendHeartbeat(connection); });
+}
+
+void JobManagerConnection::SendMetrics(const CollectedMetrics& metrics) {
+  if (phase_ != Phase::kRegistered) return;
+  metrics_encoder_.Encode(
+      metrics, [this](const proto::TaskManagerMessage& message) { client_.Send(message); });
 }
 
 void JobManagerConnection::CheckLease(uint64_t connection) {

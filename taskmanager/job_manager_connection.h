@@ -12,6 +12,7 @@
 #include "runtime/base/io_pool.h"
 #include "runtime/base/memory_budget.h"
 #include "taskmanager/control_client.h"
+#include "taskmanager/metrics_encoder.h"
 #include "taskmanager/task_executor.h"
 
 namespace weir {
@@ -63,6 +64,9 @@ class JobManagerConnection final : public ControlListener, public ReportSink {
   /// ended, but not above the cancellation time-out: then kDeadlineExceeded. May be called twice.
   absl::Status Stop();
 
+  /// Tells the JobManager the newest metrics, if there is one. On the strand.
+  void SendMetrics(const CollectedMetrics& metrics);
+
   [[nodiscard]] ControlClient& client() { return client_; }
   /// Messages of older leaders that were dropped.
   [[nodiscard]] uint64_t num_stale_messages() const {
@@ -107,6 +111,7 @@ class JobManagerConnection final : public ControlListener, public ReportSink {
   uint64_t connection_ = 0;    // Counts connections, so that an earlier one's timers are known.
   uint64_t leader_epoch_ = 0;  // The newest seen.
   absl::Duration heartbeat_interval_;
+  MetricsEncoder metrics_encoder_;
   bool tasks_ended_ = true;
   bool stream_ended_ = true;
   int64_t last_loss_log_nanos_ = 0;

@@ -207,7 +207,21 @@ absl::Status TaskExecutor::StartTask(const JobPlan& plan, Job& job, const Messag
   environment.clock = environment_.clock;
   environment.listener = this;
   environment.state_store = job.state_store;
+  TaskIdentity identity{plan.job,
+                        message->deploy().job().job_name(),
+                        running.vertex,
+                        prepared.description.vertex_name,
+                        running.subtask,
+                        attempt,
+                        prepared.description.attempt_number};
   ASSIGN_OR_RETURN(running.task, CreateTask(std::move(prepared.description), environment));
+  environment_.metrics->AddTask(std::move(identity), running.task);
+  {
+    const MutexLock lock(&attempts_mutex_);
+    if (const auto record = attempts_.find(attempt); record != attempts_.end()) {
+      record->second.task = running.task;
+    }
+  }
   running.task->Start();
   return absl::OkStatus();
 }
@@ -236,8 +250,12 @@ absl::Status TaskExecutor::StartCoordinator(const JobPlan& plan, const Message& 
   environment.timers = environment_.timers;
   environment.listener = this;
   const ExecutionAttemptId attempt = description.attempt;
+  const std::string operator_name = description.operator_name;
   auto host = std::make_shared<CoordinatorHost>(std::move(description), environment);
   coordinators_[attempt].host = host;
+  // The host lives as long as the group is in use.
+  environment_.metrics->AddCoordinator(plan.job, attempt, operator_name,
+                                       std::shared_ptr<const MetricGroup>(host, host->metrics()));
   host->Start();
   return absl::OkStatus();
 }
@@ -269,6 +287,7 @@ void TaskExecutor::CancelTask(ExecutionAttemptId attempt) {
 void TaskExecutor::CloseCoordinator(ExecutionAttemptId attempt) {
   const auto found = coordinators_.find(attempt);
   if (found == coordinators_.end()) return;
+  environment_.metrics->RemoveCoordinator(attempt);
   if (found->second.host != nullptr) {
     found->second.host->Close();
     closed_coordinators_.push_back(std::move(found->second.host));
@@ -393,6 +412,7 @@ void TaskExecutor::TaskEnded(ExecutionAttemptId attempt, TaskState state) {
   if (found == tasks_.end()) return;
   RunningTask ended = std::move(found->second);
   tasks_.erase(found);
+  environment_.metrics->RemoveTask(attempt);
   for (ChannelHandle& channel : ended.remote_channels) channel.Close();
   const auto job = jobs_.find(ended.job);
   if (state == TaskState::kFinished && job != jobs_.end()) {

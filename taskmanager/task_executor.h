@@ -23,6 +23,7 @@
 #include "runtime/task/worker_pool.h"
 #include "taskmanager/coordinator_host.h"
 #include "taskmanager/job_registry.h"
+#include "taskmanager/metrics_collector.h"
 #include "taskmanager/task_preparation.h"
 
 namespace weir {
@@ -61,6 +62,8 @@ struct TaskExecutorEnvironment {
   /// Folders of jobs are made in it.
   std::string local_dir;
   ReportSink* reports = nullptr;
+  /// Told of every task and coordinator that runs.
+  MetricsCollector* metrics = nullptr;
 };
 
 /// Runs the tasks and coordinators that the JobManager deploys here, and says what becomes of them.
@@ -151,13 +154,18 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   void TriggerCoordinators(const Message& message);
   void ReleaseJob(JobId job);
   void EndDeployment(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
-  bool ForgetAttempt(ExecutionAttemptId attempt);
+  struct Attempt {
+    bool canceling = false;  // It was to be cancelled.
+    std::shared_ptr<const Task> task;
+  };
+  Attempt ForgetAttempt(ExecutionAttemptId attempt);
   void TaskEnded(ExecutionAttemptId attempt, TaskState state);
   void ReleaseFinished(Job& job);
   void RemoveFolder(std::string path) const;
   void CallIfIdle();
 
-  void ReportTaskState(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
+  void ReportTaskState(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason,
+                       const Task* task = nullptr);
   void ReportCoordinatorFailed(ExecutionAttemptId attempt, const absl::Status& reason);
   int64_t CountNewBytes(const TaskCheckpointAck& ack);
 
@@ -175,6 +183,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     JobId job;
     bool canceling = false;
     std::set<std::string> files;  // Of its newest checkpoint.
+    std::weak_ptr<const Task> task;
   };
   Mutex attempts_mutex_;
   absl::flat_hash_map<ExecutionAttemptId, AttemptRecord> attempts_ ABSL_GUARDED_BY(attempts_mutex_);

@@ -34,6 +34,19 @@ proto::TaskState ToProto(TaskState state) {
   return proto::FAILED;
 }
 
+void WriteMetrics(const Task& task, proto::TaskMetrics* out) {
+  const TaskMetricsSnapshot metrics = task.metrics();
+  out->set_attempt(ToWireId(task.attempt()));
+  out->set_records_in(metrics.records_in);
+  out->set_records_out(metrics.records_out);
+  out->set_bytes_in(metrics.bytes_in);
+  out->set_bytes_out(metrics.bytes_out);
+  out->set_busy_ms(absl::ToInt64Milliseconds(metrics.busy));
+  out->set_backpressured_ms(absl::ToInt64Milliseconds(metrics.backpressured));
+  out->set_idle_ms(absl::ToInt64Milliseconds(metrics.idle));
+  out->set_watermark_ms(metrics.watermark.millis());
+}
+
 int64_t SizeOf(const OperatorSubtaskState& state) {
   uint64_t bytes = 0;
   if (state.keyed.has_value()) bytes += state.keyed->SizeBytes();
@@ -44,13 +57,14 @@ int64_t SizeOf(const OperatorSubtaskState& state) {
 }  // namespace
 
 void TaskExecutor::ReportTaskState(ExecutionAttemptId attempt, TaskState state,
-                                   const absl::Status& reason) {
+                                   const absl::Status& reason, const Task* task) {
   proto::TaskManagerMessage message;
   proto::TaskStateChanged* const changed = message.mutable_task_state();
   changed->set_attempt(ToWireId(attempt));
   changed->set_state(ToProto(state));
   changed->set_error(StrCat(ToStd(reason.message())));
   changed->set_error_code(static_cast<int32_t>(reason.code()));
+  if (task != nullptr) WriteMetrics(*task, changed->mutable_metrics());
   environment_.reports->Report(message);
 }
 
@@ -67,20 +81,20 @@ void TaskExecutor::OnTaskState(ExecutionAttemptId attempt, TaskState state,
                                const absl::Status& reason) {
   if (!IsTerminal(state)) return ReportTaskState(attempt, state, reason);
   // A task that is being cancelled may see its producers go first; that is no failure of its own.
-  const bool canceled = ForgetAttempt(attempt) && state == TaskState::kFailed;
+  const Attempt forgotten = ForgetAttempt(attempt);
+  const bool canceled = forgotten.canceling && state == TaskState::kFailed;
   const TaskState end = canceled ? TaskState::kCanceled : state;
-  ReportTaskState(attempt, end, canceled ? absl::OkStatus() : reason);
+  ReportTaskState(attempt, end, canceled ? absl::OkStatus() : reason, forgotten.task.get());
   strand_->Post([this, attempt, end] { TaskEnded(attempt, end); });
 }
 
-// Returns whether the attempt was to be cancelled.
-bool TaskExecutor::ForgetAttempt(ExecutionAttemptId attempt) {
+TaskExecutor::Attempt TaskExecutor::ForgetAttempt(ExecutionAttemptId attempt) {
   const MutexLock lock(&attempts_mutex_);
   const auto record = attempts_.find(attempt);
-  if (record == attempts_.end()) return false;
-  const bool canceling = record->second.canceling;
+  if (record == attempts_.end()) return {};
+  Attempt forgotten{record->second.canceling, record->second.task.lock()};
   attempts_.erase(record);
-  return canceling;
+  return forgotten;
 }
 
 void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
@@ -194,17 +208,7 @@ void TaskExecutor::OnCoordinatorFailed(const CoordinatorDescription& coordinator
 void TaskExecutor::AddMetrics(proto::TaskManagerHeartbeat* heartbeat) const {
   for (const auto& [attempt, running] : tasks_) {
     if (running.task == nullptr) continue;
-    const TaskMetricsSnapshot metrics = running.task->metrics();
-    proto::TaskMetrics* const out = heartbeat->add_tasks();
-    out->set_attempt(ToWireId(attempt));
-    out->set_records_in(metrics.records_in);
-    out->set_records_out(metrics.records_out);
-    out->set_bytes_in(metrics.bytes_in);
-    out->set_bytes_out(metrics.bytes_out);
-    out->set_busy_ms(absl::ToInt64Milliseconds(metrics.busy));
-    out->set_backpressured_ms(absl::ToInt64Milliseconds(metrics.backpressured));
-    out->set_idle_ms(absl::ToInt64Milliseconds(metrics.idle));
-    out->set_watermark_ms(metrics.watermark.millis());
+    WriteMetrics(*running.task, heartbeat->add_tasks());
   }
 }
 

@@ -15,6 +15,7 @@
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
 #include "runtime/checkpoint/file_state_store.h"
+#include "runtime/metrics/prometheus_server.h"
 #include "runtime/network/channel_registry.h"
 #include "runtime/network/data_client.h"
 #include "runtime/network/data_server.h"
@@ -23,6 +24,7 @@
 #include "taskmanager/blob_cache.h"
 #include "taskmanager/job_manager_connection.h"
 #include "taskmanager/job_registry.h"
+#include "taskmanager/metrics_collector.h"
 #include "taskmanager/task_executor.h"
 #include "taskmanager/timer_thread.h"
 #include "taskmanager/working_folder.h"
@@ -75,6 +77,8 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   options.channel_bytes = static_cast<size_t>(configuration.Get(kNetworkChannelBytes).bytes());
   options.compress_batches = configuration.Get(kNetworkCompressionCodec) == "LZ4";
   options.temp_dir = configuration.Get(kIoTmpDirs);
+  options.metrics_ports = configuration.Get(kMetricsReporterPromPort);
+  options.metrics_interval = configuration.Get(kMetricsInterval);
   return options;
 }
 
@@ -117,14 +121,17 @@ class TaskManager::Impl {
                               static_cast<uint32_t>(NumCores()),
                               options_.memory_bytes};
     connection.cancellation_timeout = options_.cancellation_timeout;
+    metrics_.emplace(ProcessSources{options_.id, options_.host, &budget_, &data_server_.counters(),
+                                    &data_client_.counters()});
     connection_.emplace(std::move(connection), &strand_, &timers_, &budget_,
                         [this](const absl::Status& reason) { Terminate(reason); });
     executor_.emplace(MakeEnvironment(), &strand_);
+    RETURN_IF_ERROR(StartMetrics());
     connection_->Start(&*executor_);
     LogInfo("taskmanager",
             StrCat("started: id=", options_.id, " jobmanager=", options_.jobmanager_address,
                    " slots=", options_.num_slots, " workers=", workers_.num_workers(),
-                   " data_port=", data_server_.port()));
+                   " data_port=", data_server_.port(), " metrics_port=", metrics_port()));
     return absl::OkStatus();
   }
 
@@ -135,6 +142,7 @@ class TaskManager::Impl {
       if (stopped_) return absl::OkStatus();
       stopping_ = true;
     }
+    prometheus_.reset();
     // Tasks first, then what they stand on, from the top down.
     absl::Status status = connection_.has_value() ? connection_->Stop() : absl::OkStatus();
     timers_.Shutdown();
@@ -164,6 +172,9 @@ class TaskManager::Impl {
 
   [[nodiscard]] const std::string& id() const { return options_.id; }
   [[nodiscard]] uint16_t data_port() const { return data_server_.port(); }
+  [[nodiscard]] uint16_t metrics_port() const {
+    return prometheus_ == nullptr ? 0 : prometheus_->port();
+  }
   [[nodiscard]] uint64_t num_stale_messages() const { return connection_->num_stale_messages(); }
 
  private:
@@ -171,6 +182,33 @@ class TaskManager::Impl {
     const MutexLock lock(&mutex_);
     if (!terminated_.has_value()) terminated_ = reason;
     stopped_changed_.SignalAll();
+  }
+
+  absl::Status StartMetrics() {
+    ScheduleMetrics();
+    if (options_.metrics_ports.empty()) return absl::OkStatus();
+    PrometheusServerOptions server;
+    server.bind_address = options_.host;
+    ASSIGN_OR_RETURN(server.ports, ParsePortRange(options_.metrics_ports));
+    absl::StatusOr<std::unique_ptr<PrometheusServer>> started =
+        PrometheusServer::Start(server, [this] { return metrics_->RenderPrometheus(); });
+    if (started.ok()) {
+      prometheus_ = *std::move(started);
+    } else {
+      // As a reporter of Flink's: without it the process works all the same.
+      LogWarning("taskmanager", ToStd(started.status().message()));
+    }
+    return absl::OkStatus();
+  }
+
+  void ScheduleMetrics() {
+    timers_.ScheduleAfter(options_.metrics_interval, [this] {
+      strand_.Post([this] {
+        metrics_->Collect(MonotonicNanos(), SystemClock()->Now());
+        connection_->SendMetrics(*metrics_->Latest());
+        ScheduleMetrics();
+      });
+    });
   }
 
   TaskExecutorEnvironment MakeEnvironment() {
@@ -187,6 +225,7 @@ class TaskManager::Impl {
     environment.state_store = MakeStateStore;
     environment.local_dir = StrCat(folder_->path(), "/jobs");
     environment.reports = &*connection_;
+    environment.metrics = &*metrics_;
     return environment;
   }
 
@@ -207,8 +246,10 @@ class TaskManager::Impl {
   DataClient data_client_;
   BlobCache blobs_;
   JobRegistry jobs_;
+  std::optional<MetricsCollector> metrics_;
   std::optional<JobManagerConnection> connection_;
   std::optional<TaskExecutor> executor_;
+  std::unique_ptr<PrometheusServer> prometheus_;
 
   Mutex mutex_;
   CondVar stopped_changed_;
@@ -231,6 +272,7 @@ absl::Status TaskManager::Stop() { return impl_->Stop(); }
 absl::Status TaskManager::WaitForTermination() { return impl_->WaitForTermination(); }
 const std::string& TaskManager::id() const { return impl_->id(); }
 uint16_t TaskManager::data_port() const { return impl_->data_port(); }
+uint16_t TaskManager::metrics_port() const { return impl_->metrics_port(); }
 uint64_t TaskManager::num_stale_messages() const { return impl_->num_stale_messages(); }
 
 }  // namespace weir

@@ -28,6 +28,10 @@ struct TaskManagerOptions {
   bool compress_batches = false;
   /// Its working folder is made in it. Empty: the system's place for temporary files.
   std::string temp_dir;
+  /// Where metrics are served to Prometheus: "9249", "9249-9299", "0" for any free port, or empty
+  /// for nowhere.
+  std::string metrics_ports;
+  absl::Duration metrics_interval = absl::Seconds(2);
   /// How long fetching a job's library and running its Build may take.
   absl::Duration job_build_timeout = absl::Minutes(2);
   /// How long tasks may take to stop before it gives itself up.
@@ -63,6 +67,8 @@ class TaskManager {
 
   [[nodiscard]] const std::string& id() const;
   [[nodiscard]] uint16_t data_port() const;
+  /// Of the metrics; 0 if they are not served.
+  [[nodiscard]] uint16_t metrics_port() const;
   /// Messages of older leaders that were dropped.
   [[nodiscard]] uint64_t num_stale_messages() const;
 

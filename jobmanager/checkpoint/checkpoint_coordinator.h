@@ -114,6 +114,8 @@ class CheckpointCoordinator {
   void DiscardOrphans();
 
   [[nodiscard]] CheckpointStatistics Statistics() const { return statistics_.Snapshot(); }
+  /// The same without copies.
+  [[nodiscard]] const CheckpointStatisticsTracker& tracker() const { return statistics_; }
   [[nodiscard]] const CheckpointSettings& settings() const { return settings_; }
   /// Answers that came too late, twice, or from attempts that are not asked.
   [[nodiscard]] uint64_t num_ignored_answers() const { return num_ignored_answers_; }

@@ -28,6 +28,18 @@ class CheckpointStatisticsTracker {
   void OnRestored(RestoredCheckpoint restored);
 
   [[nodiscard]] CheckpointStatistics Snapshot() const;
+  [[nodiscard]] const CheckpointCounts& counts() const { return counts_; }
+  /// Of the newest completed checkpoint; null if there is none.
+  [[nodiscard]] const CheckpointDetails* latest_completed() const {
+    return latest_completed_.has_value() ? &*latest_completed_ : nullptr;
+  }
+  [[nodiscard]] CheckpointTotals latest_totals() const {
+    return completed_.empty() ? CheckpointTotals() : completed_.back();
+  }
+  /// absl::InfinitePast() if nothing was restored.
+  [[nodiscard]] absl::Time latest_restore_time() const {
+    return latest_restored_.has_value() ? latest_restored_->restore_time : absl::InfinitePast();
+  }
 
  private:
   CheckpointDetails* Find(CheckpointId id);

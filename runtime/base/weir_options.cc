@@ -37,6 +37,8 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kHeartbeatInterval);
   registry->Add(kHeartbeatTimeout);
   registry->Add(kSlotRequestTimeout);
+  registry->Add(kMetricsReporterPromPort);
+  registry->Add(kMetricsInterval);
   registry->Add(kIoTmpDirs);
   registry->Add(kLogLevel);
   registry->Add(kLogFormat);

@@ -113,6 +113,14 @@ inline constexpr ConfigOption<absl::Duration> kHeartbeatTimeout{
 inline constexpr ConfigOption<absl::Duration> kSlotRequestTimeout{
     "slot.request.timeout", absl::Minutes(5), "Time that a job waits for slots before it fails."};
 
+inline constexpr ConfigOption<std::string> kMetricsReporterPromPort{
+    "metrics.reporter.prom.port", "9249-9299",
+    "Port on which each process serves its metrics to Prometheus: one, a range of which the first "
+    "free one is taken, 0 for any free one, or empty for none."};
+inline constexpr ConfigOption<absl::Duration> kMetricsInterval{
+    "metrics.fetcher.update-interval", absl::Seconds(2),
+    "Time between two measurements of a TaskManager's metrics, which REST and Prometheus show."};
+
 inline constexpr ConfigOption<std::string> kIoTmpDirs{
     "io.tmp.dirs", "", "Folder of working files. Empty: the system's place for temporary files."};
 inline constexpr ConfigOption<std::string> kLogLevel{

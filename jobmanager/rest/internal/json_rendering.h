@@ -40,6 +40,27 @@ namespace weir::internal {
 [[nodiscard]] std::string RenderBackpressure(const VertexDetails& vertex, absl::Time now);
 [[nodiscard]] std::string RenderWatermarks(const VertexDetails& vertex);
 
+/// The names of all metrics, each once; of subtasks with `<index>.` before them if `by_index`.
+[[nodiscard]] std::string RenderMetricNames(const std::vector<ScopeMetrics>& metrics,
+                                            bool by_index);
+/// The values of the names asked for, as texts; those that are not there are left out.
+[[nodiscard]] std::string RenderMetricValues(const std::vector<ScopeMetrics>& metrics,
+                                             const std::vector<std::string>& names, bool by_index);
+
+/// What an aggregation shows.
+struct MetricAggregation {
+  bool min = true;
+  bool max = true;
+  bool avg = true;
+  bool sum = true;
+  bool skew = true;
+};
+/// Each name asked for, over all that have it; nothing at all if one of them is not there, or not a
+/// number, as in Flink.
+[[nodiscard]] std::string RenderAggregatedMetrics(const std::vector<ScopeMetrics>& metrics,
+                                                  const std::vector<std::string>& names,
+                                                  const MetricAggregation& aggregation);
+
 [[nodiscard]] std::string RenderCheckpoints(const CheckpointStatistics& statistics, absl::Time now);
 [[nodiscard]] std::string RenderCheckpointConfig(const CheckpointConfig& config);
 [[nodiscard]] std::string RenderCheckpointDetails(const CheckpointDetails& checkpoint,

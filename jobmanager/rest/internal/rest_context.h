@@ -26,6 +26,7 @@ void AddClusterRoutes(const RestContextPtr& context, Router* router);
 void AddJarRoutes(const RestContextPtr& context, Router* router);
 void AddJobRoutes(const RestContextPtr& context, Router* router);
 void AddVertexRoutes(const RestContextPtr& context, Router* router);
+void AddMetricRoutes(const RestContextPtr& context, Router* router);
 void AddCheckpointRoutes(const RestContextPtr& context, Router* router);
 
 /// Returns a 200 (or `status`) with the JSON text, or the error.

@@ -1,5 +1,6 @@
 #include "tests/jobmanager/rest/fake_dispatcher.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -98,6 +99,12 @@ TaskManagerInfo MakeTaskManager() {
   info.num_cpu_cores = 2;
   info.allocated_slots = {{.job_id = FakeDispatcher::KnownJob(), .resource = {.cpu_cores = 1}}};
   return info;
+}
+
+MetricReport MakeMetrics(const std::vector<std::pair<std::string, double>>& metrics) {
+  MetricReportBuilder report("", "");
+  for (const auto& [name, value] : metrics) report.Add(name, value);
+  return report.Finish();
 }
 
 }  // namespace
@@ -235,6 +242,62 @@ void FakeDispatcher::RequestTaskManager(std::string taskmanager_id,
     return done(absl::NotFoundError(StrCat("No TaskManager registered under ", taskmanager_id)));
   }
   done(MakeTaskManager());
+}
+
+// The numbers are those of the recorded answers.
+void FakeDispatcher::RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) {
+  std::vector<ScopeMetrics> metrics;
+  const bool known_job =
+      query.job_ids.empty() ||
+      std::find(query.job_ids.begin(), query.job_ids.end(), KnownJob()) != query.job_ids.end();
+  switch (query.scope) {
+    case MetricQuery::Scope::kJobManager:
+      metrics.push_back(
+          {0, MakeMetrics({{"taskSlotsTotal", 4}, {"taskSlotsAvailable", 2}, {"load", 0.25}})});
+      break;
+    case MetricQuery::Scope::kTaskManagers:
+      if (query.taskmanager_ids.empty() || query.taskmanager_ids.front() == MakeTaskManager().id) {
+        metrics.push_back({0, MakeMetrics({{"Status.JVM.Memory.Heap.Used", 127856112},
+                                           {"Status.JVM.Memory.Heap.Max", 384827392},
+                                           {"Status.JVM.CPU.Load", 0.25},
+                                           {"Status.Flink.Memory.Managed.Used", 1048576}})});
+      }
+      break;
+    case MetricQuery::Scope::kJobs:
+      if (!known_job) break;
+      for (const double uptime : {250799.0, 285610.0}) {
+        if (!query.job_ids.empty() && uptime > 250799) break;
+        MetricReportBuilder report("", "");
+        report.Add("numRestarts", 0);
+        report.Add("lastCheckpointDuration", 3878);
+        report.Add("uptime", uptime);
+        report.AddText("lastCheckpointExternalPath", "file:/checkpoints/chk-2");
+        metrics.push_back({0, report.Finish()});
+      }
+      break;
+    case MetricQuery::Scope::kSubtasks:
+      if (!known_job || (query.vertex_id != Sink() && query.vertex_id != Source())) break;
+      metrics.push_back({0, MakeMetrics({{"numRecordsInPerSecond", 231.98333333333332},
+                                         {"busyTimeMsPerSecond", 585},
+                                         {"win.numLateRecordsDropped", 3}})});
+      metrics.push_back({1, MakeMetrics({{"numRecordsInPerSecond", 232.11666666666667},
+                                         {"busyTimeMsPerSecond", 509},
+                                         {"win.numLateRecordsDropped", 0}})});
+      break;
+    case MetricQuery::Scope::kCoordinators:
+      if (known_job && query.vertex_id == Source()) {
+        metrics.push_back(
+            {0, MakeMetrics({{"Source__gen.coordinator.enumerator.unassignedSplits", 7}})});
+      }
+      break;
+  }
+  done(std::move(metrics));
+}
+
+void FakeDispatcher::RequestMetricReports(Callback<std::vector<MetricReport>> done) {
+  MetricReportBuilder report("flink_jobmanager", PrometheusLabel("host", "127.0.0.1"));
+  report.Add("taskSlotsTotal", 4);
+  done(std::vector<MetricReport>{report.Finish()});
 }
 
 void FakeDispatcher::RequestConfig(Callback<std::vector<ConfigurationEntry>> done) {

@@ -53,6 +53,8 @@ class FakeDispatcher : public DispatcherGateway {
   void TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) override;
   void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
   void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;
+  void RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) override;
+  void RequestMetricReports(Callback<std::vector<MetricReport>> done) override;
   void RequestConfig(Callback<std::vector<ConfigurationEntry>> done) override;
   void UploadJar(std::string name, std::string path, Callback<std::string> done) override;
   void ListJars(Callback<std::vector<JarFile>> done) override;
