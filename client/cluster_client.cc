@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 #include <utility>
 
@@ -75,6 +76,25 @@ class Answer {
   element root_;
 };
 
+/// Fills in what a TaskManager measures of itself. One that is lost meanwhile has nothing.
+void AddMetrics(const RestClient& rest, TaskManagerStatus* status) {
+  const absl::StatusOr<std::string> body =
+      rest.Get(StrCat("/taskmanagers/", PercentEncode(status->id),
+                      "/metrics?get=Status.JVM.CPU.Load,Status.Flink.Memory.Managed.Used"));
+  simdjson::dom::parser parser;
+  simdjson::dom::array list;
+  if (!body.ok() || parser.parse(*body).get(list) != SUCCESS) return;
+  for (const element metric : list) {
+    const std::string value = Text(metric, "value");
+    double number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc()) continue;
+    const std::string id = Text(metric, "id");
+    if (id == "Status.JVM.CPU.Load") status->cpu_load = number;
+    if (id == "Status.Flink.Memory.Managed.Used") status->used_memory_bytes = number;
+  }
+}
+
 std::string JobPath(std::string_view job_id, std::string_view rest = "") {
   return StrCat("/jobs/", PercentEncode(job_id), rest);
 }
@@ -137,6 +157,7 @@ absl::StatusOr<std::vector<TaskManagerStatus>> ClusterClient::TaskManagers() con
     }
     task_managers.push_back(std::move(status));
   });
+  for (TaskManagerStatus& status : task_managers) AddMetrics(rest_, &status);
   return task_managers;
 }
 

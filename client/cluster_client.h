@@ -33,6 +33,10 @@ struct TaskManagerStatus {
   int64_t free_slots = 0;
   int64_t cpu_cores = 0;
   int64_t managed_memory_bytes = 0;
+  /// Share of all cores that it uses, and memory that it has given out; absent until it has said
+  /// so.
+  std::optional<double> cpu_load = {};
+  std::optional<double> used_memory_bytes = {};
 };
 
 /// A job as lists show it.

@@ -1,4 +1,8 @@
+#include <cmath>
 #include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "client/commands/commands.h"
 #include "client/commands/exit_code.h"
@@ -25,6 +29,14 @@ absl::StatusOr<std::string> InfoAsJson(const ClusterClient& client) {
   return text;
 }
 
+std::string Percent(std::optional<double> share) {
+  return share.has_value() ? StrCat(std::lround(*share * 100), " %") : "-";
+}
+
+std::string Mebibytes(std::optional<double> bytes) {
+  return bytes.has_value() ? StrCat(std::lround(*bytes / (1 << 20))) : "-";
+}
+
 }  // namespace
 
 absl::StatusOr<int> Info(const CommandContext& context, const ClusterClient& client) {
@@ -43,10 +55,13 @@ absl::StatusOr<int> Info(const CommandContext& context, const ClusterClient& cli
                       cluster.jobs_canceled, " canceled, ", cluster.jobs_failed, " failed")},
   });
   std::vector<std::vector<std::string>> rows = {
-      {"TASKMANAGER", "FREE SLOTS", "CORES", "MEMORY", "DATA PORT"}};
+      {"TASKMANAGER", "FREE SLOTS", "CORES", "CPU", "MEMORY", "DATA PORT"}};
   for (const TaskManagerStatus& one : task_managers) {
-    rows.push_back({one.id, StrCat(one.free_slots, "/", one.slots), StrCat(one.cpu_cores),
-                    StrCat(one.managed_memory_bytes >> 20, " MiB"), StrCat(one.data_port)});
+    rows.push_back(
+        {one.id, StrCat(one.free_slots, "/", one.slots), StrCat(one.cpu_cores),
+         Percent(one.cpu_load),
+         StrCat(Mebibytes(one.used_memory_bytes), "/", one.managed_memory_bytes >> 20, " MiB"),
+         StrCat(one.data_port)});
   }
   StrAppend(&text, "\n",
             task_managers.empty() ? "no TaskManager is registered\n" : FormatTable(rows));

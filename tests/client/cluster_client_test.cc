@@ -47,6 +47,8 @@ TEST_F(ClusterClientTest, ReadsTheCluster) {
   ASSERT_THAT(*task_managers, SizeIs(1));
   EXPECT_FALSE(task_managers->front().id.empty());
   EXPECT_GT(task_managers->front().slots, 0);
+  EXPECT_EQ(task_managers->front().cpu_load, 0.25);
+  EXPECT_EQ(task_managers->front().used_memory_bytes, 1048576);
 }
 
 TEST_F(ClusterClientTest, ReadsJobs) {
