@@ -15,7 +15,7 @@
 namespace weir {
 
 /// Takes records and forgets them: for benchmarks, and for jobs whose output is not wanted yet.
-/// Counts them: numRecordsSend, and num_records() within the process. Copies are the same sink.
+/// num_records() counts them within the process, over all copies, which are the same sink.
 template <class T>
 class BlackholeSink final : public Sink<T> {
  public:
@@ -28,15 +28,14 @@ class BlackholeSink final : public Sink<T> {
   }
 
   [[nodiscard]] absl::StatusOr<std::unique_ptr<SinkWriter<T>>> CreateWriter(
-      SinkContext& context) const override {
-    return std::make_unique<Writer>(context, num_records_);
+      SinkContext& /*context*/) const override {
+    return std::make_unique<Writer>(num_records_);
   }
 
  private:
   class Writer final : public SinkWriter<T> {
    public:
-    Writer(SinkContext& context, std::shared_ptr<std::atomic<uint64_t>> total)
-        : counter_(context.metrics()->AddCounter("numRecordsSend")), total_(std::move(total)) {}
+    explicit Writer(std::shared_ptr<std::atomic<uint64_t>> total) : total_(std::move(total)) {}
     ~Writer() override { Publish(); }
 
     [[nodiscard]] bool Ready() const override { return true; }
@@ -58,15 +57,13 @@ class BlackholeSink final : public Sink<T> {
     void Close() override { Publish(); }
 
    private:
-    // The counters are shared memory: not for each record.
+    // The counter is shared memory: not for each record.
     void Publish() {
       const uint64_t count = std::exchange(unpublished_, 0);
       if (count == 0) return;
-      counter_->Add(count);
       total_->fetch_add(count, std::memory_order_relaxed);
     }
 
-    Counter* const counter_;
     const std::shared_ptr<std::atomic<uint64_t>> total_;
     uint64_t unpublished_ = 0;
   };
