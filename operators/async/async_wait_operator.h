@@ -90,6 +90,10 @@ class AsyncWaitOperator final : public StreamOperator {
     return AddControl(watermark, output);
   }
   void ProcessWatermarkStatus(WatermarkStatus status, Output& output) override {
+    if (!waiting_.empty()) {
+      status_after_waiting_ = status;
+      return;
+    }
     order_.AddControl(status);
     EmitDone(output);
   }
@@ -193,6 +197,9 @@ class AsyncWaitOperator final : public StreamOperator {
       waiting_.pop_front();
       Begin(std::move(element), 0);
       began = true;
+    }
+    if (waiting_.empty() && status_after_waiting_.has_value()) {
+      order_.AddControl(*std::exchange(status_after_waiting_, std::nullopt));
     }
     return began;
   }
@@ -321,6 +328,7 @@ class AsyncWaitOperator final : public StreamOperator {
   std::vector<uint32_t> free_;
   size_t num_used_ = 0;
   std::deque<Element> waiting_;  // Restored, not asked for yet: before any new record.
+  std::optional<WatermarkStatus> status_after_waiting_;  // The last that came meanwhile.
   AsyncOrder order_;
   uint64_t next_sequence_ = 0;
   int64_t next_due_ms_ = kNever;  // When HandleDue looks next.

@@ -322,6 +322,9 @@ TEST(AsyncWaitOperatorTest, RestoresMoreRecordsThanItsCapacityBeforeNewOnes) {
   restored->Open();
   Step(*restored);
   EXPECT_THAT(service->Open(), ElementsAre(0, 1));
+  restored->ProcessWatermarkStatus(WatermarkStatus{true});
+  EXPECT_THAT(restored->TakeOutput(), IsEmpty());
+  restored->ProcessWatermarkStatus(WatermarkStatus{false});
   restored->ProcessWatermark(8);
   restored->ProcessElement(9, 9);
   std::vector<std::string> values;
