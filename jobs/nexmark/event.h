@@ -24,6 +24,13 @@ struct Person {
   EventTime date_time;
   Text extra;
 
+  /// As Bid::Detached.
+  [[nodiscard]] Person Detached() const {
+    Person detached = *this;
+    detached.extra = extra.Detached();
+    return detached;
+  }
+
   friend bool operator==(const Person&, const Person&) = default;
 };
 
@@ -40,6 +47,13 @@ struct Auction {
   int64_t category = 0;
   Text extra;
 
+  /// As Bid::Detached.
+  [[nodiscard]] Auction Detached() const {
+    Auction detached = *this;
+    detached.extra = extra.Detached();
+    return detached;
+  }
+
   friend bool operator==(const Auction&, const Auction&) = default;
 };
 
@@ -53,9 +67,9 @@ struct Bid {
   EventTime date_time;
   Text extra;
 
-  /// Returns the same bid, keeping no more memory alive than its own: for what goes into state.
+  /// Returns the same bid with characters of its own: for what goes into state.
   [[nodiscard]] Bid Detached() const {
-    return {auction, bidder, price, channel, url, date_time, extra.Detached()};
+    return {auction, bidder, price, channel, url.Detached(), date_time, extra.Detached()};
   }
 
   friend bool operator==(const Bid&, const Bid&) = default;

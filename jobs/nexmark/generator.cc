@@ -86,19 +86,21 @@ Event Generator::Next(EventTime* time) {
   const int64_t persons = options_.person_proportion;
   const int64_t auctions = options_.auction_proportion;
   last_person_ = epoch * persons + std::min(offset, persons - 1);
-  if (offset >= persons + auctions) {
+  Event event;
+  if (offset >= persons + auctions) [[likely]] {
     last_auction_ = epoch * auctions + auctions - 1;
     if (options_.late_probability > 0 && random_.Fraction() < options_.late_probability) {
       *time = *time - options_.late_by_ms;
     }
-    return Event(NextBid(*time));
-  }
-  if (offset >= persons) {
+    NextBid(*time, event.mutable_bid());
+  } else if (offset >= persons) {
     last_auction_ = epoch * auctions + offset - persons;
-    return Event(NextAuction(*time, number));
+    event = Event(NextAuction(*time, number));
+  } else {
+    last_auction_ = epoch * auctions - 1;
+    event = Event(NextPerson(*time));
   }
-  last_auction_ = epoch * auctions - 1;
-  return Event(NextPerson(*time));
+  return event;
 }
 
 int64_t Generator::NextPersonId() {
@@ -124,7 +126,7 @@ Person Generator::NextPerson(EventTime time) {
   const size_t size = sizeof(int64_t) + person.name.size() + person.email_address.size() +
                       person.credit_card.size() + person.city.size() + person.state.size();
   const internal::ExtraLength extra(static_cast<int64_t>(size), options_.average_person_bytes);
-  person.extra = Text(vocabulary_.Letters(random_, extra.Next(random_)));
+  person.extra = Text::OfStatic(vocabulary_.Letters(random_, extra.Next(random_)));
   return person;
 }
 
@@ -152,31 +154,29 @@ Auction Generator::NextAuction(EventTime time, int64_t event_number) {
   auction.reserve = auction.initial_bid + internal::NextPrice(random_);
   const size_t size = 6 * sizeof(int64_t) + auction.item_name.size() + auction.description.size();
   const internal::ExtraLength extra(static_cast<int64_t>(size), options_.average_auction_bytes);
-  auction.extra = Text(vocabulary_.Letters(random_, extra.Next(random_)));
+  auction.extra = Text::OfStatic(vocabulary_.Letters(random_, extra.Next(random_)));
   return auction;
 }
 
-Bid Generator::NextBid(EventTime time) {
-  Bid bid;
-  bid.auction = random_.Below(options_.hot_auction_ratio) > 0
-                    ? last_auction_ / kHotAuction * kHotAuction
-                    : NextAuctionId();
-  bid.auction += kFirstAuctionId;
+void Generator::NextBid(EventTime time, Bid* bid) {
+  bid->auction = random_.Below(options_.hot_auction_ratio) > 0
+                     ? last_auction_ / kHotAuction * kHotAuction
+                     : NextAuctionId();
+  bid->auction += kFirstAuctionId;
   // The second person of a hundred, because the first is the hot seller.
-  bid.bidder = random_.Below(options_.hot_bidders_ratio) > 0
-                   ? last_person_ / kHotBidder * kHotBidder + 1
-                   : NextPersonId();
-  bid.bidder += 2 * kFirstPersonId;
-  bid.price = internal::NextPrice(random_);
+  bid->bidder = random_.Below(options_.hot_bidders_ratio) > 0
+                    ? last_person_ / kHotBidder * kHotBidder + 1
+                    : NextPersonId();
+  bid->bidder += 2 * kFirstPersonId;
+  bid->price = internal::NextPrice(random_);
   const bool hot = random_.Below(int64_t{2}) > 0;
   const internal::Vocabulary::Channel& channel =
       hot ? vocabulary_.hot_channel(random_.Below(internal::Vocabulary::kHotChannels))
           : vocabulary_.channel(random_.Below(internal::Vocabulary::kChannels));
-  bid.channel = channel.name;
-  bid.url = channel.url;
-  bid.date_time = time;
-  bid.extra = slab_.Copy(vocabulary_.Letters(random_, bid_extra_.Next(random_)));
-  return bid;
+  bid->channel = channel.name;
+  bid->url = channel.url;
+  bid->date_time = time;
+  bid->extra = Text::OfStatic(vocabulary_.Letters(random_, bid_extra_.Next(random_)));
 }
 
 }  // namespace weir::nexmark

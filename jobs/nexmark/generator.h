@@ -26,7 +26,8 @@ class Generator {
   [[nodiscard]] int64_t position() const { return next_; }
   /// When, on the time line of the events, the next event is due.
   [[nodiscard]] EventTime NextDue() const { return TimeOf(next_ + kFirstEventNumber); }
-  /// Makes the next event. `*time` is its event time.
+  /// Makes the next event. `*time` is its event time. Its `extra`, channel and URL refer to letters
+  /// that were made once for all events and stay.
   [[nodiscard]] Event Next(EventTime* time);
 
  private:
@@ -43,7 +44,7 @@ class Generator {
   [[nodiscard]] int64_t NextAuctionId();
   [[nodiscard]] Person NextPerson(EventTime time);
   [[nodiscard]] Auction NextAuction(EventTime time, int64_t event_number);
-  [[nodiscard]] Bid NextBid(EventTime time);
+  void NextBid(EventTime time, Bid* bid);
 
   const GeneratorOptions options_;
   const GeneratorRange range_;
@@ -52,7 +53,6 @@ class Generator {
   const internal::ExtraLength bid_extra_;
   int64_t next_;
   internal::Random random_;
-  TextSlab slab_;
   // Of the event being made, counted from 0.
   int64_t last_person_ = 0;
   int64_t last_auction_ = 0;

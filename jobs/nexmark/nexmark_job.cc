@@ -6,9 +6,12 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "jobs/nexmark/aggregate_queries.h"
+#include "jobs/nexmark/join_queries.h"
 #include "jobs/nexmark/nexmark_source.h"
 #include "jobs/nexmark/row_json.h"
 #include "jobs/nexmark/stateless_queries.h"
+#include "jobs/nexmark/window_queries.h"
 #include "operators/connectors/blackhole_sink.h"
 #include "operators/connectors/file/ndjson_file_sink.h"
 #include "runtime/base/status_macros.h"
@@ -56,7 +59,8 @@ using BuildQuery = absl::Status (*)(const Events&, const JobArgs&, const QueryOu
 
 template <auto kQuery>
 absl::Status Build(const Events& events, const JobArgs&, const QueryOutput& output) {
-  return output.Write(kQuery(events));
+  auto rows = kQuery(events);
+  return output.Write(rows.Uid("query"));
 }
 
 absl::Status BuildSideInputJoin(const Events& events, const JobArgs& args,
@@ -72,10 +76,25 @@ const std::map<std::string, BuildQuery>& Queries() {
       {"q0", Build<PassThrough>},
       {"q1", Build<ConvertCurrency>},
       {"q2", Build<SelectAuctions>},
+      {"q3", Build<FindLocalItems>},
+      {"q4", Build<AveragePrices>},
+      {"q5", Build<FindHotItems>},
+      {"q7", Build<FindHighestBids>},
+      {"q8", Build<FindNewUsers>},
+      {"q9", Build<FindWinningBids>},
+      {"q11", Build<CountSessions>},
+      {"q12", Build<CountByProcessingTime>},
       {"q13", BuildSideInputJoin},
       {"q14", Build<Calculate>},
+      {"q15", Build<ReportDays>},
+      {"q16", Build<ReportChannels>},
+      {"q17", Build<ReportAuctions>},
+      {"q18", Build<FindLastBids>},
+      {"q19", Build<RankBids>},
+      {"q20", Build<ExpandBids>},
       {"q21", Build<AddChannelId>},
       {"q22", Build<SplitUrl>},
+      {"q23", Build<FindBidsOfSellers>},
   };
   return queries;
 }

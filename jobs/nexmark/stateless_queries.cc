@@ -8,15 +8,12 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "jobs/nexmark/streams.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 
 namespace weir::nexmark {
 namespace {
-
-// An event comes as an rvalue where no other operator reads it: then its texts may be moved on.
-Bid* BidOf(Event& event) { return event.mutable_bid(); }
-const Bid* BidOf(const Event& event) { return event.bid(); }
 
 constexpr int64_t kEuroThousandths = 908;  // Of a dollar.
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/record/byte_io.h"
+#include "runtime/record/key_codec.h"
 #include "runtime/record/schema.h"
 #include "runtime/record/serde.h"
 
@@ -18,9 +19,9 @@ namespace weir::nexmark {
 /// Immutable text in 16 bytes: up to 15 characters lie inside, longer ones outside, where copies
 /// share them by a count.
 ///
-/// A field of a record that is made a few million times a second: making one takes no allocation
-/// (TextSlab), moving one is 16 bytes, copying one at most an atomic increment. Threads: as int;
-/// the shared characters are constant and their count is atomic.
+/// A field of a record that is made a few million times a second: making one of letters that stay
+/// takes no allocation (OfStatic), moving one is 16 bytes, copying one at most an atomic increment.
+/// Threads: as int; the shared characters are constant and their count is atomic.
 class Text {
  public:
   static constexpr size_t kMaxInlineBytes = 15;
@@ -59,21 +60,18 @@ class Text {
   [[nodiscard]] bool empty() const { return words_[1] == 0; }
   [[nodiscard]] std::string ToString() const { return std::string(view()); }
 
-  /// Returns the same text, keeping no more memory alive than its own: for what goes into state.
+  /// Returns the same text with characters of its own: for what goes into state, as what came from
+  /// elsewhere would have to be copied too.
   [[nodiscard]] Text Detached() const;
 
   friend bool operator==(const Text& a, const Text& b) { return a.view() == b.view(); }
   friend auto operator<=>(const Text& a, const Text& b) { return a.view() <=> b.view(); }
 
  private:
-  friend class TextSlab;
-
   // The last byte: the size of inline text, or one of these. The others: the characters, or pointer
   // and 32 bits of size.
   static constexpr uint64_t kStatic = 0x40;
-  static constexpr uint64_t kCounted = 0x80;  // A bit.
-  static constexpr uint64_t kBlock = kCounted;
-  static constexpr uint64_t kSlab = kCounted | 1;
+  static constexpr uint64_t kCounted = 0x80;  // A block with a count before the characters.
 
   Text(const char* data, size_t size, uint64_t tag)
       : words_{reinterpret_cast<uint64_t>(data), uint64_t{size} | (tag << 56)} {}
@@ -81,59 +79,18 @@ class Text {
   [[nodiscard]] uint64_t Tag() const { return words_[1] >> 56; }
   [[nodiscard]] bool IsCounted() const { return static_cast<int64_t>(words_[1]) < 0; }
   void Forget() { words_[0] = words_[1] = 0; }
-  [[nodiscard]] std::atomic<int64_t>* Count() const;
+  [[nodiscard]] std::atomic<int64_t>* Count() const {
+    return reinterpret_cast<std::atomic<int64_t>*>(words_[0] - sizeof(int64_t));
+  }
   void Acquire() const { Count()->fetch_add(1, std::memory_order_relaxed); }
   void Release() const;
 
   uint64_t words_[2] = {0, 0};
 };
 
-/// Makes texts whose characters lie one after another in slabs, each freed when no text refers to
-/// it. Threads: one at a time; the texts may go anywhere and may outlive it.
-class TextSlab {
- public:
-  TextSlab() = default;
-  TextSlab(const TextSlab&) = delete;
-  TextSlab& operator=(const TextSlab&) = delete;
-  ~TextSlab() { Seal(); }
-
-  [[nodiscard]] Text Copy(std::string_view text);
-
- private:
-  friend class Text;
-  static constexpr size_t kSlabBytes = size_t{32} << 10;  // A power of two, and its alignment.
-  static constexpr size_t kMaxTextBytes = kSlabBytes / 8;
-  // What the slab's count is raised by while texts are made in it, so that making one counts only
-  // here.
-  static constexpr int64_t kOwnReferences = int64_t{1} << 40;
-
-  void Seal();
-  void Begin();
-
-  char* slab_ = nullptr;
-  size_t used_ = 0;
-  int64_t num_texts_ = 0;
-};
-
 /// For the memory budget and batch limits; found by argument-dependent lookup.
 [[nodiscard]] inline size_t OwnedBytes(const Text& text) {
   return text.size() > Text::kMaxInlineBytes ? text.size() : 0;
-}
-
-inline std::atomic<int64_t>* Text::Count() const {
-  const uint64_t address = words_[0];
-  return reinterpret_cast<std::atomic<int64_t>*>(
-      Tag() == kSlab ? address & ~uint64_t{TextSlab::kSlabBytes - 1} : address - sizeof(int64_t));
-}
-
-inline Text TextSlab::Copy(std::string_view text) {
-  if (text.size() <= Text::kMaxInlineBytes || text.size() > kMaxTextBytes) return Text(text);
-  if (slab_ == nullptr || used_ + text.size() > kSlabBytes) Begin();
-  char* to = slab_ + used_;
-  std::memcpy(to, text.data(), text.size());
-  used_ += text.size();
-  ++num_texts_;
-  return {to, text.size(), Text::kSlab};
 }
 
 }  // namespace weir::nexmark
@@ -150,4 +107,19 @@ struct weir::Serde<weir::nexmark::Text> {
     return true;
   }
   static Schema GetSchema() { return {Schema::Kind::kString, "", {}}; }
+};
+
+/// A text is placed as the same string is.
+template <>
+struct weir::KeyCodec<weir::nexmark::Text> {
+  template <class Sink>
+  static void Encode(Sink& sink, const nexmark::Text& key) {
+    KeyCodec<std::string_view>::Encode(sink, key.view());
+  }
+  static bool Decode(ByteReader& reader, nexmark::Text& key) {
+    std::string text;
+    if (!KeyCodec<std::string>::Decode(reader, text)) return false;
+    key = nexmark::Text(text);
+    return true;
+  }
 };

@@ -29,15 +29,18 @@ int64_t ReversedBits(int64_t value) {
 }  // namespace
 
 void AppendRandomString(Random& random, int64_t max_length, char special, std::string* out) {
-  const size_t begin = out->size();
-  for (int64_t length = 3 + random.Below(max_length - 3); length > 0; --length) {
+  std::array<char, kMaxRandomString> letters;
+  const int64_t length = 3 + random.Below(max_length - 3);
+  for (int64_t i = 0; i < length; ++i) {
     // One draw for both choices: 13 * 26 outcomes.
-    const int64_t outcome = random.Below(int64_t{13 * 26});
-    out->push_back(outcome < 26 ? special : static_cast<char>('a' + outcome % 26));
+    const auto outcome = static_cast<uint32_t>(random.Below(int64_t{13 * 26}));
+    letters[static_cast<size_t>(i)] =
+        outcome < 26 ? special : static_cast<char>('a' + outcome % 26);
   }
-  while (out->size() > begin && out->back() == ' ') out->pop_back();
-  const size_t first = std::min(out->find_first_not_of(' ', begin), out->size());
-  out->erase(begin, first - begin);
+  std::string_view text(letters.data(), static_cast<size_t>(length));
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  out->append(text);
 }
 
 const Vocabulary& Vocabulary::Get() {

@@ -31,7 +31,7 @@ class Vocabulary {
   [[nodiscard]] const Channel& channel(int64_t i) const {
     return channels_[static_cast<size_t>(i)];
   }
-  /// `length` random letters, at most half of kLetters.
+  /// `length` random letters, at most half of kLetters. They stay as long as the process.
   [[nodiscard]] std::string_view Letters(Random& random, int64_t length) const {
     return std::string_view(letters_).substr(static_cast<size_t>(random.Below(kLetters - length)),
                                              static_cast<size_t>(length));
@@ -48,8 +48,9 @@ class Vocabulary {
   std::vector<Channel> channels_;
 };
 
+inline constexpr int64_t kMaxRandomString = 128;
 /// Random letters, three to `max_length` - 1, of which every 13th is `special`; blanks at the ends
-/// are cut off.
+/// are cut off. `max_length` is in 4..kMaxRandomString.
 void AppendRandomString(Random& random, int64_t max_length, char special, std::string* out);
 
 /// How long `extra` is, so that records have a size on average: evenly spread within 20 % of what

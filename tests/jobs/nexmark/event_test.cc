@@ -21,21 +21,19 @@ std::string RandomText(std::mt19937& random) {
   return text;
 }
 
-TEST(TextTest, KeepsItsCharactersThroughCopiesMovesAndSlabs) {
+TEST(TextTest, KeepsItsCharactersThroughCopiesAndMoves) {
   std::mt19937 random(7);
+  std::deque<std::string> kept;  // What static texts refer to.
   std::deque<std::pair<Text, std::string>> texts;
-  for (int round = 0; round < 3; ++round) {
-    TextSlab slab;
-    for (int i = 0; i < 3000; ++i) {
-      const std::string expected = RandomText(random);
-      Text text = i % 3 == 0 ? Text(expected) : slab.Copy(expected);
-      if (i % 5 == 0) text = text.Detached();
-      if (i % 7 == 0) text = Text(text);
-      texts.emplace_back(std::move(text), expected);
-      if (texts.size() > 1000) {
-        std::swap(texts[random() % 1000], texts.front());
-        texts.pop_front();
-      }
+  for (int i = 0; i < 9000; ++i) {
+    kept.push_back(RandomText(random));
+    Text text = i % 3 == 0 ? Text::OfStatic(kept.back()) : Text(kept.back());
+    if (i % 5 == 0) text = text.Detached();
+    if (i % 7 == 0) text = Text(text);
+    texts.emplace_back(std::move(text), kept.back());
+    if (texts.size() > 1000) {
+      std::swap(texts[random() % 1000], texts.front());
+      texts.pop_front();
     }
   }
   for (const auto& [text, expected] : texts) {
@@ -44,10 +42,18 @@ TEST(TextTest, KeepsItsCharactersThroughCopiesMovesAndSlabs) {
   }
 }
 
+TEST(TextTest, DetachedHasCharactersOfItsOwn) {
+  std::string letters(40, 'a');
+  const Text text = Text::OfStatic(letters);
+  const Text detached = text.Detached();
+  EXPECT_EQ(static_cast<const void*>(text.view().data()), letters.data());
+  letters[0] = 'b';
+  EXPECT_EQ(detached.view(), std::string(40, 'a'));
+}
+
 TEST(TextTest, MayBeSharedByThreads) {
-  TextSlab slab;
   std::vector<Text> texts;
-  for (int i = 0; i < 2000; ++i) texts.push_back(slab.Copy(std::string(40, 'a')));
+  for (int i = 0; i < 2000; ++i) texts.emplace_back(std::string(40, 'a'));
   const auto copy_all = [](std::vector<Text> own) {
     for (int round = 0; round < 20; ++round) {
       std::vector<Text> copies = own;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -172,7 +173,7 @@ std::vector<Row> RunQuery(const std::function<DataStream<Row>(const DataStream<E
     LocalJob job(graph(), options);
     EXPECT_TRUE(job.Start().ok());
     EXPECT_TRUE(job.WaitUntilRunning().ok());
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < 3; ++i) {
       auto taken = job.TriggerCheckpoint();
       EXPECT_TRUE(taken.ok()) << taken.status();
       checkpoint = *std::move(taken);
@@ -185,6 +186,21 @@ std::vector<Row> RunQuery(const std::function<DataStream<Row>(const DataStream<E
   const absl::Status finished = job.WaitUntilFinished();
   EXPECT_TRUE(finished.ok()) << finished;
   return log->Take();
+}
+
+/// Runs a query whose rows replace earlier ones of their key; returns the last of each key.
+template <class Row, class KeyFn>
+std::vector<Row> RunUpsertQuery(
+    const std::function<DataStream<Row>(const DataStream<Event>&)>& query,
+    const NexmarkSourceOptions& source, KeyFn key_of, bool interrupt = false) {
+  std::map<decltype(key_of(Row())), Row> last;
+  for (Row& row : RunQuery<Row>(query, source, interrupt)) {
+    auto key = key_of(row);
+    last.insert_or_assign(std::move(key), std::move(row));
+  }
+  std::vector<Row> rows;
+  for (auto& [key, row] : last) rows.push_back(std::move(row));
+  return rows;
 }
 
 /// Says how two lists of rows differ, whatever their order; "" if they do not.
