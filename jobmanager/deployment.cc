@@ -40,23 +40,27 @@ void FillTask(const StateAssignment& state, const ExecutionJobVertex& vertex,
   const std::vector<JobGraph::Edge>& edges = executions->graph().edges;
   for (uint32_t i = 0; i < edges.size(); ++i) {
     const JobGraph::Edge& edge = edges[i];
-    const bool forward = edge.strategy == ShipStrategy::kForward;
+    const ExecutionJobVertex& source = *executions->FindVertex(edge.source_vertex);
+    const ExecutionJobVertex& target = *executions->FindVertex(edge.target_vertex);
+    const uint32_t num_producers = source.vertex->parallelism;
+    const uint32_t num_consumers = target.vertex->parallelism;
+    const auto consumers_of = [&](uint32_t producer) {
+      return ConsumersOf(edge.strategy, producer, num_producers, num_consumers);
+    };
     if (edge.target_vertex == vertex.vertex->id) {
       proto::InputGateDeployment* const gate = out->add_gates();
       gate->set_edge(i);
-      for (const ExecutionVertex& producer : executions->FindVertex(edge.source_vertex)->subtasks) {
-        if (!forward) {
-          AddChannel(producer, i, subtask.subtask, gate);
-        } else if (producer.subtask == subtask.subtask) {
-          AddChannel(producer, i, 0, gate);
-        }
+      const SubtaskRange producers =
+          ProducersOf(edge.strategy, subtask.subtask, num_producers, num_consumers);
+      for (uint32_t producer = producers.begin; producer < producers.end; ++producer) {
+        AddChannel(source.subtasks[producer], i, subtask.subtask - consumers_of(producer).begin,
+                   gate);
       }
     }
     if (edge.source_vertex == vertex.vertex->id) {
       proto::OutputDeployment* const output = out->add_outputs();
       output->set_edge(i);
-      output->set_num_subpartitions(
-          forward ? 1 : executions->graph().FindVertex(edge.target_vertex)->parallelism);
+      output->set_num_subpartitions(consumers_of(subtask.subtask).size());
     }
   }
   for (const JobGraph::Operator& op : vertex.vertex->operators) {

@@ -370,6 +370,7 @@ absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest&
   build.default_parallelism =
       request.parallelism.value_or(static_cast<uint32_t>(settings.Get(kParallelismDefault)));
   build.max_parallelism = static_cast<uint32_t>(settings.Get(kPipelineMaxParallelism));
+  build.chaining = settings.Get(kOperatorChaining);
   absl::StatusOr<BuiltJob> built = builder_->Build(build);
   // Whatever Build did wrong is the request's fault, not the server's.
   if (!built.ok() && !absl::IsUnavailable(built.status())) {

@@ -117,6 +117,17 @@ void Execution::UpdateMetrics(const proto::TaskMetrics& metrics) {
   if (metrics.watermark_ms() != std::numeric_limits<int64_t>::min()) {
     watermark_ms_ = metrics.watermark_ms();
   }
+  splits_.clear();
+  for (const proto::SplitWatermark& split : metrics.split_watermarks()) {
+    SplitDetails& details = splits_.emplace_back();
+    details.id = split.split();
+    if (split.watermark_ms() != std::numeric_limits<int64_t>::min()) {
+      details.watermark_ms = split.watermark_ms();
+    }
+    details.since = absl::FromUnixMillis(split.since_ms());
+    details.idle = split.idle();
+    details.paused = split.paused();
+  }
 }
 
 std::string Execution::endpoint() const {
@@ -133,6 +144,7 @@ SubtaskDetails Execution::Details() const {
   details.metrics = metrics_;
   details.ratios = ratios_;
   details.current_input_watermark_ms = watermark_ms_;
+  details.splits = splits_;
   return details;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -71,6 +72,7 @@ class Execution {
   MetricReport report_;
   BusyRatios ratios_;
   std::optional<int64_t> watermark_ms_;
+  std::vector<SplitDetails> splits_;
 };
 
 }  // namespace weir

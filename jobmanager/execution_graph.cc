@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/base/strings.h"
+#include "xxhash.h"
 
 namespace weir {
 namespace {
@@ -13,6 +14,11 @@ constexpr size_t kMaxFormerAttempts = 16;
 bool HasInput(const JobGraph& graph, JobVertexId vertex) {
   return std::any_of(graph.edges.begin(), graph.edges.end(),
                      [vertex](const JobGraph::Edge& edge) { return edge.target_vertex == vertex; });
+}
+
+SlotSharingGroupId SlotSharingGroupIdOf(std::string_view name) {
+  const XXH128_hash_t hash = XXH3_128bits(name.data(), name.size());
+  return {hash.high64, hash.low64};
 }
 
 }  // namespace
@@ -31,6 +37,15 @@ ExecutionGraph::ExecutionGraph(const JobGraph* graph) : graph_(graph) {
       if (op.has_coordinator)
         coordinators_.push_back({op.id, vertex.id, vertex.parallelism, {}, {}});
     }
+  }
+  std::map<std::string, uint32_t> num_slots_of_group;
+  for (const JobGraph::Vertex& vertex : graph->vertices) {
+    uint32_t& most = num_slots_of_group[vertex.slot_sharing_group];
+    most = std::max(most, vertex.parallelism);
+  }
+  for (const auto& [group, count] : num_slots_of_group) {
+    first_slot_of_group_[group] = num_slots_;
+    num_slots_ += count;
   }
 }
 
@@ -112,12 +127,9 @@ ExecutionStateCounts ExecutionGraph::CountStates() const {
   return counts;
 }
 
-uint32_t ExecutionGraph::max_parallelism() const {
-  uint32_t most = 0;
-  for (const JobGraph::Vertex& vertex : graph_->vertices) {
-    most = std::max(most, vertex.parallelism);
-  }
-  return most;
+uint32_t ExecutionGraph::SlotOf(const ExecutionVertex& vertex) const {
+  return first_slot_of_group_.at(graph_->FindVertex(vertex.vertex)->slot_sharing_group) +
+         vertex.subtask;
 }
 
 std::string ExecutionGraph::TaskNameOf(const ExecutionVertex& vertex) const {
@@ -148,6 +160,7 @@ std::vector<VertexDetails> ExecutionGraph::Details() const {
     out.name = vertex.vertex->name;
     out.parallelism = vertex.vertex->parallelism;
     out.max_parallelism = vertex.vertex->max_parallelism;
+    out.slot_sharing_group = SlotSharingGroupIdOf(vertex.vertex->slot_sharing_group);
     for (const ExecutionVertex& subtask : vertex.subtasks) {
       out.subtasks.push_back(subtask.current == nullptr ? SubtaskDetails()
                                                         : subtask.current->Details());

@@ -66,8 +66,11 @@ class ExecutionGraph {
   [[nodiscard]] bool All(const std::function<bool(ExecutionState)>& condition) const;
   [[nodiscard]] ExecutionStateCounts CountStates() const;
 
-  /// Returns the most subtasks of any vertex: the number of slots that the job needs.
-  [[nodiscard]] uint32_t max_parallelism() const;
+  /// Returns how many slots the job needs: the most subtasks of any vertex, summed over the slot
+  /// sharing groups.
+  [[nodiscard]] uint32_t num_slots() const { return num_slots_; }
+  /// Returns which of them a subtask runs in: subtasks of one index and group share a slot.
+  [[nodiscard]] uint32_t SlotOf(const ExecutionVertex& vertex) const;
   /// Returns e.g. "Source: gen (1/2) - execution #0".
   [[nodiscard]] std::string TaskNameOf(const ExecutionVertex& vertex) const;
   [[nodiscard]] CheckpointPlan MakeCheckpointPlan() const;
@@ -88,6 +91,8 @@ class ExecutionGraph {
   std::vector<ExecutionJobVertex> vertices_;
   std::vector<CoordinatorExecution> coordinators_;
   absl::flat_hash_map<ExecutionAttemptId, ExecutionVertex*> by_attempt_;
+  std::map<std::string, uint32_t> first_slot_of_group_;
+  uint32_t num_slots_ = 0;
   uint32_t num_attempts_ = 0;
 };
 

@@ -101,6 +101,7 @@ absl::StatusOr<BuiltJob> JobBuilder::Build(const BuildRequest& request) const {
                                         StrCat(request.default_parallelism),
                                         "--max-parallelism",
                                         StrCat(request.max_parallelism)};
+  if (!request.chaining) arguments.push_back("--no-chaining");
   if (!request.entry.empty()) arguments.insert(arguments.end(), {"--entry", request.entry});
   ASSIGN_OR_RETURN(const std::string answer, Run(std::move(arguments), request.arguments));
   proto::BuildResult result;

@@ -20,6 +20,7 @@ struct BuildRequest {
   std::vector<std::string> arguments;
   uint32_t default_parallelism = 1;
   uint32_t max_parallelism = 128;
+  bool chaining = true;
 };
 
 struct BuiltJob {

@@ -35,6 +35,17 @@ struct BusyRatios {
   double busy = 0;
 };
 
+/// How far event time has come in one split of a source, as its last report says.
+struct SplitDetails {
+  std::string id = {};
+  /// Event time in milliseconds; absent before the first record.
+  std::optional<int64_t> watermark_ms = {};
+  /// When the watermark last moved.
+  absl::Time since = {};
+  bool idle = false;    ///< Does not hold event time back.
+  bool paused = false;  ///< Ahead of others, by watermark alignment.
+};
+
 /// The newest attempt of one subtask.
 struct SubtaskDetails {
   uint32_t index = 0;
@@ -48,13 +59,19 @@ struct SubtaskDetails {
   BusyRatios ratios = {};
   /// Event time in milliseconds; absent before the first watermark.
   std::optional<int64_t> current_input_watermark_ms = {};
+  /// Of a source, those that hold event time back first.
+  std::vector<SplitDetails> splits = {};
 };
+
+/// Names a slot sharing group, the same in every job that has one of that name.
+using SlotSharingGroupId = HexId<struct SlotSharingGroupIdTag>;
 
 struct VertexDetails {
   JobVertexId id = {};
   std::string name = {};
   uint32_t parallelism = 1;
   uint32_t max_parallelism = 128;
+  SlotSharingGroupId slot_sharing_group = {};
   /// Ordered by index.
   std::vector<SubtaskDetails> subtasks = {};
 };
@@ -64,7 +81,7 @@ struct PlanInput {
   JobVertexId source = {};
   /// Position among the consumer's inputs, from 0.
   uint32_t num = 0;
-  /// "FORWARD", "HASH", "REBALANCE" or "BROADCAST".
+  /// "FORWARD", "HASH", "REBALANCE" and so on, see ShipStrategy.
   std::string ship_strategy = {};
   /// "pipelined_bounded" unless the exchange is another.
   std::string exchange = "pipelined_bounded";

@@ -128,7 +128,7 @@ void JobMaster::BeginAttempt() {
     CHECK(vertex.current->Transition(ExecutionState::kScheduled, now).ok());
   });
   services_.resource_manager->RequestSlots(
-      job_.id, executions_.max_parallelism(), job_.settings.Get(kSlotRequestTimeout),
+      job_.id, executions_.num_slots(), job_.settings.Get(kSlotRequestTimeout),
       InGeneration([](JobMaster& self, absl::StatusOr<ResourceManager::Slots> slots) {
         if (slots.ok()) {
           self.OnSlots(*std::move(slots));
@@ -140,8 +140,9 @@ void JobMaster::BeginAttempt() {
 
 void JobMaster::OnSlots(ResourceManager::Slots slots) {
   executions_.ForEach([&](ExecutionVertex& vertex) {
-    vertex.current->Assign(slots[vertex.subtask]);
-    task_managers_.insert(slots[vertex.subtask]);
+    const std::shared_ptr<TaskManagerGateway>& location = slots[executions_.SlotOf(vertex)];
+    vertex.current->Assign(location);
+    task_managers_.insert(location);
   });
   checkpoints_.RestoreLatest(InGeneration(
       [](JobMaster& self, absl::StatusOr<std::shared_ptr<const CheckpointMetadata>> restored) {
@@ -213,6 +214,8 @@ bool JobMaster::HandleMessage(TaskManagerGateway* from, const proto::TaskManager
       return OnEventToCoordinator(message.event_to_coordinator());
     case proto::TaskManagerMessage::kEventToTask:
       return OnEventToTask(message.event_to_task());
+    case proto::TaskManagerMessage::kEventToCoordinators:
+      return OnEventToCoordinators(message.event_to_coordinators());
     default:
       return false;
   }
@@ -356,6 +359,25 @@ bool JobMaster::OnEventToTask(const proto::OperatorEvent& event) {
     return true;
   }
   checkpoints_.OnCoordinatorEvent(event);
+  return true;
+}
+
+bool JobMaster::OnEventToCoordinators(const proto::OperatorEvent& event) {
+  if (event.job_id() != IdToBytes(job_.id)) return false;
+  const CoordinatorExecution* const sender =
+      executions_.FindCoordinator(IdFromBytes<ExecutionAttemptId>(event.sender_attempt()));
+  if (sender == nullptr || status_ != JobStatus::kRunning) {
+    ++num_stale_messages_;
+    return true;
+  }
+  // Each TaskManager gives it to all coordinators it has, but the sender.
+  std::set<TaskManagerGateway*> locations;
+  for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
+    if (coordinator.operator_id != sender->operator_id) locations.insert(LocationOf(coordinator));
+  }
+  proto::JobManagerMessage message;
+  *message.mutable_event_to_coordinators() = event;
+  for (TaskManagerGateway* const location : locations) location->Send(message);
   return true;
 }
 

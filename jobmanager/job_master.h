@@ -111,6 +111,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   bool OnCoordinatorFailed(const proto::TaskManagerMessage& message);
   bool OnEventToCoordinator(const proto::OperatorEvent& event);
   bool OnEventToTask(const proto::OperatorEvent& event);
+  bool OnEventToCoordinators(const proto::OperatorEvent& event);
   void OnTaskRunning();
   void OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason, bool was_restoring);
 

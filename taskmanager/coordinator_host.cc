@@ -35,6 +35,12 @@ void CoordinatorHost::HandleEvent(uint32_t subtask, std::string event) {
   });
 }
 
+void CoordinatorHost::HandleCoordinatorEvent(OperatorId sender, std::string event) {
+  Post([host = this, sender, event = std::move(event)] {
+    return host->coordinator_->HandleCoordinatorEvent(sender, event);
+  });
+}
+
 void CoordinatorHost::TriggerCheckpoint(CheckpointId checkpoint) {
   strand_.Post([self = shared_from_this(), checkpoint] {
     if (self->phase_ != Phase::kRunning) return;
@@ -75,6 +81,11 @@ void CoordinatorHost::Close() {
 void CoordinatorHost::SendEvent(uint32_t subtask, std::string event) {
   if (ended_.load(std::memory_order_acquire)) return;
   environment_.listener->OnCoordinatorEvent(description_, subtask, std::move(event));
+}
+
+void CoordinatorHost::SendToCoordinators(std::string event) {
+  if (ended_.load(std::memory_order_acquire)) return;
+  environment_.listener->OnEventToCoordinators(description_, std::move(event));
 }
 
 void CoordinatorHost::Post(absl::AnyInvocable<absl::Status()> mail) {

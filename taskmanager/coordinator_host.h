@@ -38,6 +38,9 @@ class CoordinatorListener {
   virtual ~CoordinatorListener() = default;
   virtual void OnCoordinatorEvent(const CoordinatorDescription& coordinator, uint32_t subtask,
                                   std::string event) = 0;
+  /// For the coordinators of all other operators of the job.
+  virtual void OnEventToCoordinators(const CoordinatorDescription& coordinator,
+                                     std::string event) = 0;
   /// The answer to TriggerCheckpoint, behind all events sent before the snapshot and ahead of those
   /// after it.
   virtual void OnCoordinatorSnapshot(const CoordinatorDescription& coordinator,
@@ -73,6 +76,7 @@ class CoordinatorHost final : public CoordinatorContext,
   /// Makes the coordinator and starts it.
   void Start();
   void HandleEvent(uint32_t subtask, std::string event);
+  void HandleCoordinatorEvent(OperatorId sender, std::string event);
   void TriggerCheckpoint(CheckpointId checkpoint);
   void NotifyCheckpointComplete(CheckpointId checkpoint);
   void Close();
@@ -84,6 +88,7 @@ class CoordinatorHost final : public CoordinatorContext,
   [[nodiscard]] const Clock* clock() const override { return environment_.clock; }
   [[nodiscard]] MetricGroup* metrics() override { return &metrics_; }
   void SendEvent(uint32_t subtask, std::string event) override;
+  void SendToCoordinators(std::string event) override;
   void Post(absl::AnyInvocable<absl::Status()> mail) override;
   void PostAfter(absl::Duration delay, absl::AnyInvocable<absl::Status()> mail) override;
   void Fail(absl::Status reason) override;

@@ -122,6 +122,7 @@ int main(int argc, char** argv) {
                  "Parallelism of operators that set none");
   app.add_option("--max-parallelism", options.graph.default_max_parallelism,
                  "Max parallelism of operators that set none");
+  app.add_flag("!--no-chaining", options.graph.chaining, "Make each operator a task of its own");
   app.add_option("--out", options.out, "File to write the BuildResult or JobListing to")
       ->required();
   try {

@@ -71,6 +71,10 @@ void TaskExecutor::Handle(Message message) {
     case proto::JobManagerMessage::kEventToCoordinator:
       return WhenBuilt(FromWireId<JobId>(message->event_to_coordinator().job_id()),
                        [this, message] { DeliverToCoordinator(message->event_to_coordinator()); });
+    case proto::JobManagerMessage::kEventToCoordinators:
+      return WhenBuilt(
+          FromWireId<JobId>(message->event_to_coordinators().job_id()),
+          [this, message] { DeliverToCoordinators(message->event_to_coordinators()); });
     case proto::JobManagerMessage::kTriggerCoordinator:
       return TriggerCoordinators(message);
     case proto::JobManagerMessage::kReleaseJob:
@@ -138,6 +142,8 @@ absl::StatusOr<JobPlan> TaskExecutor::MakePlan(JobId id, Job& job,
   RETURN_IF_ERROR(CheckFingerprint(plan.job_graph, *plan.graph));
   ASSIGN_OR_RETURN(const Configuration settings, ReadSettings(information));
   plan.buffer_timeout = settings.Get(kBufferTimeout);
+  plan.latency_interval = settings.Get(kLatencyInterval);
+  plan.auto_watermark_interval = settings.Get(kAutoWatermarkInterval);
   plan.checkpointing = settings.Get(kCheckpointingInterval) > absl::ZeroDuration();
   plan.local_dir = StrCat(environment_.local_dir, "/", ToString(id));
   if (job.state_store == nullptr) {
@@ -347,6 +353,17 @@ void TaskExecutor::DeliverToCoordinator(const proto::OperatorEvent& event) {
     if (coordinator.job == job && coordinator.operator_id == operator_id &&
         coordinator.host != nullptr) {
       coordinator.host->HandleEvent(event.subtask(), event.payload());
+    }
+  }
+}
+
+void TaskExecutor::DeliverToCoordinators(const proto::OperatorEvent& event) {
+  const auto job = FromWireId<JobId>(event.job_id());
+  const auto sender = FromWireId<OperatorId>(event.operator_id());
+  for (const auto& [attempt, coordinator] : coordinators_) {
+    if (coordinator.job == job && coordinator.operator_id != sender &&
+        coordinator.host != nullptr) {
+      coordinator.host->HandleCoordinatorEvent(sender, event.payload());
     }
   }
 }

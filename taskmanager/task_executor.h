@@ -100,6 +100,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
 
   void OnCoordinatorEvent(const CoordinatorDescription& coordinator, uint32_t subtask,
                           std::string event) override;
+  void OnEventToCoordinators(const CoordinatorDescription& coordinator, std::string event) override;
   void OnCoordinatorSnapshot(const CoordinatorDescription& coordinator, CheckpointId checkpoint,
                              absl::StatusOr<std::string> state) override;
   void OnCoordinatorFailed(const CoordinatorDescription& coordinator,
@@ -151,6 +152,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   void AbortCheckpoint(const Message& message);
   void DeliverToTask(const proto::OperatorEvent& event);
   void DeliverToCoordinator(const proto::OperatorEvent& event);
+  void DeliverToCoordinators(const proto::OperatorEvent& event);
   void TriggerCoordinators(const Message& message);
   void ReleaseJob(JobId job);
   void EndDeployment(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);

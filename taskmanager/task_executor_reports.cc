@@ -45,6 +45,14 @@ void WriteMetrics(const Task& task, proto::TaskMetrics* out) {
   out->set_backpressured_ms(absl::ToInt64Milliseconds(metrics.backpressured));
   out->set_idle_ms(absl::ToInt64Milliseconds(metrics.idle));
   out->set_watermark_ms(metrics.watermark.millis());
+  for (const SplitWatermark& split : metrics.split_watermarks) {
+    proto::SplitWatermark* const added = out->add_split_watermarks();
+    added->set_split(split.split);
+    added->set_watermark_ms(split.watermark.millis());
+    added->set_since_ms(absl::ToUnixMillis(split.since));
+    added->set_idle(split.idle);
+    added->set_paused(split.paused);
+  }
 }
 
 int64_t SizeOf(const OperatorSubtaskState& state) {
@@ -179,6 +187,17 @@ void TaskExecutor::OnCoordinatorEvent(const CoordinatorDescription& coordinator,
   out->set_job_id(ToWireId(coordinator.job));
   out->set_operator_id(ToWireId(coordinator.operator_id));
   out->set_subtask(subtask);
+  out->set_payload(std::move(event));
+  out->set_sender_attempt(ToWireId(coordinator.attempt));
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::OnEventToCoordinators(const CoordinatorDescription& coordinator,
+                                         std::string event) {
+  proto::TaskManagerMessage message;
+  proto::OperatorEvent* const out = message.mutable_event_to_coordinators();
+  out->set_job_id(ToWireId(coordinator.job));
+  out->set_operator_id(ToWireId(coordinator.operator_id));
   out->set_payload(std::move(event));
   out->set_sender_attempt(ToWireId(coordinator.attempt));
   environment_.reports->Report(message);

@@ -122,9 +122,9 @@ absl::Status AddOutputs(const proto::TaskDeployment& deployment, const JobPlan& 
     TaskDescription::OutputEdge& added = description->outputs.emplace_back();
     added.source = edge->source;
     added.source_port = edge->source_port;
-    added.strategy =
-        job_edge.strategy;  // Forward becomes rebalance between different parallelisms.
-    added.key_hasher = edge->key_hasher;
+    added.partitioning = edge->partitioning;
+    // Forward becomes rebalance between different parallelisms.
+    added.partitioning.strategy = job_edge.strategy;
     added.target_max_parallelism =
         plan.job_graph.FindVertex(job_edge.target_vertex)->max_parallelism;
     for (uint32_t i = 0; i < output.num_subpartitions(); ++i) {
@@ -166,6 +166,8 @@ absl::StatusOr<PreparedTask> PrepareTask(const proto::TaskDeployment& deployment
   description.max_parallelism = vertex->max_parallelism;
   description.graph = plan.graph;
   description.buffer_timeout = plan.buffer_timeout;
+  description.latency_interval = plan.latency_interval;
+  description.auto_watermark_interval = plan.auto_watermark_interval;
   description.checkpointing = plan.checkpointing;
   description.local_dir = StrCat(plan.local_dir, "/", ToString(description.attempt));
   RETURN_IF_ERROR(AddOperators(deployment, plan, *vertex, &description));

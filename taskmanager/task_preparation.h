@@ -28,6 +28,8 @@ struct JobPlan {
   std::shared_ptr<const StreamGraph> graph;
   JobGraph job_graph;
   absl::Duration buffer_timeout;
+  absl::Duration latency_interval;
+  absl::Duration auto_watermark_interval;
   bool checkpointing = true;
   /// Of the job, on this TaskManager.
   std::string local_dir;

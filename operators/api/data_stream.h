@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "operators/process/sink_writer_operator.h"
 #include "operators/process/source_reader_operator.h"
 #include "operators/process/timestamps_and_watermarks_operator.h"
+#include "runtime/base/strings.h"
 #include "runtime/graph/stream_graph.h"
 
 namespace weir {
@@ -47,7 +49,10 @@ class DataStreamSink {
   DataStreamSink& SetParallelism(uint32_t parallelism) {
     return Set(&StreamNode::parallelism, parallelism);
   }
-  DataStreamSink& DisableChaining() { return Set(&StreamNode::chain_with_input, false); }
+  DataStreamSink& DisableChaining() { return Set(&StreamNode::chaining, ChainingStrategy::kNever); }
+  DataStreamSink& SlotSharingGroup(std::string group) {
+    return Set(&StreamNode::slot_sharing_group, std::move(group));
+  }
 
  private:
   template <class Member, class Value>
@@ -149,15 +154,33 @@ class DataStream {
 
   /// Every record to every subtask of the next operator; connect another stream with it.
   [[nodiscard]] BroadcastStream<T> Broadcast() const {
-    internal::StreamOrigin origin = origin_;
-    origin.strategy = ShipStrategy::kBroadcast;
-    return BroadcastStream<T>(std::move(origin));
+    return BroadcastStream<T>(origin_.With({.strategy = ShipStrategy::kBroadcast}));
   }
-  /// Spreads the records over the subtasks of the next operator, a batch at a time.
-  [[nodiscard]] DataStream<T> Rebalance() const {
-    internal::StreamOrigin origin = origin_;
-    origin.strategy = ShipStrategy::kRebalance;
-    return DataStream<T>(std::move(origin));
+  /// Gives all subtasks of the next operator the same number of records, within 1 %.
+  [[nodiscard]] DataStream<T> Rebalance() const { return Partition(ShipStrategy::kRebalance); }
+  /// The same over a share of the subtasks each: with 2 subtasks before and 4 behind, each of the 2
+  /// feeds two of the 4. Opens fewer connections than Rebalance(), and lets records stay local.
+  [[nodiscard]] DataStream<T> Rescale() const { return Partition(ShipStrategy::kRescale); }
+  /// Each record to a random subtask of the next operator.
+  [[nodiscard]] DataStream<T> Shuffle() const { return Partition(ShipStrategy::kShuffle); }
+  /// Every record to the first subtask of the next operator.
+  [[nodiscard]] DataStream<T> Global() const { return Partition(ShipStrategy::kGlobal); }
+  /// Subtask i to subtask i. Without it that is so where both sides have one parallelism; with it,
+  /// different ones are an error when the job is submitted.
+  [[nodiscard]] DataStream<T> Forward() const {
+    return DataStream<T>(
+        origin_.With({.strategy = ShipStrategy::kForward, .same_parallelism = true}));
+  }
+  /// Each record to the subtask that partition(key, number of subtasks) names, with key =
+  /// key_of(const T&). An index out of range fails the job.
+  template <class PartitionFn, class KeyFn>
+    requires std::integral<std::invoke_result_t<
+        const PartitionFn&, std::invoke_result_t<const KeyFn&, const T&>, uint32_t>>
+  [[nodiscard]] DataStream<T> PartitionCustom(PartitionFn partition, KeyFn key_of) const {
+    return DataStream<T>(origin_.With(
+        {.strategy = ShipStrategy::kCustom,
+         .partitioner = std::make_shared<internal::TypedPartitioner<T, PartitionFn, KeyFn>>(
+             std::move(partition), std::move(key_of))}));
   }
   /// This stream and another, of any type, in one operator.
   template <class U>
@@ -189,6 +212,12 @@ class DataStream {
 
   /// Gives records event times and the stream watermarks, in place of what it had.
   [[nodiscard]] DataStream<T> AssignTimestampsAndWatermarks(WatermarkStrategy<T> strategy) const {
+    if (!strategy.alignment().group.empty()) {
+      throw std::invalid_argument(StrCat(
+          "only a source can align watermarks; give the strategy with WithWatermarkAlignment "
+          "to FromSource: group=",
+          strategy.alignment().group));
+    }
     return Add<T>("Timestamps/Watermarks",
                   internal::MakeOperatorFactory([strategy = std::move(strategy)] {
                     return std::make_unique<internal::TimestampsAndWatermarksOperator<T>>(strategy);
@@ -198,6 +227,12 @@ class DataStream {
   /// The records that the operator before put out under `tag`. Only directly behind that operator.
   template <class S>
   [[nodiscard]] DataStream<S> GetSideOutput(const OutputTag<S>& tag) const {
+    if (origin_.side_outputs == nullptr) {
+      throw std::invalid_argument(StrCat(
+          "only process functions and windows have side outputs; call GetSideOutput on their "
+          "result, before Union and other operators: tag=",
+          tag.name()));
+    }
     internal::SideOutputs& outputs = *origin_.side_outputs;
     StreamNode& node = origin_.graph->mutable_nodes()[origin_.ports.front().node];
     uint32_t port = 0;
@@ -241,8 +276,15 @@ class DataStream {
   DataStream& SetMaxParallelism(uint32_t parallelism) {
     return Set(&StreamNode::max_parallelism, parallelism);
   }
-  /// Keeps the operator in a task of its own, apart from the one before it.
-  DataStream& DisableChaining() { return Set(&StreamNode::chain_with_input, false); }
+  /// Keeps the operator in a task of its own, apart from those before and behind it.
+  DataStream& DisableChaining() { return Set(&StreamNode::chaining, ChainingStrategy::kNever); }
+  /// Begins a task with the operator; those behind it may share it.
+  DataStream& StartNewChain() { return Set(&StreamNode::chaining, ChainingStrategy::kHead); }
+  /// Keeps the operator, and those behind it that name no group of their own, out of the slots of
+  /// other groups. The job then needs as many slots as the groups' largest parallelisms together.
+  DataStream& SlotSharingGroup(std::string group) {
+    return Set(&StreamNode::slot_sharing_group, std::move(group));
+  }
 
   [[nodiscard]] const internal::StreamOrigin& origin() const { return origin_; }
 
@@ -255,6 +297,10 @@ class DataStream {
                       std::shared_ptr<internal::SideOutputs> side_outputs = nullptr) const {
     return DataStream<Out>(internal::AddOperator<Out>(origin_, std::move(name), std::move(factory),
                                                       std::move(side_outputs)));
+  }
+
+  [[nodiscard]] DataStream<T> Partition(ShipStrategy strategy) const {
+    return DataStream<T>(origin_.With({.strategy = strategy}));
   }
 
   template <class Member, class Value>

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
+#include "operators/api/aggregations.h"
 #include "operators/api/broadcast_stream.h"
 #include "operators/api/connected_streams.h"
 #include "operators/api/data_stream.h"
@@ -11,6 +13,7 @@
 #include "operators/api/regular_join.h"
 #include "operators/api/temporal_join.h"
 #include "operators/api/windowed_stream.h"
+#include "operators/process/keyed_reduce_operator.h"
 
 namespace weir {
 
@@ -35,6 +38,45 @@ class KeyedStream {
                                                                              side_outputs);
         }),
         side_outputs));
+  }
+
+  /// Folds the records of each key into one by fn(const T&, const T&) -> T, and emits after every
+  /// record what has come of it.
+  template <class Fn>
+    requires std::convertible_to<std::invoke_result_t<Fn&, const T&, const T&>, T>
+  DataStream<T> Reduce(Fn fn) const {
+    return Fold("Reduce", internal::ReduceOf<T, Fn>{std::move(fn)});
+  }
+  /// Emits, after every record, the key's first record with `field` summed up over all.
+  template <class Owner, class Field>
+    requires std::derived_from<T, Owner>
+  DataStream<T> Sum(Field Owner::* field) const {
+    return Fold("Sum", internal::SumOf<T, Owner, Field>{field});
+  }
+  /// The same with the smallest `field`.
+  template <class Owner, class Field>
+    requires std::derived_from<T, Owner>
+  DataStream<T> Min(Field Owner::* field) const {
+    return Fold("Min", internal::MinOf<T, Owner, Field>{field});
+  }
+  /// The same with the largest `field`.
+  template <class Owner, class Field>
+    requires std::derived_from<T, Owner>
+  DataStream<T> Max(Field Owner::* field) const {
+    return Fold("Max", internal::MaxOf<T, Owner, Field>{field});
+  }
+  /// Emits, after every record, the key's whole record with the smallest `field`; of equals the
+  /// first.
+  template <class Owner, class Field>
+    requires std::derived_from<T, Owner>
+  DataStream<T> MinBy(Field Owner::* field) const {
+    return Fold("MinBy", internal::MinByOf<T, Owner, Field>{field});
+  }
+  /// The same with the largest `field`.
+  template <class Owner, class Field>
+    requires std::derived_from<T, Owner>
+  DataStream<T> MaxBy(Field Owner::* field) const {
+    return Fold("MaxBy", internal::MaxByOf<T, Owner, Field>{field});
   }
 
   /// Event-time windows per key.
@@ -80,6 +122,14 @@ class KeyedStream {
   [[nodiscard]] const KeyFn& key_selector() const { return key_of_; }
 
  private:
+  template <class FoldFn>
+  DataStream<T> Fold(const char* name, FoldFn fold) const {
+    return DataStream<T>(internal::AddOperator<T>(
+        origin_, name, internal::MakeOperatorFactory([key_of = key_of_, fold = std::move(fold)] {
+          return std::make_unique<internal::KeyedReduceOperator<K, T, KeyFn, FoldFn>>(key_of, fold);
+        })));
+  }
+
   internal::StreamOrigin origin_;
   KeyFn key_of_;
 };

@@ -106,6 +106,15 @@ class SourceReader {
   [[nodiscard]] virtual absl::Status HandleEnumeratorEvent(std::string_view) {
     return absl::OkStatus();
   }
+  /// Whether PauseOrResumeSplits works. Without it, watermark alignment pauses the whole reader
+  /// when its slowest split is too far ahead.
+  [[nodiscard]] virtual bool SupportsPausing() const { return false; }
+  /// Emits nothing more of the splits `to_pause`, and goes on with `to_resume`, waking the task if
+  /// there is something. Splits are not paused at first, and every id is of a split that is held.
+  [[nodiscard]] virtual absl::Status PauseOrResumeSplits(
+      const std::vector<std::string>& /*to_pause*/, const std::vector<std::string>& /*to_resume*/) {
+    return absl::UnimplementedError("this reader cannot pause splits");
+  }
   /// Whether every split held so far was read to where it ended when the source first saw it.
   [[nodiscard]] virtual bool IsCaughtUp() const = 0;
   virtual void Close() {}

@@ -39,7 +39,9 @@ class StreamEnvironment {
     node.name = std::move(name);
     node.num_inputs = 0;
     node.outputs.push_back({"", internal::BatchTypeOf<T>()});
-    node.coordinator = std::make_shared<internal::SourceCoordinatorFactory<T>>(shared);
+    if (!strategy.alignment().group.empty()) ++(*alignment_groups_)[strategy.alignment().group];
+    node.coordinator = std::make_shared<internal::SourceCoordinatorFactory<T>>(
+        shared, strategy.alignment(), alignment_groups_);
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     node.factory = internal::MakeOperatorFactory([shared, strategy = std::move(strategy),
                                                   side_outputs] {
@@ -52,6 +54,9 @@ class StreamEnvironment {
     return DataStream<T>(std::move(origin));
   }
 
+  /// Makes every operator a task of its own: for finding out which one is slow.
+  void DisableOperatorChaining() { graph_->set_chaining_enabled(false); }
+
   /// Sets a configuration key for this job, e.g. "execution.checkpointing.interval" to "10 s".
   void SetOption(std::string key, std::string value) {
     graph_->settings()[std::move(key)] = std::move(value);
@@ -63,6 +68,8 @@ class StreamEnvironment {
 
  private:
   StreamGraph* graph_;
+  std::shared_ptr<internal::AlignmentGroups> alignment_groups_ =
+      std::make_shared<internal::AlignmentGroups>();
 };
 
 }  // namespace weir

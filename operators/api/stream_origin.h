@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "operators/api/functions.h"
+#include "runtime/base/strings.h"
 #include "runtime/graph/stream_graph.h"
 #include "runtime/record/key_codec.h"
 #include "runtime/record/typed_batch.h"
@@ -19,18 +21,25 @@ struct StreamOrigin {
   struct Port {
     StreamNodeIndex node = 0;
     uint32_t port = 0;
+    /// Of the edge to the next operator. Streams that are united keep their own.
+    Partitioning partitioning = {};
   };
   StreamGraph* graph = nullptr;
   std::vector<Port> ports;
-  ShipStrategy strategy = ShipStrategy::kForward;
-  std::shared_ptr<const KeyHasher> key_hasher;
   /// Of the operator that made the stream; null after a union.
   std::shared_ptr<SideOutputs> side_outputs;
 
   void ConnectTo(StreamNodeIndex target, uint32_t input) const {
     for (const Port& port : ports) {
-      graph->AddEdge({port.node, port.port, target, input, strategy, key_hasher});
+      graph->AddEdge({port.node, port.port, target, input, port.partitioning});
     }
+  }
+
+  /// Returns the same stream with its records sent so.
+  [[nodiscard]] StreamOrigin With(const Partitioning& partitioning) const {
+    StreamOrigin origin = *this;
+    for (Port& port : origin.ports) port.partitioning = partitioning;
+    return origin;
   }
 };
 
@@ -41,6 +50,33 @@ std::shared_ptr<const BatchType> BatchTypeOf() {
                 "aggregate, list its fields with WEIR_FIELDS, or specialise weir::Serde for it");
   return std::make_shared<TypedBatchType<T>>();
 }
+
+/// Asks partition(key, number of channels) for each record's channel, key = key_of(record).
+template <class T, class PartitionFn, class KeyFn>
+class TypedPartitioner final : public Partitioner {
+ public:
+  TypedPartitioner(PartitionFn partition, KeyFn key_of)
+      : partition_(std::move(partition)), key_of_(std::move(key_of)) {}
+  void Partition(const Batch& batch, uint32_t num_channels,
+                 std::vector<uint32_t>* channels) const override {
+    const auto values = BatchValues<T>(batch);
+    channels->clear();
+    for (const T& value : values) {
+      const auto channel = partition_(key_of_(value), num_channels);
+      if (std::cmp_less(channel, 0) || std::cmp_greater_equal(channel, num_channels)) {
+        throw std::out_of_range(
+            StrCat("the custom partitioner chose a partition that does not exist; it must return "
+                   "0 to the number of partitions - 1: returned=",
+                   channel, " partitions=", num_channels));
+      }
+      channels->push_back(static_cast<uint32_t>(channel));
+    }
+  }
+
+ private:
+  PartitionFn partition_;
+  KeyFn key_of_;
+};
 
 template <class T, class K, class KeyFn>
 class TypedKeyHasher final : public KeyHasher {
@@ -59,9 +95,9 @@ class TypedKeyHasher final : public KeyHasher {
 /// Returns `origin` with its records sent by the hash of key_of(const T&) -> K.
 template <class T, class K, class KeyFn>
 StreamOrigin Keyed(StreamOrigin origin, KeyFn key_of) {
-  origin.strategy = ShipStrategy::kHash;
-  origin.key_hasher = std::make_shared<TypedKeyHasher<T, K, KeyFn>>(std::move(key_of));
-  return origin;
+  return origin.With(
+      {.strategy = ShipStrategy::kHash,
+       .key_hasher = std::make_shared<TypedKeyHasher<T, K, KeyFn>>(std::move(key_of))});
 }
 
 /// Adds an operator that reads `origin` and returns its main output. `side_outputs` is what the

@@ -31,6 +31,7 @@ class ValuesSource final : public Source<T> {
 
  private:
   static constexpr const char* kSplit = "values";
+  static constexpr size_t kValuesPerPoll = 1024;
 
   /// Gives the one split to the first reader that comes.
   class Enumerator final : public SplitEnumerator {
@@ -79,11 +80,21 @@ class ValuesSource final : public Source<T> {
       no_more_splits_ = true;
       context_->handle()->Wake();
     }
+    [[nodiscard]] bool SupportsPausing() const override { return true; }
+    absl::Status PauseOrResumeSplits(const std::vector<std::string>& to_pause,
+                                     const std::vector<std::string>&) override {
+      paused_ = !to_pause.empty();
+      if (!paused_) context_->handle()->Wake();
+      return absl::OkStatus();
+    }
     absl::StatusOr<ReadStatus> Poll(SourceOutput<T>& output) override {
+      if (paused_) return ReadStatus::kNothing;
       if (!next_.has_value()) return no_more_splits_ ? ReadStatus::kEnd : ReadStatus::kNothing;
+      size_t emitted = 0;
       while (*next_ < values_->size()) {
         if (output.Full()) return ReadStatus::kMore;
         output.Collect((*values_)[(*next_)++], EventTime::Min(), kSplit);
+        if (++emitted % kValuesPerPoll == 0) return ReadStatus::kMore;
       }
       output.SplitFinished(kSplit);
       next_.reset();
@@ -100,6 +111,7 @@ class ValuesSource final : public Source<T> {
     SourceReaderContext* context_ = nullptr;
     std::optional<uint64_t> next_;  // Of the values; nothing without a split to read.
     bool no_more_splits_ = false;
+    bool paused_ = false;
   };
 
   std::shared_ptr<const std::vector<T>> values_;

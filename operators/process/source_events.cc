@@ -7,15 +7,27 @@
 #include "runtime/record/serde.h"
 
 namespace weir::internal {
+
+/// What the coordinators of one alignment group tell each other.
+struct AlignmentNews {
+  std::string group;
+  int64_t lowest_ms = EventTime::Min().millis();
+};
+
 namespace {
 
 class EnumeratorCoordinator final : public OperatorCoordinator, public SplitEnumeratorContext {
  public:
-  explicit EnumeratorCoordinator(std::unique_ptr<SplitEnumerator> enumerator)
-      : enumerator_(std::move(enumerator)) {}
+  EnumeratorCoordinator(std::unique_ptr<SplitEnumerator> enumerator,
+                        std::optional<AlignmentOptions> alignment)
+      : enumerator_(std::move(enumerator)), alignment_options_(std::move(alignment)) {}
 
   absl::Status Start(CoordinatorContext& context, const std::string* restored) override {
     context_ = &context;
+    if (alignment_options_.has_value()) {
+      alignment_.emplace(*alignment_options_, context.parallelism());
+      ScheduleAlignment();
+    }
     return enumerator_->Start(*this, restored);
   }
 
@@ -32,9 +44,28 @@ class EnumeratorCoordinator final : public OperatorCoordinator, public SplitEnum
       return enumerator_->HandleSplitRequest(subtask);
     if (event.kind == SourceEvent::Kind::kCustom)
       return enumerator_->HandleReaderEvent(subtask, event.payload);
+    if (event.kind == SourceEvent::Kind::kReportWatermark && alignment_.has_value()) {
+      alignment_->OnReport(subtask, EventTime::FromMillis(event.watermark_ms));
+      // The first ones wait for nothing but this.
+      if (!announced_.has_value()) {
+        TellOthers();
+        Announce();
+      }
+      return absl::OkStatus();
+    }
     return absl::InternalError("a source reader sent an enumerator's event");
   }
 
+  absl::Status HandleCoordinatorEvent(OperatorId sender, std::string_view bytes) override {
+    AlignmentNews news;
+    if (!alignment_.has_value() || !FromBytes(bytes, news) ||
+        news.group != alignment_options_->group) {
+      return absl::OkStatus();
+    }
+    alignment_->OnOtherSource(sender, EventTime::FromMillis(news.lowest_ms));
+    if (!announced_.has_value()) Announce();
+    return absl::OkStatus();
+  }
   absl::StatusOr<std::string> Snapshot(CheckpointId checkpoint) override {
     return enumerator_->Snapshot(checkpoint);
   }
@@ -74,15 +105,44 @@ class EnumeratorCoordinator final : public OperatorCoordinator, public SplitEnum
   void Fail(absl::Status reason) override { context_->Fail(std::move(reason)); }
 
  private:
+  void ScheduleAlignment() {
+    context_->PostAfter(alignment_options_->update_interval, [this] {
+      TellOthers();
+      Announce();
+      ScheduleAlignment();
+      return absl::OkStatus();
+    });
+  }
+  // Tells the other sources how far this one has come.
+  void TellOthers() {
+    if (alignment_options_->num_sources == 1) return;
+    context_->SendToCoordinators(
+        ToBytes(AlignmentNews{alignment_options_->group, alignment_->lowest().millis()}));
+  }
+  // Tells the readers how far they may go.
+  void Announce() {
+    const EventTime max = alignment_->max_watermark();
+    if (max == EventTime::Min() || max == announced_) return;
+    announced_ = max;
+    SourceEvent event{SourceEvent::Kind::kAlignment, {}, {}};
+    event.watermark_ms = max.millis();
+    const std::string bytes = ToBytes(event);
+    for (uint32_t subtask = 0; subtask < context_->parallelism(); ++subtask)
+      context_->SendEvent(subtask, bytes);
+  }
+
   const std::unique_ptr<SplitEnumerator> enumerator_;
+  const std::optional<AlignmentOptions> alignment_options_;
   CoordinatorContext* context_ = nullptr;
+  std::optional<WatermarkAlignment> alignment_;
+  std::optional<EventTime> announced_;
 };
 
 }  // namespace
 
 std::unique_ptr<OperatorCoordinator> MakeEnumeratorCoordinator(
-    std::unique_ptr<SplitEnumerator> enumerator) {
-  return std::make_unique<EnumeratorCoordinator>(std::move(enumerator));
+    std::unique_ptr<SplitEnumerator> enumerator, std::optional<AlignmentOptions> alignment) {
+  return std::make_unique<EnumeratorCoordinator>(std::move(enumerator), std::move(alignment));
 }
 
 void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter) {

@@ -1,13 +1,18 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "operators/api/functions.h"
 #include "operators/api/source.h"
+#include "operators/api/watermark_strategy.h"
+#include "operators/process/watermark_alignment.h"
 #include "runtime/graph/operator_factory.h"
+#include "runtime/record/event_time.h"
 #include "runtime/task/coordinator.h"
 
 namespace weir {
@@ -36,15 +41,22 @@ struct SourceEvent {
     kNoMoreSplits,           ///< Enumerator.
     kInitialSplitsAssigned,  ///< Enumerator.
     kCustom,                 ///< Either: an event of the source's own, in `payload`.
+    kReportWatermark,        ///< Reader: how far its slowest split has come, in `watermark_ms`.
+    kAlignment,              ///< Coordinator: how far splits may come, in `watermark_ms`.
   };
   Kind kind = Kind::kRegister;
   std::vector<SplitBytes> splits;
   std::string payload;
+  int64_t watermark_ms = EventTime::Min().millis();
 };
 
-/// Runs a SplitEnumerator as the coordinator of its source.
+/// Runs a SplitEnumerator as the coordinator of its source, and aligns the source's watermarks with
+/// those of its group if there is one.
 [[nodiscard]] std::unique_ptr<OperatorCoordinator> MakeEnumeratorCoordinator(
-    std::unique_ptr<SplitEnumerator> enumerator);
+    std::unique_ptr<SplitEnumerator> enumerator, std::optional<AlignmentOptions> alignment);
+
+/// How many sources of a job name each alignment group. Filled while Build runs, constant after.
+using AlignmentGroups = std::map<std::string, uint32_t>;
 
 /// Emits on the side output DeadLetterTag; here, so that not every source compiles it.
 void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter);
@@ -53,14 +65,24 @@ void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter);
 template <class T>
 class SourceCoordinatorFactory final : public CoordinatorFactory {
  public:
-  explicit SourceCoordinatorFactory(std::shared_ptr<const Source<T>> source)
-      : source_(std::move(source)) {}
+  /// `groups` counts this source already.
+  SourceCoordinatorFactory(std::shared_ptr<const Source<T>> source,
+                           typename WatermarkStrategy<T>::Alignment alignment,
+                           std::shared_ptr<const AlignmentGroups> groups)
+      : source_(std::move(source)), alignment_(std::move(alignment)), groups_(std::move(groups)) {}
   [[nodiscard]] std::unique_ptr<OperatorCoordinator> Create() const override {
-    return MakeEnumeratorCoordinator(source_->CreateEnumerator());
+    std::optional<AlignmentOptions> options;
+    if (!alignment_.group.empty()) {
+      options.emplace(AlignmentOptions{alignment_.group, alignment_.max_drift,
+                                       alignment_.update_interval, groups_->at(alignment_.group)});
+    }
+    return MakeEnumeratorCoordinator(source_->CreateEnumerator(), std::move(options));
   }
 
  private:
   const std::shared_ptr<const Source<T>> source_;
+  const typename WatermarkStrategy<T>::Alignment alignment_;
+  const std::shared_ptr<const AlignmentGroups> groups_;
 };
 
 }  // namespace weir::internal

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "operators/api/source.h"
 #include "operators/api/watermark_strategy.h"
+#include "operators/process/combined_watermark.h"
 #include "operators/process/source_events.h"
 #include "operators/process/stateful_operator.h"
 #include "runtime/base/status_macros.h"
@@ -19,7 +21,8 @@
 namespace weir::internal {
 
 /// Runs a SourceReader as the head of a chain: gives records their event times, follows the
-/// watermark of each split (the lowest of the active ones counts), and speaks with the enumerator.
+/// watermark of each split (the lowest of the active ones counts), pauses splits that are ahead of
+/// their alignment group, and speaks with the enumerator.
 template <class T>
 class SourceReaderOperator final : public SourceOperator,
                                    public SourceOutput<T>,
@@ -34,8 +37,10 @@ class SourceReaderOperator final : public SourceOperator,
   absl::Status Open(OperatorContext& context, Output& output,
                     std::vector<OperatorSubtaskState> restored) override {
     context_ = &context;
+    output_ = &output;
     collector_.Bind(&output.port(0));
     side_collectors_.Open(*side_outputs_, output);
+    combined_.emplace(strategy_.idle_timeout(), context_->clock()->Now());
     RETURN_IF_ERROR(state_.Open(std::move(restored)));
     ASSIGN_OR_RETURN(const OperatorListState<SplitBytes> stored,
                      state_.backend().GetListState(SplitsDescriptor()));
@@ -45,28 +50,29 @@ class SourceReaderOperator final : public SourceOperator,
     RETURN_IF_ERROR(reader_->Start(*this));
     SourceEvent registration{SourceEvent::Kind::kRegister, {}, {}};
     for (const SourceSplit& split : splits) registration.splits.push_back({split.id, ""});
-    AddSplits(splits);
+    FollowSplits(splits);
     if (!splits.empty()) RETURN_IF_ERROR(reader_->AddSplits(std::move(splits)));
     context_->SendToCoordinator(ToBytes(registration));
     return absl::OkStatus();
   }
 
   absl::StatusOr<PollResult> Poll(Output& output) override {
-    if (!strategy_.has_watermarks() && !idle_) SetIdle(true, output);
-    got_record_ = false;
-    absl::StatusOr<ReadStatus> read = reader_->Poll(*this);
-    RETURN_IF_ERROR(read.status());
-    if (strategy_.has_watermarks()) AdvanceWatermark(output);
+    if (!strategy_.has_watermarks() && !std::exchange(told_idle_, true))
+      output.EmitControl(WatermarkStatus{true});
+    ReadStatus read = ReadStatus::kNothing;
+    if (!reader_paused_) {
+      ASSIGN_OR_RETURN(read, reader_->Poll(*this));
+    }
+    if (strategy_.has_watermarks()) RETURN_IF_ERROR(AdvanceWatermark(read));
     if (!caught_up_ && initial_splits_assigned_ && reader_->IsCaughtUp()) {
       caught_up_ = true;
       output.EmitControl(CaughtUp{});
     }
-    if (*read == ReadStatus::kEnd) {
+    if (read == ReadStatus::kEnd) {
       output.EmitWatermark(EventTime::Max());
       return PollResult::kEnd;
     }
-    if (*read == ReadStatus::kNothing) ScheduleIdleCheck();
-    return *read == ReadStatus::kMore ? PollResult::kMore : PollResult::kNothing;
+    return read == ReadStatus::kMore ? PollResult::kMore : PollResult::kNothing;
   }
 
   absl::Status HandleCoordinatorEvent(std::string_view bytes) override {
@@ -78,7 +84,7 @@ class SourceReaderOperator final : public SourceOperator,
         std::vector<SourceSplit> splits;
         for (SplitBytes& split : event.splits)
           splits.push_back({std::move(split.id), std::move(split.bytes)});
-        AddSplits(splits);
+        FollowSplits(splits);
         return reader_->AddSplits(std::move(splits));
       }
       case SourceEvent::Kind::kNoMoreSplits:
@@ -86,11 +92,16 @@ class SourceReaderOperator final : public SourceOperator,
         return absl::OkStatus();
       case SourceEvent::Kind::kInitialSplitsAssigned:
         initial_splits_assigned_ = true;
+        combined_->ExpectNoSplits();
         return absl::OkStatus();
+      case SourceEvent::Kind::kAlignment:
+        max_watermark_ = EventTime::FromMillis(event.watermark_ms);
+        return Align();
       case SourceEvent::Kind::kCustom:
         return reader_->HandleEnumeratorEvent(event.payload);
       case SourceEvent::Kind::kRegister:
       case SourceEvent::Kind::kRequestSplit:
+      case SourceEvent::Kind::kReportWatermark:
         break;
     }
     return absl::InternalError("the split enumerator sent a reader's event");
@@ -116,11 +127,13 @@ class SourceReaderOperator final : public SourceOperator,
   // SourceOutput:
   void Collect(T record, EventTime source_time, std::string_view split_id) override {
     const EventTime time = strategy_.TimestampOf(record, source_time);
-    got_record_ = true;
     if (strategy_.has_watermarks()) {
+      // The stream is active before the record that makes it so.
+      if (combined_->idle() && combined_->Activate()) [[unlikely]]
+        output_->EmitControl(WatermarkStatus{false});
       SplitProgress& progress = ProgressOf(split_id);
-      progress.tracker.OnRecord(time);
-      progress.got_record = true;
+      progress.tracker.OnRecord(record, time);
+      progress.split->got_record = true;
     }
     collector_.Collect(std::move(record), time);
   }
@@ -134,7 +147,8 @@ class SourceReaderOperator final : public SourceOperator,
     const auto found = progress_.find(split_id);
     if (found == progress_.end()) return;
     if (last_progress_ == &found->second) last_progress_ = nullptr;
-    finished_ = std::max(finished_, found->second.tracker.Current(strategy_.bound_ms()));
+    found->second.split->watermark = found->second.tracker.Current();
+    combined_->Remove(split_id);
     progress_.erase(found);
   }
   [[nodiscard]] bool Full() const override { return collector_.Full(); }
@@ -157,70 +171,106 @@ class SourceReaderOperator final : public SourceOperator,
 
  private:
   struct SplitProgress {
-    WatermarkTracker tracker;
-    absl::Time last_record;
-    bool idle = false;
-    bool got_record = false;  // Since the watermark was last computed.
+    WatermarkTracker<T> tracker;
+    CombinedWatermark::Split* split;
   };
 
+  static constexpr size_t kMaxReportedSplits = 16;
+  static constexpr absl::Duration kReportInterval = absl::Seconds(1);
+
   static OperatorListStateDescriptor<SplitBytes> SplitsDescriptor() { return {"splits"}; }
+  [[nodiscard]] bool aligned() const { return !strategy_.alignment().group.empty(); }
 
-  void AddSplits(const std::vector<SourceSplit>& splits) {
-    for (const SourceSplit& split : splits) {
-      progress_[split.id].last_record = context_->clock()->Now();
-    }
+  void FollowSplits(const std::vector<SourceSplit>& splits) {
+    for (const SourceSplit& split : splits) Follow(split.id);
   }
-
+  SplitProgress& Follow(std::string_view id) {
+    const auto found = progress_.find(id);
+    if (found != progress_.end()) return found->second;
+    SplitProgress progress{WatermarkTracker<T>(strategy_),
+                           &combined_->Add(id, context_->clock()->Now())};
+    return progress_.emplace(std::string(id), std::move(progress)).first->second;
+  }
   SplitProgress& ProgressOf(std::string_view split_id) {
     if (last_progress_ == nullptr || last_split_id_ != split_id) {
-      auto found = progress_.find(split_id);
-      if (found == progress_.end())
-        found = progress_.emplace(std::string(split_id), SplitProgress{}).first;
-      last_progress_ = &found->second;
-      last_split_id_ = found->first;
+      last_progress_ = &Follow(split_id);
+      last_split_id_ = progress_.find(split_id)->first;
     }
     return *last_progress_;
   }
 
-  // The lowest watermark over the splits that are not idle; a split that has read nothing yet holds
-  // it at Min.
-  void AdvanceWatermark(Output& output) {
+  absl::Status AdvanceWatermark(ReadStatus read) {
     const absl::Time now = context_->clock()->Now();
-    EventTime lowest = EventTime::Max();
-    bool any_active = false;
     for (auto& [id, progress] : progress_) {
-      if (progress.got_record) progress.last_record = now;
-      progress.got_record = false;
-      progress.idle = now - progress.last_record >= strategy_.idle_timeout();
-      if (progress.idle) continue;
-      any_active = true;
-      lowest = std::min(lowest, progress.tracker.Current(strategy_.bound_ms()));
+      progress.tracker.OnPeriodicEmit();
+      progress.split->watermark = progress.tracker.Current();
+      progress.split->marked_idle = progress.tracker.marked_idle();
     }
-    // With no split left, time has come as far as the furthest that ended.
-    if (progress_.empty()) lowest = finished_;
-    if (any_active || progress_.empty()) SetIdle(false, output);
-    if ((any_active || progress_.empty()) && lowest > emitted_) {
-      emitted_ = lowest;
-      output.EmitWatermark(lowest);
+    const CombinedWatermark::Outcome outcome = combined_->Update(now, was_blocked_);
+    if (outcome.became_active) output_->EmitControl(WatermarkStatus{false});
+    if (outcome.watermark.has_value()) output_->EmitWatermark(*outcome.watermark);
+    if (outcome.became_idle) output_->EmitControl(WatermarkStatus{true});
+    RETURN_IF_ERROR(Align());
+    ReportAlignment(now, read);
+    if (combined_->changed() && now >= next_report_) {
+      next_report_ = now + kReportInterval;
+      combined_->ClearChanged();
+      context_->ReportSplitWatermarks(combined_->Describe(kMaxReportedSplits));
     }
-    if (!any_active && !progress_.empty() && !got_record_) SetIdle(true, output);
+    // While the output is full nobody asks for records, and no split can give any.
+    was_blocked_ = output_->Full();
+    if (read == ReadStatus::kNothing) ScheduleWake(now);
+    return absl::OkStatus();
   }
 
-  void SetIdle(bool idle, Output& output) {
-    if (idle_ == idle) return;
-    idle_ = idle;
-    output.EmitControl(WatermarkStatus{idle});
+  // Pauses what is too far ahead, and lets go on what no longer is.
+  absl::Status Align() {
+    if (!aligned()) return absl::OkStatus();
+    if (!reader_->SupportsPausing()) {
+      const bool ahead = combined_->AlignmentWatermark() > max_watermark_ && !progress_.empty() &&
+                         !combined_->idle();
+      if (ahead != reader_paused_) context_->handle()->Wake();
+      reader_paused_ = ahead;
+      for (auto& [id, progress] : progress_) progress.split->paused = ahead;
+      return absl::OkStatus();
+    }
+    std::vector<std::string> to_pause;
+    std::vector<std::string> to_resume;
+    for (auto& [id, progress] : progress_) {
+      const bool ahead = progress.split->watermark > max_watermark_;
+      if (ahead == progress.split->paused) continue;
+      progress.split->paused = ahead;
+      (ahead ? to_pause : to_resume).push_back(id);
+    }
+    if (to_pause.empty() && to_resume.empty()) return absl::OkStatus();
+    return reader_->PauseOrResumeSplits(to_pause, to_resume);
   }
 
-  // The step that finds a split idle must happen although nothing else wakes the task.
-  void ScheduleIdleCheck() {
-    if (!strategy_.has_watermarks() || strategy_.idle_timeout() == absl::InfiniteDuration() ||
-        idle_)
-      return;
-    const absl::Time now = context_->clock()->Now();
-    if (next_idle_check_ > now) return;
-    next_idle_check_ = now + strategy_.idle_timeout();
-    context_->handle()->WakeAt(next_idle_check_);
+  void ReportAlignment(absl::Time now, ReadStatus read) {
+    if (!aligned()) return;
+    const EventTime watermark =
+        read == ReadStatus::kEnd ? EventTime::Max() : combined_->AlignmentWatermark();
+    // The end, and the first that is known at all, do not wait.
+    const bool at_once =
+        read == ReadStatus::kEnd || reported_.value_or(watermark) == EventTime::Min();
+    if (reported_ == watermark || (now < next_alignment_ && !at_once)) return;
+    next_alignment_ = now + strategy_.alignment().update_interval;
+    reported_ = watermark;
+    SourceEvent report{SourceEvent::Kind::kReportWatermark, {}, {}};
+    report.watermark_ms = watermark.millis();
+    context_->SendToCoordinator(ToBytes(report));
+  }
+
+  // What is due without records must happen although nothing else wakes the task.
+  void ScheduleWake(absl::Time now) {
+    absl::Time next = combined_->NextIdleTime();
+    if (strategy_.has_generator()) next = std::min(next, now + context_->auto_watermark_interval());
+    if (combined_->changed()) next = std::min(next, next_report_);
+    if (aligned() && reported_ != combined_->AlignmentWatermark())
+      next = std::min(next, next_alignment_);
+    if (next == absl::InfiniteFuture() || (next_wake_ > now && next_wake_ <= next)) return;
+    next_wake_ = next;
+    context_->handle()->WakeAt(next);
   }
 
   const std::shared_ptr<const Source<T>> source_;
@@ -228,19 +278,25 @@ class SourceReaderOperator final : public SourceOperator,
   const std::shared_ptr<const SideOutputs> side_outputs_;
   SideCollectors side_collectors_;
   OperatorContext* context_ = nullptr;
+  Output* output_ = nullptr;
   OperatorStateHolder state_;
   std::unique_ptr<SourceReader<T>> reader_;
   Collector<T> collector_;
+  std::optional<CombinedWatermark> combined_;
   std::map<std::string, SplitProgress, std::less<>> progress_;
   SplitProgress* last_progress_ = nullptr;
   std::string_view last_split_id_;
-  EventTime emitted_ = EventTime::Min();
-  EventTime finished_ = EventTime::Min();  // The furthest watermark of splits that ended.
-  bool idle_ = false;
-  bool got_record_ = false;
+  bool told_idle_ = false;  // Of a stream without watermarks.
+  bool was_blocked_ = false;
   bool initial_splits_assigned_ = false;
   bool caught_up_ = false;
-  absl::Time next_idle_check_ = absl::InfinitePast();
+  absl::Time next_wake_ = absl::InfinitePast();
+  absl::Time next_report_ = absl::InfinitePast();
+  // Alignment.
+  EventTime max_watermark_ = EventTime::Min();  // How far splits may come.
+  std::optional<EventTime> reported_;
+  absl::Time next_alignment_ = absl::InfinitePast();
+  bool reader_paused_ = false;  // As a whole, because it cannot pause splits.
 };
 
 }  // namespace weir::internal

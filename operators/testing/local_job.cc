@@ -26,6 +26,14 @@ class LocalJob::CoordinatorRunner final : public CoordinatorContext,
   void SendEvent(uint32_t subtask, std::string event) override {
     job_->SendEvent(id_, subtask, std::move(event));
   }
+  void SendToCoordinators(std::string event) override {
+    for (const auto& [id, other] : job_->coordinators_) {
+      if (id == id_) continue;
+      other->Post([other = other.get(), sender = id_, event] {
+        return other->coordinator().HandleCoordinatorEvent(sender, event);
+      });
+    }
+  }
   void Post(absl::AnyInvocable<absl::Status()> mail) override {
     job_->coordinator_strand_->Post([self = shared_from_this(), mail = std::move(mail)]() mutable {
       if (self->closed_) return;
@@ -176,9 +184,10 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
         if (edge.target_vertex == vertex.id) {
           TaskDescription::Gate& gate = description.gates.emplace_back();
           gate.input = edge.target_input;
-          const uint32_t producers = job_graph_.FindVertex(edge.source_vertex)->parallelism;
-          for (uint32_t p = 0; p < producers; ++p) {
-            if (edge.strategy == ShipStrategy::kForward && p != subtask) continue;
+          const SubtaskRange producers = ProducersOf(
+              edge.strategy, subtask, job_graph_.FindVertex(edge.source_vertex)->parallelism,
+              vertex.parallelism);
+          for (uint32_t p = producers.begin; p < producers.end; ++p) {
             gate.channels.push_back(channel(e, p, subtask));
           }
         }
@@ -186,20 +195,20 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
           TaskDescription::OutputEdge& output = description.outputs.emplace_back();
           output.source = *graph_->FindNode(edge.source_operator);
           output.source_port = edge.source_port;
-          output.strategy = edge.strategy;
           for (const StreamEdge& stream_edge : graph_->edges()) {
             if (stream_edge.source == output.source &&
                 stream_edge.source_port == edge.source_port &&
                 stream_edge.target_input == edge.target_input &&
                 graph_->operator_id(stream_edge.target).high() == edge.target_vertex.high()) {
-              output.key_hasher = stream_edge.key_hasher;
+              output.partitioning = stream_edge.partitioning;
             }
           }
-          const uint32_t consumers = job_graph_.FindVertex(edge.target_vertex)->parallelism;
-          output.target_max_parallelism =
-              job_graph_.FindVertex(edge.target_vertex)->max_parallelism;
-          for (uint32_t c = 0; c < consumers; ++c) {
-            if (edge.strategy == ShipStrategy::kForward && c != subtask) continue;
+          output.partitioning.strategy = edge.strategy;
+          const JobGraph::Vertex& target = *job_graph_.FindVertex(edge.target_vertex);
+          output.target_max_parallelism = target.max_parallelism;
+          const SubtaskRange consumers =
+              ConsumersOf(edge.strategy, subtask, vertex.parallelism, target.parallelism);
+          for (uint32_t c = consumers.begin; c < consumers.end; ++c) {
             output.subpartitions.push_back(channel(e, subtask, c));
           }
         }

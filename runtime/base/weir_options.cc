@@ -19,6 +19,9 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kNetworkCompressionCodec);
   registry->Add(kParallelismDefault);
   registry->Add(kPipelineName);
+  registry->Add(kOperatorChaining);
+  registry->Add(kAutoWatermarkInterval);
+  registry->Add(kLatencyInterval);
   registry->Add(kPipelineMaxParallelism);
   registry->Add(kCheckpointingInterval);
   registry->Add(kCheckpointingTimeout);

@@ -56,6 +56,15 @@ inline constexpr ConfigOption<int64_t> kParallelismDefault{
     "parallelism.default", 1, "Parallelism of operators that set none.", "1..32768"};
 inline constexpr ConfigOption<std::string> kPipelineName{
     "pipeline.name", "", "Name of the job. Empty: the name that the job gives itself."};
+inline constexpr ConfigOption<bool> kOperatorChaining{
+    "pipeline.operator-chaining.enabled", true,
+    "Whether operators share tasks; without, each is a task of its own."};
+inline constexpr ConfigOption<absl::Duration> kAutoWatermarkInterval{
+    "pipeline.auto-watermark-interval", absl::Milliseconds(200),
+    "How often a custom watermark generator is asked for a watermark while no records come."};
+inline constexpr ConfigOption<absl::Duration> kLatencyInterval{
+    "metrics.latency.interval", absl::ZeroDuration(),
+    "How often each source emits a latency marker; 0 turns them off."};
 inline constexpr ConfigOption<int64_t> kPipelineMaxParallelism{
     "pipeline.max-parallelism", 128,
     "Number of key groups, which no operator's parallelism can pass. State keeps it for life.",

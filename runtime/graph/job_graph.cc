@@ -10,9 +10,45 @@
 namespace weir {
 namespace {
 
+// What fixes the vertices, per node of the StreamGraph.
+struct NodePlan {
+  std::vector<uint32_t> parallelism;
+  std::vector<std::string> slot_sharing_groups;
+  std::vector<StreamNodeIndex> heads;  // Of the chains.
+};
+
+// An operator without a group of its own joins its inputs if they agree. Nodes are in topological
+// order.
+std::vector<std::string> SlotSharingGroups(const StreamGraph& graph) {
+  std::vector<std::string> groups;
+  for (StreamNodeIndex node = 0; node < graph.nodes().size(); ++node) {
+    std::string group = graph.nodes()[node].slot_sharing_group;
+    if (group.empty()) {
+      std::optional<std::string> of_inputs;
+      bool agree = true;
+      for (const StreamEdge& edge : graph.edges()) {
+        if (edge.target != node) continue;
+        if (of_inputs.has_value()) agree = agree && *of_inputs == groups[edge.source];
+        of_inputs = groups[edge.source];
+      }
+      group = of_inputs.has_value() && agree ? *of_inputs : std::string(kDefaultSlotSharingGroup);
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+bool Chains(const StreamGraph& graph, const NodePlan& plan, const StreamEdge& edge) {
+  return edge.partitioning.strategy == ShipStrategy::kForward &&
+         graph.nodes()[edge.target].chaining == ChainingStrategy::kAlways &&
+         graph.nodes()[edge.source].chaining != ChainingStrategy::kNever &&
+         plan.parallelism[edge.source] == plan.parallelism[edge.target] &&
+         plan.slot_sharing_groups[edge.source] == plan.slot_sharing_groups[edge.target];
+}
+
 // Works out, per node, the node at the head of its chain. Nodes are in topological order.
-std::vector<StreamNodeIndex> ChainHeads(const StreamGraph& graph,
-                                        const std::vector<uint32_t>& parallelism) {
+std::vector<StreamNodeIndex> ChainHeads(const StreamGraph& graph, const NodePlan& plan,
+                                        bool chaining) {
   std::vector<StreamNodeIndex> heads(graph.nodes().size());
   for (StreamNodeIndex node = 0; node < heads.size(); ++node) {
     heads[node] = node;
@@ -23,9 +59,7 @@ std::vector<StreamNodeIndex> ChainHeads(const StreamGraph& graph,
       only_input = &edge;
       ++num_inputs;
     }
-    if (num_inputs == 1 && graph.nodes()[node].chain_with_input &&
-        only_input->strategy == ShipStrategy::kForward &&
-        parallelism[only_input->source] == parallelism[node]) {
+    if (chaining && num_inputs == 1 && Chains(graph, plan, *only_input)) {
       heads[node] = heads[only_input->source];
     }
   }
@@ -81,30 +115,26 @@ const JobGraph::Vertex* JobGraph::FindVertex(JobVertexId id) const {
   return nullptr;
 }
 
-absl::StatusOr<JobGraph> BuildJobGraph(const StreamGraph& graph, const JobGraphOptions& options) {
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> parallelism, ResolveParallelism(graph, options));
-  const std::vector<StreamNodeIndex> heads = ChainHeads(graph, parallelism);
-  const auto vertex_id = [&](StreamNodeIndex node) {
-    const OperatorId id = graph.operator_id(heads[node]);
-    return JobVertexId(id.high(), id.low());
-  };
+namespace {
 
-  JobGraph job;
-  job.job_name = graph.job_name();
-  job.fingerprint = graph.Fingerprint();
-  job.settings = graph.settings();
-  for (StreamNodeIndex node = 0; node < heads.size(); ++node) {
+// Chains operators into the job's vertices.
+void AddVertices(const StreamGraph& graph, const JobGraphOptions& options, const NodePlan& plan,
+                 JobGraph* job) {
+  for (StreamNodeIndex node = 0; node < plan.heads.size(); ++node) {
     const StreamNode& description = graph.nodes()[node];
+    const OperatorId head = graph.operator_id(plan.heads[node]);
+    const JobVertexId id(head.high(), head.low());
     JobGraph::Vertex* vertex = nullptr;
-    for (JobGraph::Vertex& existing : job.vertices) {
-      if (existing.id == vertex_id(node)) vertex = &existing;
+    for (JobGraph::Vertex& existing : job->vertices) {
+      if (existing.id == id) vertex = &existing;
     }
     if (vertex == nullptr) {
-      vertex = &job.vertices.emplace_back();
-      vertex->id = vertex_id(node);
-      vertex->parallelism = parallelism[node];
+      vertex = &job->vertices.emplace_back();
+      vertex->id = id;
+      vertex->parallelism = plan.parallelism[node];
       vertex->max_parallelism =
           description.max_parallelism.value_or(options.default_max_parallelism);
+      vertex->slot_sharing_group = plan.slot_sharing_groups[node];
     }
     StrAppend(&vertex->name, vertex->operators.empty() ? "" : " -> ",
               description.is_source() ? "Source: " : "",
@@ -112,13 +142,75 @@ absl::StatusOr<JobGraph> BuildJobGraph(const StreamGraph& graph, const JobGraphO
     vertex->operators.push_back({graph.operator_id(node), description.uid, description.name,
                                  description.is_source(), description.coordinator != nullptr});
   }
+}
+
+absl::Status CheckForward(const StreamGraph& graph, const NodePlan& plan, const StreamEdge& edge) {
+  if (!edge.partitioning.same_parallelism ||
+      plan.parallelism[edge.source] == plan.parallelism[edge.target]) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(StrCat(
+      "forward partitioning does not allow a change of parallelism; give both operators the "
+      "same, or use Rebalance() or Rescale(): from=",
+      graph.nodes()[edge.source].name, " parallelism=", plan.parallelism[edge.source],
+      " to=", graph.nodes()[edge.target].name, " parallelism=", plan.parallelism[edge.target]));
+}
+
+SubtaskRange All(uint32_t count) { return {0, count}; }
+
+bool IsPointwise(ShipStrategy strategy) {
+  return strategy == ShipStrategy::kForward || strategy == ShipStrategy::kRescale;
+}
+
+uint32_t DivideUp(uint64_t number, uint64_t by) {
+  return static_cast<uint32_t>((number + by - 1) / by);
+}
+
+}  // namespace
+
+SubtaskRange ProducersOf(ShipStrategy strategy, uint32_t consumer, uint32_t num_producers,
+                         uint32_t num_consumers) {
+  if (!IsPointwise(strategy)) return All(num_producers);
+  const auto first = static_cast<uint32_t>(uint64_t{consumer} * num_producers / num_consumers);
+  if (num_producers < num_consumers) return {first, first + 1};
+  return {first, static_cast<uint32_t>((uint64_t{consumer} + 1) * num_producers / num_consumers)};
+}
+
+SubtaskRange ConsumersOf(ShipStrategy strategy, uint32_t producer, uint32_t num_producers,
+                         uint32_t num_consumers) {
+  if (!IsPointwise(strategy)) return All(num_consumers);
+  if (num_producers < num_consumers) {
+    return {DivideUp(uint64_t{producer} * num_consumers, num_producers),
+            DivideUp((uint64_t{producer} + 1) * num_consumers, num_producers)};
+  }
+  const auto only =
+      static_cast<uint32_t>(((uint64_t{producer} + 1) * num_consumers - 1) / num_producers);
+  return {only, only + 1};
+}
+
+absl::StatusOr<JobGraph> BuildJobGraph(const StreamGraph& graph, const JobGraphOptions& options) {
+  NodePlan plan;
+  ASSIGN_OR_RETURN(plan.parallelism, ResolveParallelism(graph, options));
+  plan.slot_sharing_groups = SlotSharingGroups(graph);
+  plan.heads = ChainHeads(graph, plan, options.chaining && graph.chaining_enabled());
+
+  JobGraph job;
+  job.job_name = graph.job_name();
+  job.fingerprint = graph.Fingerprint();
+  job.settings = graph.settings();
+  AddVertices(graph, options, plan, &job);
+  const auto vertex_id = [&](StreamNodeIndex node) {
+    const OperatorId id = graph.operator_id(plan.heads[node]);
+    return JobVertexId(id.high(), id.low());
+  };
   for (const StreamEdge& edge : graph.edges()) {
-    if (heads[edge.target] != edge.target) continue;  // Inside a chain.
+    RETURN_IF_ERROR(CheckForward(graph, plan, edge));
+    if (plan.heads[edge.target] != edge.target) continue;  // Inside a chain.
     JobGraph::Edge job_edge{vertex_id(edge.source), graph.operator_id(edge.source),
                             edge.source_port,       vertex_id(edge.target),
-                            edge.target_input,      edge.strategy};
-    if (edge.strategy == ShipStrategy::kForward &&
-        parallelism[edge.source] != parallelism[edge.target]) {
+                            edge.target_input,      edge.partitioning.strategy};
+    if (job_edge.strategy == ShipStrategy::kForward &&
+        plan.parallelism[edge.source] != plan.parallelism[edge.target]) {
       job_edge.strategy = ShipStrategy::kRebalance;
     }
     job.edges.push_back(job_edge);
@@ -137,6 +229,7 @@ std::string SerializeJobGraph(const JobGraph& graph) {
     out->set_name(vertex.name);
     out->set_parallelism(vertex.parallelism);
     out->set_max_parallelism(vertex.max_parallelism);
+    out->set_slot_sharing_group(vertex.slot_sharing_group);
     for (const JobGraph::Operator& op : vertex.operators) {
       proto::ChainedOperator* chained = out->add_operators();
       chained->set_id(ToBytes(op.id));
@@ -172,6 +265,7 @@ absl::StatusOr<JobGraph> ParseJobGraph(std::string_view bytes) {
     vertex.name = in.name();
     vertex.parallelism = in.parallelism();
     vertex.max_parallelism = in.max_parallelism();
+    if (!in.slot_sharing_group().empty()) vertex.slot_sharing_group = in.slot_sharing_group();
     for (const proto::ChainedOperator& op : in.operators()) {
       JobGraph::Operator& chained = vertex.operators.emplace_back();
       valid = valid && FromBytes(op.id(), &chained.id);
@@ -186,7 +280,7 @@ absl::StatusOr<JobGraph> ParseJobGraph(std::string_view bytes) {
     valid = valid && FromBytes(in.source_vertex(), &edge.source_vertex) &&
             FromBytes(in.source_operator(), &edge.source_operator) &&
             FromBytes(in.target_vertex(), &edge.target_vertex) && in.ship_strategy() >= 0 &&
-            in.ship_strategy() <= 3;
+            in.ship_strategy() <= static_cast<int>(kLastShipStrategy);
     edge.source_port = in.source_port();
     edge.target_input = in.target_input();
     edge.strategy = static_cast<ShipStrategy>(in.ship_strategy());

@@ -29,6 +29,7 @@ struct JobGraph {
     std::string name;
     uint32_t parallelism = 1;
     uint32_t max_parallelism = 128;
+    std::string slot_sharing_group = std::string(kDefaultSlotSharingGroup);
     /// From the head to the last; every operator stands behind those it reads from.
     std::vector<Operator> operators;
   };
@@ -54,11 +55,29 @@ struct JobGraph {
 struct JobGraphOptions {
   uint32_t default_parallelism = 1;
   uint32_t default_max_parallelism = 128;
+  /// False makes every operator a vertex of its own, whatever the graph says.
+  bool chaining = true;
 };
 
+/// Subtasks [begin, end) at one end of an edge.
+struct SubtaskRange {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+  [[nodiscard]] uint32_t size() const { return end - begin; }
+  friend bool operator==(const SubtaskRange&, const SubtaskRange&) = default;
+};
+
+/// Which consumers a producer's subtask has channels to: all of them but for kForward and kRescale,
+/// which connect as few as they can. Its subpartitions are those consumers, in order.
+[[nodiscard]] SubtaskRange ConsumersOf(ShipStrategy strategy, uint32_t producer,
+                                       uint32_t num_producers, uint32_t num_consumers);
+/// Which producers a consumer's subtask has channels from: the other side of ConsumersOf.
+[[nodiscard]] SubtaskRange ProducersOf(ShipStrategy strategy, uint32_t consumer,
+                                       uint32_t num_producers, uint32_t num_consumers);
+
 /// Chains operators and fixes parallelism. `graph` must be finished. Errors: kInvalidArgument if an
-/// operator's parallelism is 0 or above its max parallelism, or a forward edge joins different
-/// parallelisms.
+/// operator's parallelism is 0 or above its max parallelism, or an edge asked for by Forward()
+/// joins different parallelisms.
 [[nodiscard]] absl::StatusOr<JobGraph> BuildJobGraph(const StreamGraph& graph,
                                                      const JobGraphOptions& options);
 

@@ -28,6 +28,14 @@ std::string_view ToString(ShipStrategy strategy) {
       return "REBALANCE";
     case ShipStrategy::kBroadcast:
       return "BROADCAST";
+    case ShipStrategy::kRescale:
+      return "RESCALE";
+    case ShipStrategy::kShuffle:
+      return "SHUFFLE";
+    case ShipStrategy::kGlobal:
+      return "GLOBAL";
+    case ShipStrategy::kCustom:
+      return "CUSTOM";
   }
   return "UNKNOWN";
 }
@@ -102,7 +110,7 @@ uint64_t StreamGraph::Fingerprint() const {
   }
   for (const StreamEdge& edge : edges_) {
     StrAppend(&text, "edge ", edge.source, ".", edge.source_port, " ", edge.target, ".",
-              edge.target_input, " ", ToString(edge.strategy), "\n");
+              edge.target_input, " ", ToString(edge.partitioning.strategy), "\n");
   }
   return XXH3_64bits(text.data(), text.size());
 }

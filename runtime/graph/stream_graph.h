@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,9 +20,14 @@ namespace weir {
 enum class ShipStrategy : uint8_t {
   kForward,    ///< Subtask i to subtask i; the one strategy that lets operators chain.
   kHash,       ///< By key group of the key.
-  kRebalance,  ///< Round robin, a batch at a time.
+  kRebalance,  ///< In turns; every subtask gets as many records as any other, within 1 %.
   kBroadcast,  ///< Every record to every subtask.
+  kRescale,    ///< In turns over the subtasks of a share of the target: no all-to-all connection.
+  kShuffle,    ///< Each record to a random subtask.
+  kGlobal,     ///< Every record to subtask 0.
+  kCustom,     ///< Where the user's partitioner says.
 };
+inline constexpr ShipStrategy kLastShipStrategy = ShipStrategy::kCustom;
 
 /// Returns Flink's name of the strategy, e.g. "HASH".
 [[nodiscard]] std::string_view ToString(ShipStrategy strategy);
@@ -34,6 +40,38 @@ class KeyHasher {
   /// Replaces `*hashes` by one KeyHash per record. The user's key function may throw.
   virtual void HashKeys(const Batch& batch, std::vector<uint64_t>* hashes) const = 0;
 };
+
+/// Chooses the target subtask of each record; what PartitionCustom makes of the user's partitioner.
+/// Stateless; any thread.
+class Partitioner {
+ public:
+  virtual ~Partitioner() = default;
+  /// Replaces `*channels` by one index below `num_channels` per record. The user's function may
+  /// throw, and an index out of range is thrown as std::out_of_range.
+  virtual void Partition(const Batch& batch, uint32_t num_channels,
+                         std::vector<uint32_t>* channels) const = 0;
+};
+
+/// How the records of an edge find their target subtask.
+struct Partitioning {
+  ShipStrategy strategy = ShipStrategy::kForward;
+  /// Set for kHash.
+  std::shared_ptr<const KeyHasher> key_hasher = nullptr;
+  /// Set for kCustom.
+  std::shared_ptr<const Partitioner> partitioner = nullptr;
+  /// Asked for by Forward(): a target of another parallelism is an error rather than a rebalance.
+  bool same_parallelism = false;
+};
+
+/// Whether an operator may share a task with its neighbours.
+enum class ChainingStrategy : uint8_t {
+  kAlways,
+  kHead,   ///< Begins a chain: not with what it reads from.
+  kNever,  ///< Alone in its task.
+};
+
+/// The slot sharing group of operators that name none and read from none that does.
+inline constexpr std::string_view kDefaultSlotSharingGroup = "default";
 
 using StreamNodeIndex = uint32_t;
 
@@ -55,8 +93,10 @@ struct StreamNode {
   std::vector<Output> outputs;
   std::optional<uint32_t> parallelism;
   std::optional<uint32_t> max_parallelism;
-  /// False keeps the operator out of its input's chain.
-  bool chain_with_input = true;
+  ChainingStrategy chaining = ChainingStrategy::kAlways;
+  /// Subtasks of different groups never share a slot. Empty = the group of the inputs if that is
+  /// one, else the default group.
+  std::string slot_sharing_group;
   /// Pairs (input, other): `input` is not read until `other` has caught up.
   std::vector<std::pair<uint32_t, uint32_t>> start_after;
 
@@ -68,9 +108,7 @@ struct StreamEdge {
   uint32_t source_port = 0;
   StreamNodeIndex target = 0;
   uint32_t target_input = 0;
-  ShipStrategy strategy = ShipStrategy::kForward;
-  /// Set for kHash.
-  std::shared_ptr<const KeyHasher> key_hasher;
+  Partitioning partitioning = {};
 };
 
 /// What a job's Build describes: operators and edges, before chaining and parallelism.
@@ -109,6 +147,9 @@ class StreamGraph {
   [[nodiscard]] const std::map<std::string, std::string>& settings() const { return settings_; }
   [[nodiscard]] const std::string& job_name() const { return job_name_; }
   void set_job_name(std::string name) { job_name_ = std::move(name); }
+  /// Without chaining every operator is a task of its own: for finding out which one is slow.
+  [[nodiscard]] bool chaining_enabled() const { return chaining_enabled_; }
+  void set_chaining_enabled(bool enabled) { chaining_enabled_ = enabled; }
 
  private:
   [[nodiscard]] std::string DerivedUid(StreamNodeIndex node) const;
@@ -119,6 +160,7 @@ class StreamGraph {
   std::vector<StreamEdge> edges_;
   std::vector<OperatorId> ids_;
   std::map<std::string, std::string> settings_;
+  bool chaining_enabled_ = true;
 };
 
 }  // namespace weir

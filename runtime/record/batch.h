@@ -59,6 +59,17 @@ class Batch {
   }
   /// XXH3 of each record's canonical key; empty before a KeyBy.
   [[nodiscard]] std::span<const uint64_t> key_hashes() const { return key_hashes_; }
+  /// Gives each record its key's hash. For the owner of a unique batch; `hashes` has size()
+  /// entries.
+  void SetKeyHashes(std::vector<uint64_t> hashes) {
+    size_bytes_ += (hashes.size() - key_hashes_.size()) * sizeof(uint64_t);
+    key_hashes_ = std::move(hashes);
+  }
+  /// Gives each record its event time. For the owner of a unique batch; `times` has size() entries.
+  void SetEventTimes(std::vector<EventTime> times) {
+    size_bytes_ += (times.size() - event_times_.size()) * sizeof(EventTime);
+    event_times_ = std::move(times);
+  }
 
  protected:
   virtual void SerializeValues(ByteWriter& writer) const = 0;

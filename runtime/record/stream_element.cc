@@ -23,7 +23,12 @@ struct ElementWriter {
   }
   void operator()(EndOfInput) const {}
   void operator()(CaughtUp) const {}
-  void operator()(LatencyMarker marker) const { writer.WriteFixed(marker.emit_time_ms); }
+  void operator()(const LatencyMarker& marker) const {
+    writer.WriteFixed(marker.emit_time_ms);
+    writer.WriteFixed(marker.source.high());
+    writer.WriteFixed(marker.source.low());
+    writer.WriteFixed(marker.subtask);
+  }
 };
 
 absl::StatusOr<StreamElement> ReadElement(uint8_t kind, ByteReader& reader, const BatchType& type) {
@@ -50,9 +55,16 @@ absl::StatusOr<StreamElement> ReadElement(uint8_t kind, ByteReader& reader, cons
       return EndOfInput{};
     case 5:
       return CaughtUp{};
-    case 6:
-      if (reader.ReadFixed(&number)) return LatencyMarker{number};
+    case 6: {
+      uint64_t high = 0;
+      uint64_t low = 0;
+      uint32_t subtask = 0;
+      if (reader.ReadFixed(&number) && reader.ReadFixed(&high) && reader.ReadFixed(&low) &&
+          reader.ReadFixed(&subtask)) {
+        return LatencyMarker{number, {high, low}, subtask};
+      }
       break;
+    }
     default:
       break;
   }

@@ -41,9 +41,13 @@ struct CaughtUp {
   friend bool operator==(const CaughtUp&, const CaughtUp&) = default;
 };
 
-/// Measures the time from a source to each operator it passes.
+/// Measures the time from a source to each operator it passes. Takes one way of many: where a
+/// stream divides, it follows one channel.
 struct LatencyMarker {
   int64_t emit_time_ms = 0;
+  /// The OperatorId of where it began.
+  HexId<struct OperatorIdTag> source = {};
+  uint32_t subtask = 0;
   friend bool operator==(const LatencyMarker&, const LatencyMarker&) = default;
 };
 

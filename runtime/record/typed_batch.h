@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -75,13 +76,26 @@ class TypedBatchBuilder final : public BatchBuilder {
     const bool may_move = source.IsUnique();
     auto& batch = const_cast<TypedBatch<T>&>(static_cast<const TypedBatch<T>&>(*source));
     const std::span<T> values = batch.mutable_values();
+    // Column by column, so that each loop is short.
+    const std::span<const EventTime> times = batch.event_times();
+    if (!times.empty() || !times_.empty()) {
+      if (times_.size() < values_.size()) times_.resize(values_.size(), EventTime::Min());
+      Grow(times_, rows.size());
+      for (const uint32_t row : rows)
+        times_.push_back(times.empty() ? EventTime::Min() : times[row]);
+    }
+    if (!hashes.empty()) {
+      Grow(hashes_, rows.size());
+      for (const uint32_t row : rows) hashes_.push_back(hashes[row]);
+    }
+    Grow(values_, rows.size());
     for (const uint32_t row : rows) {
+      owned_bytes_ += OwnedBytes(values[row]);
       if (may_move) {
-        Add(std::move(values[row]), batch.event_time(row));
+        values_.push_back(std::move(values[row]));
       } else {
-        Add(std::as_const(values[row]), batch.event_time(row));
+        values_.push_back(values[row]);
       }
-      if (!hashes.empty()) hashes_.push_back(hashes[row]);
     }
   }
 
@@ -110,6 +124,13 @@ class TypedBatchBuilder final : public BatchBuilder {
     if (time != EventTime::Min() || !times_.empty()) AddTime(time);
     owned_bytes_ += OwnedBytes(value);
     if (values_.capacity() == 0) values_.reserve(next_capacity_);
+  }
+  // Makes room for `count` more, at least doubling what there is, so that growth stays linear.
+  template <class Column>
+  void Grow(Column& column, size_t count) {
+    const size_t needed = column.size() + count;
+    if (column.capacity() >= needed) return;
+    column.reserve(std::max({needed, 2 * column.capacity(), next_capacity_}));
   }
   void AddTime(EventTime time) {
     // Records before the first with a time have none.

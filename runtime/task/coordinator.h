@@ -10,6 +10,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/io_pool.h"
+#include "runtime/graph/ids.h"
 #include "runtime/metrics/metric_group.h"
 
 namespace weir {
@@ -26,6 +27,9 @@ class CoordinatorContext {
   /// Delivers `event` to HandleCoordinatorEvent of the operator's subtask `subtask`, in order. An
   /// event sent after a snapshot reaches the subtask behind that checkpoint's barrier.
   virtual void SendEvent(uint32_t subtask, std::string event) = 0;
+  /// Delivers `event` to HandleCoordinatorEvent of the coordinators of all other operators of the
+  /// job, in order. Not part of any checkpoint: it may be lost when the job restarts.
+  virtual void SendToCoordinators(std::string event) = 0;
   /// Runs `mail` on the coordinator, in order with its other calls.
   virtual void Post(absl::AnyInvocable<absl::Status()> mail) = 0;
   /// The same, not before `delay` has passed.
@@ -46,6 +50,12 @@ class OperatorCoordinator {
   [[nodiscard]] virtual absl::Status Start(CoordinatorContext& context,
                                            const std::string* restored) = 0;
   [[nodiscard]] virtual absl::Status HandleEvent(uint32_t subtask, std::string_view event) = 0;
+  /// An event that the coordinator of `sender`, another operator, sent to all. A coordinator that
+  /// does not know its kind leaves it alone.
+  [[nodiscard]] virtual absl::Status HandleCoordinatorEvent(OperatorId /*sender*/,
+                                                            std::string_view /*event*/) {
+    return absl::OkStatus();
+  }
   /// Taken before the barriers enter the sources.
   [[nodiscard]] virtual absl::StatusOr<std::string> Snapshot(CheckpointId checkpoint) = 0;
   [[nodiscard]] virtual absl::Status NotifyCheckpointComplete(CheckpointId checkpoint) = 0;

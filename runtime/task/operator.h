@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/io_pool.h"
@@ -57,6 +58,19 @@ class TaskHandle {
   virtual void Fail(absl::Status reason) = 0;
 };
 
+/// How far event time has come in one split of a source, and since when: what tells who holds the
+/// watermark.
+struct SplitWatermark {
+  std::string split;
+  EventTime watermark = EventTime::Min();
+  /// When the watermark last moved, or the split was added.
+  absl::Time since;
+  bool idle = false;    ///< Does not hold event time back.
+  bool paused = false;  ///< Ahead of others, by watermark alignment.
+};
+
+inline constexpr absl::Duration kDefaultAutoWatermarkInterval = absl::Milliseconds(200);
+
 /// What an operator instance knows of its place, and how it reaches the rest of the task.
 /// Threads: constant after Open; handle() may be kept and used on any thread.
 class OperatorContext {
@@ -92,6 +106,14 @@ class OperatorContext {
   [[nodiscard]] virtual const std::shared_ptr<StateFileStore>& state_store() const = 0;
   /// Sends an event to the operator's coordinator.
   virtual void SendToCoordinator(std::string event) = 0;
+
+  /// How often a watermark generator is asked when no records come.
+  [[nodiscard]] virtual absl::Duration auto_watermark_interval() const {
+    return kDefaultAutoWatermarkInterval;
+  }
+  /// Shows, in place of what was shown before, how far the splits of a source have come. Within a
+  /// step only.
+  virtual void ReportSplitWatermarks(std::vector<SplitWatermark>) {}
 };
 
 /// What an operator adds to a checkpoint. `write` runs on the I/O pool and may block; it must not

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <map>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/status_macros.h"
@@ -69,6 +70,7 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
 
   void Accept(StreamElement element) override { queue.emplace_back(0, std::move(element)); }
   [[nodiscard]] bool Full() const override { return !queue.empty(); }
+  void RecordLatency(const LatencyMarker& marker);
 
   std::unique_ptr<StreamOperator> op;
   std::unique_ptr<OperatorContext> context;
@@ -93,7 +95,17 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
   Histogram* event_time_lag = nullptr;  // Of a sink.
   bool blocked = false;                 // Waits for something outside, as far as this Run knows.
   bool wake_due = false;                // There was no room for its OnWake.
+  std::map<OperatorId, Histogram*> latencies;  // By source; made at the first marker of each.
 };
+
+void OperatorChain::ChainedOperator::RecordLatency(const LatencyMarker& marker) {
+  Histogram*& histogram = latencies[marker.source];
+  if (histogram == nullptr) {
+    histogram =
+        context->metrics()->AddHistogram(StrCat("source_id.", ToString(marker.source), ".latency"));
+  }
+  histogram->Record(absl::ToUnixMillis(context->clock()->Now()) - marker.emit_time_ms);
+}
 
 OperatorChain::OperatorChain(std::vector<Link> links, Events events) : events_(std::move(events)) {
   for (Link& link : links) {
@@ -225,6 +237,7 @@ absl::StatusOr<Progress> OperatorChain::ProcessElement(ChainedOperator& link, ui
   }
   if (std::holds_alternative<EndOfInput>(element)) return ProcessEnd(link, input);
   if (std::holds_alternative<CaughtUp>(element)) return ProcessCaughtUp(link, input);
+  if (const auto* marker = std::get_if<LatencyMarker>(&element)) link.RecordLatency(*marker);
   link.output.EmitControl(element);
   return Progress::kDone;
 }
@@ -290,6 +303,19 @@ absl::StatusOr<SourceOperator::PollResult> OperatorChain::PollSource() {
   return result;
 }
 
+absl::StatusOr<bool> OperatorChain::EmitLatencyMarker(int64_t now_ms) {
+  ChainedOperator& head = *links_.front();
+  head.output.UpdateFull();
+  if (head.output.Full()) return false;
+  const OperatorContext::Place& place = head.context->place();
+  const absl::Status emitted = Guarded([&] {
+    head.output.EmitControl(LatencyMarker{now_ms, place.operator_id, place.subtask});
+    return absl::OkStatus();
+  });
+  if (!emitted.ok()) return WithPlace(emitted, place, "");
+  return true;
+}
+
 absl::StatusOr<bool> OperatorChain::WakeOperators() {
   bool more = false;
   for (const auto& link : links_) {
@@ -303,10 +329,17 @@ absl::StatusOr<bool> OperatorChain::WakeOperators() {
   return more;
 }
 
-bool OperatorChain::Flush() {
+absl::StatusOr<bool> OperatorChain::Flush() {
   bool queued = false;
   for (const auto& link : links_) {
-    if (link->queue.empty()) link->output.Flush();
+    if (link->queue.empty()) {
+      // Key selectors and partitioners of the edges behind it run here.
+      const absl::Status flushed = Guarded([&] {
+        link->output.Flush();
+        return absl::OkStatus();
+      });
+      if (!flushed.ok()) return WithPlace(flushed, link->context->place(), "");
+    }
     queued = queued || !link->queue.empty();
   }
   return queued;

@@ -78,11 +78,15 @@ class OperatorChain {
   [[nodiscard]] bool has_source() const { return source_ != nullptr; }
   [[nodiscard]] bool source_ended() const { return source_ended_; }
 
+  /// Lets the source emit a latency marker of the time `now_ms`. Returns false if its output is
+  /// full.
+  [[nodiscard]] absl::StatusOr<bool> EmitLatencyMarker(int64_t now_ms);
+
   /// Gives every operator with room its OnWake. Returns true if one wants to go on.
   [[nodiscard]] absl::StatusOr<bool> WakeOperators();
   /// Emits records that operators hold back to fill a batch. Returns true if that queued something
   /// in the chain.
-  bool Flush();
+  [[nodiscard]] absl::StatusOr<bool> Flush();
   /// Tells the operators that there is no input for now.
   [[nodiscard]] absl::Status NotifyIdle();
 

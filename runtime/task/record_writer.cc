@@ -1,26 +1,44 @@
 #include "runtime/task/record_writer.h"
 
 #include <algorithm>
-#include <span>
+#include <numeric>
 #include <utility>
 
 #include "runtime/base/clock.h"
 #include "runtime/state/key_groups.h"
 
 namespace weir {
+namespace {
+
+// A batch goes whole to one channel as soon as it makes no more than 1 / kFairness of what each
+// channel has got; smaller totals are divided record by record.
+constexpr uint64_t kFairness = 100;
+
+// xorshift64*: passes for random where records are spread, and costs a few cycles.
+uint64_t NextRandom(uint64_t* state) {
+  *state ^= *state >> 12;
+  *state ^= *state << 25;
+  *state ^= *state >> 27;
+  return *state * 0x2545F4914F6CDD1DULL;
+}
+
+}  // namespace
 
 RecordWriter::RecordWriter(Options options, std::vector<std::shared_ptr<ChannelQueue>> channels)
     : options_(std::move(options)),
       channels_(std::move(channels)),
-      next_channel_(channels_.empty() ? 0 : options_.subtask % channels_.size()) {
-  if (options_.strategy != ShipStrategy::kHash) return;
+      next_channel_(channels_.empty() ? 0 : options_.subtask % channels_.size()),
+      next_marker_channel_(next_channel_),
+      random_(0x9E3779B97F4A7C15ULL * (options_.subtask + 1)) {
+  builders_.resize(channels_.size());
+  num_sent_.resize(channels_.size());
+  first_row_.resize(channels_.size() + 1);
+  if (options_.partitioning.strategy != ShipStrategy::kHash) return;
   const auto num_channels = static_cast<uint32_t>(channels_.size());
   for (uint32_t group = 0; group < options_.max_parallelism; ++group) {
     channel_of_key_group_.push_back(
         SubtaskOfKeyGroup(KeyGroup(group), options_.max_parallelism, num_channels));
   }
-  builders_.resize(channels_.size());
-  rows_.resize(channels_.size());
 }
 
 void RecordWriter::SetSpaceListener(const ChannelQueue::Listener& listener) {
@@ -38,6 +56,11 @@ void RecordWriter::Accept(StreamElement element) {
   } else if (const auto* watermark = std::get_if<Watermark>(&element)) {
     pending_watermark_ = *watermark;
     NotePending();
+  } else if (std::holds_alternative<LatencyMarker>(element)) {
+    // To one channel, or they would multiply with every exchange.
+    Flush();
+    channels_[next_marker_channel_]->Push(std::move(element));
+    next_marker_channel_ = (next_marker_channel_ + 1) % channels_.size();
   } else {
     Flush();
     for (const auto& channel : channels_) channel->Push(element);
@@ -45,51 +68,131 @@ void RecordWriter::Accept(StreamElement element) {
 }
 
 void RecordWriter::AcceptBatch(BatchPtr batch) {
-  switch (options_.strategy) {
+  const ShipStrategy strategy = options_.partitioning.strategy;
+  if (strategy == ShipStrategy::kHash) return PartitionByKey(std::move(batch));
+  if (channels_.size() == 1) return Send(0, std::move(batch));
+  switch (strategy) {
     case ShipStrategy::kForward:
-      Send(channels_.size() == 1 ? 0 : options_.subtask, std::move(batch));
-      break;
-    case ShipStrategy::kRebalance: {
-      // Passes over channels that are full, so that a slow subtask gets less.
-      for (size_t tried = 0; tried < channels_.size() && channels_[next_channel_]->Full();
-           ++tried) {
-        next_channel_ = (next_channel_ + 1) % channels_.size();
-      }
-      Send(next_channel_, std::move(batch));
-      next_channel_ = (next_channel_ + 1) % channels_.size();
-      break;
-    }
+      return Send(options_.subtask, std::move(batch));
+    case ShipStrategy::kGlobal:
+      return Send(0, std::move(batch));
     case ShipStrategy::kBroadcast:
       for (size_t channel = 0; channel < channels_.size(); ++channel) Send(channel, batch);
-      break;
+      return;
+    case ShipStrategy::kRebalance:
+    case ShipStrategy::kRescale:
+      return SpreadEvenly(std::move(batch));
+    case ShipStrategy::kShuffle:
+      return Shuffle(std::move(batch));
+    case ShipStrategy::kCustom:
+      options_.partitioning.partitioner->Partition(*batch, static_cast<uint32_t>(channels_.size()),
+                                                   &channel_of_row_);
+      return Scatter(std::move(batch), {});
     case ShipStrategy::kHash:
-      PartitionByKey(std::move(batch));
-      break;
+      return;  // Above.
   }
 }
 
 void RecordWriter::PartitionByKey(BatchPtr batch) {
-  options_.key_hasher->HashKeys(*batch, &hashes_);
-  for (std::vector<uint32_t>& rows : rows_) rows.clear();
+  std::vector<uint64_t> hashes;
+  options_.partitioning.key_hasher->HashKeys(*batch, &hashes);
+  if (channels_.size() == 1) {
+    batch.MakeUnique().SetKeyHashes(std::move(hashes));
+    return Send(0, std::move(batch));
+  }
   const uint64_t num_groups = options_.max_parallelism;
-  for (uint32_t row = 0; row < hashes_.size(); ++row) {
-    const uint64_t group = ((hashes_[row] >> 32) * num_groups) >> 32;
-    rows_[channel_of_key_group_[group]].push_back(row);
+  channel_of_row_.resize(hashes.size());
+  for (size_t row = 0; row < hashes.size(); ++row) {
+    channel_of_row_[row] = channel_of_key_group_[((hashes[row] >> 32) * num_groups) >> 32];
   }
-  for (size_t channel = 0; channel < channels_.size(); ++channel) {
-    std::span<const uint32_t> rows = rows_[channel];
-    if (rows.empty()) continue;
-    std::unique_ptr<BatchBuilder>& builder = builders_[channel];
-    if (builder == nullptr) builder = batch->NewBuilder();
-    while (!rows.empty()) {
-      const size_t count =
-          std::min(rows.size(), kMaxBatchRecords - std::min(kMaxBatchRecords - 1, builder->size()));
-      builder->AppendRows(batch, rows.first(count), hashes_);
-      rows = rows.subspan(count);
-      if (builder->IsBatchFull()) Send(channel, builder->Finish());
+  Scatter(std::move(batch), std::move(hashes));
+}
+
+void RecordWriter::Shuffle(BatchPtr batch) {
+  const uint64_t num_channels = channels_.size();
+  channel_of_row_.resize(batch->size());
+  for (uint32_t& channel : channel_of_row_) {
+    channel = static_cast<uint32_t>(((NextRandom(&random_) >> 32) * num_channels) >> 32);
+  }
+  Scatter(std::move(batch), {});
+}
+
+void RecordWriter::SpreadEvenly(BatchPtr batch) {
+  const size_t num_channels = channels_.size();
+  const uint64_t num_rows = batch->size();
+  const size_t first = std::exchange(next_channel_, (next_channel_ + 1) % num_channels);
+  size_t least = first;
+  for (size_t i = 0; i < num_channels; ++i) {
+    const size_t channel = (first + i) % num_channels;
+    if (num_sent_[channel] < num_sent_[least]) least = channel;
+  }
+  if (num_rows <= num_sent_[least] / kFairness || num_rows == 1) {
+    num_sent_[least] += num_rows;
+    SendPending(least);
+    return Send(least, std::move(batch));
+  }
+  // Fills up the channels to one level, neighbouring rows together.
+  const uint64_t total = std::accumulate(num_sent_.begin(), num_sent_.end(), num_rows);
+  uint64_t above_level = total % num_channels;  // So many channels get one more.
+  channel_of_row_.clear();
+  for (size_t i = 0; i < num_channels; ++i) {
+    const size_t channel = (first + i) % num_channels;
+    uint64_t level = total / num_channels;
+    if (above_level > 0 && num_sent_[channel] <= level) {
+      ++level;
+      --above_level;
     }
-    if (builder->size() > 0) NotePending();
+    if (num_sent_[channel] >= level) continue;
+    const uint64_t count = std::min(level - num_sent_[channel], num_rows - channel_of_row_.size());
+    channel_of_row_.insert(channel_of_row_.end(), count, static_cast<uint32_t>(channel));
+    num_sent_[channel] += count;
   }
+  Scatter(std::move(batch), {});
+}
+
+// Appends each row to the batch of its channel, channel_of_row_.
+void RecordWriter::Scatter(BatchPtr batch, std::vector<uint64_t> hashes) {
+  const size_t num_channels = channels_.size();
+  // A counting sort of the rows by channel.
+  std::fill(first_row_.begin(), first_row_.end(), 0);
+  for (const uint32_t channel : channel_of_row_) ++first_row_[channel];
+  uint32_t begin = 0;
+  for (size_t channel = 0; channel < num_channels; ++channel) {
+    const uint32_t count = first_row_[channel];
+    if (count == channel_of_row_.size() && 2 * count >= kMaxBatchRecords) {
+      // All of a large batch goes one way: as it is.
+      if (!hashes.empty()) batch.MakeUnique().SetKeyHashes(std::move(hashes));
+      SendPending(channel);
+      return Send(channel, std::move(batch));
+    }
+    first_row_[channel] = begin;
+    begin += count;
+  }
+  rows_.resize(channel_of_row_.size());
+  for (uint32_t row = 0; row < channel_of_row_.size(); ++row) {
+    rows_[first_row_[channel_of_row_[row]]++] = row;
+  }
+  // Each entry has moved on to where the next channel's rows begin.
+  begin = 0;
+  for (size_t channel = 0; channel < num_channels; ++channel) {
+    const uint32_t end = first_row_[channel];
+    if (begin < end) Append(channel, batch, std::span(rows_).subspan(begin, end - begin), hashes);
+    begin = end;
+  }
+}
+
+void RecordWriter::Append(size_t channel, BatchPtr& batch, std::span<const uint32_t> rows,
+                          std::span<const uint64_t> hashes) {
+  std::unique_ptr<BatchBuilder>& builder = builders_[channel];
+  if (builder == nullptr) builder = batch->NewBuilder();
+  while (!rows.empty()) {
+    const size_t count =
+        std::min(rows.size(), kMaxBatchRecords - std::min(kMaxBatchRecords - 1, builder->size()));
+    builder->AppendRows(batch, rows.first(count), hashes);
+    rows = rows.subspan(count);
+    if (builder->IsBatchFull()) Send(channel, builder->Finish());
+  }
+  if (builder->size() > 0) NotePending();
 }
 
 void RecordWriter::Send(size_t channel, BatchPtr batch) {
@@ -103,6 +206,13 @@ QueueUsage RecordWriter::Usage() const {
                        [this](size_t index) -> const ChannelQueue& { return *channels_[index]; });
 }
 
+// What was divided before goes ahead of a batch that is sent whole.
+void RecordWriter::SendPending(size_t channel) {
+  if (builders_[channel] != nullptr && builders_[channel]->size() > 0) {
+    Send(channel, builders_[channel]->Finish());
+  }
+}
+
 void RecordWriter::NotePending() {
   if (!pending_since_.has_value()) pending_since_ = MonotonicNanos();
 }
@@ -110,11 +220,7 @@ void RecordWriter::NotePending() {
 void RecordWriter::Flush() {
   if (!pending_since_.has_value()) return;
   pending_since_.reset();
-  for (size_t channel = 0; channel < builders_.size(); ++channel) {
-    if (builders_[channel] != nullptr && builders_[channel]->size() > 0) {
-      Send(channel, builders_[channel]->Finish());
-    }
-  }
+  for (size_t channel = 0; channel < builders_.size(); ++channel) SendPending(channel);
   if (pending_watermark_.has_value()) {
     for (const auto& channel : channels_) channel->Push(*pending_watermark_);
     pending_watermark_.reset();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "runtime/graph/stream_graph.h"
@@ -21,13 +22,14 @@ namespace weir {
 class RecordWriter final : public OutputTarget {
  public:
   struct Options {
-    ShipStrategy strategy = ShipStrategy::kForward;
-    std::shared_ptr<const KeyHasher> key_hasher;
+    /// Its `key_hasher` and `partitioner` are user code and may throw out of Accept.
+    Partitioning partitioning = {};
     /// Key groups of the target; for kHash.
     uint32_t max_parallelism = 128;
-    /// This producer's subtask index; for kForward and the start of kRebalance.
+    /// This producer's subtask index: where it begins to take turns.
     uint32_t subtask = 0;
   };
+  /// `channels` are those of ConsumersOf this producer, in order.
   RecordWriter(Options options, std::vector<std::shared_ptr<ChannelQueue>> channels);
 
   void Accept(StreamElement element) override;
@@ -47,20 +49,31 @@ class RecordWriter final : public OutputTarget {
  private:
   void AcceptBatch(BatchPtr batch);
   void PartitionByKey(BatchPtr batch);
+  void Shuffle(BatchPtr batch);
+  void SpreadEvenly(BatchPtr batch);
+  void Scatter(BatchPtr batch, std::vector<uint64_t> hashes);
+  void Append(size_t channel, BatchPtr& batch, std::span<const uint32_t> rows,
+              std::span<const uint64_t> hashes);
   void Send(size_t channel, BatchPtr batch);
+  void SendPending(size_t channel);
   void NotePending();
 
   const Options options_;
   const std::vector<std::shared_ptr<ChannelQueue>> channels_;
-  std::vector<uint32_t> channel_of_key_group_;
-  std::vector<std::unique_ptr<BatchBuilder>>
-      builders_;  // One per channel, made at first use; kHash only.
-  std::vector<std::vector<uint32_t>>
-      rows_;                      // Scratch: the rows of a batch that go to each channel.
-  std::vector<uint64_t> hashes_;  // Scratch.
+  std::vector<uint32_t> channel_of_key_group_;  // For kHash.
+  // One per channel, made at first use; for strategies that divide batches.
+  std::vector<std::unique_ptr<BatchBuilder>> builders_;
+  std::vector<uint64_t> num_sent_;  // Records per channel; for strategies that take turns.
+  size_t next_channel_ = 0;         // Whose turn it is among equals.
+  size_t next_marker_channel_ = 0;
+  uint64_t random_;  // State of kShuffle's generator.
+  // Scratch of one batch: each row's channel, the rows in the order of their channels, and where
+  // each channel's rows begin.
+  std::vector<uint32_t> channel_of_row_;
+  std::vector<uint32_t> rows_;
+  std::vector<uint32_t> first_row_;
   std::optional<Watermark> pending_watermark_;
   std::optional<int64_t> pending_since_;
-  size_t next_channel_ = 0;
   uint64_t bytes_out_ = 0;
   uint64_t batches_out_ = 0;
 };

@@ -41,12 +41,16 @@ class StreamTaskHandle final : public TaskHandle {
 
 class StreamTaskContext final : public OperatorContext {
  public:
+  /// `task` owns the chain, and so the context.
   StreamTaskContext(Place place, const TaskEnvironment& environment,
-                    std::shared_ptr<TaskHandle> handle, MetricGroup* metrics)
+                    std::shared_ptr<TaskHandle> handle, MetricGroup* metrics, StreamTask* task,
+                    absl::Duration auto_watermark_interval)
       : place_(std::move(place)),
         environment_(environment),
         handle_(std::move(handle)),
-        metrics_(metrics) {}
+        metrics_(metrics),
+        task_(task),
+        auto_watermark_interval_(auto_watermark_interval) {}
 
   [[nodiscard]] const Place& place() const override { return place_; }
   [[nodiscard]] MemoryBudget* memory_budget() const override { return environment_.memory_budget; }
@@ -61,12 +65,20 @@ class StreamTaskContext final : public OperatorContext {
     environment_.listener->OnEventToCoordinator(place_.attempt, place_.operator_id, place_.subtask,
                                                 std::move(event));
   }
+  [[nodiscard]] absl::Duration auto_watermark_interval() const override {
+    return auto_watermark_interval_;
+  }
+  void ReportSplitWatermarks(std::vector<SplitWatermark> splits) override {
+    task_->ReportSplitWatermarks(std::move(splits));
+  }
 
  private:
   const Place place_;
   const TaskEnvironment environment_;
   const std::shared_ptr<TaskHandle> handle_;
   MetricGroup* const metrics_;
+  StreamTask* const task_;
+  const absl::Duration auto_watermark_interval_;
 };
 
 bool IsLegal(TaskState from, TaskState to) {
@@ -153,7 +165,8 @@ absl::Status StreamTask::Init() {
     link.op = node.factory->Create();
     operator_metrics_.push_back(std::make_unique<MetricGroup>());
     link.context = std::make_unique<StreamTaskContext>(std::move(place), environment_, handle,
-                                                       operator_metrics_.back().get());
+                                                       operator_metrics_.back().get(), this,
+                                                       description_.auto_watermark_interval);
     link.num_inputs = node.num_inputs;
     link.num_ports = static_cast<uint32_t>(node.outputs.size());
   }
@@ -186,8 +199,7 @@ absl::Status StreamTask::Init() {
     if (!from.has_value())
       return absl::InvalidArgumentError("an output edge starts outside of the task");
     auto writer = std::make_unique<RecordWriter>(
-        RecordWriter::Options{edge.strategy, edge.key_hasher, edge.target_max_parallelism,
-                              description_.subtask},
+        RecordWriter::Options{edge.partitioning, edge.target_max_parallelism, description_.subtask},
         edge.subpartitions);
     writer->SetSpaceListener(wake);
     chain_->AddTarget(*from, edge.source_port, writer.get());
@@ -328,7 +340,8 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos)
     ASSIGN_OR_RETURN(const bool took, TakeInput());
     if (!took) {
       // Out of input: nothing waits for a fuller batch.
-      if (chain_->Flush()) continue;
+      ASSIGN_OR_RETURN(const bool flushed, chain_->Flush());
+      if (flushed) continue;
       FlushWriters();
       RETURN_IF_ERROR(chain_->NotifyIdle());
       if (AnyWriterFull() && !chain_->finished()) return FinishSlice(StepEnd::kBackPressured);
@@ -341,6 +354,8 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos)
 absl::StatusOr<bool> StreamTask::TakeInput() {
   if (chain_->has_source()) {
     if (chain_->source_ended()) return false;
+    ASSIGN_OR_RETURN(const bool marked, EmitLatencyMarker());
+    if (marked) return true;
     ASSIGN_OR_RETURN(const SourceOperator::PollResult polled, chain_->PollSource());
     return polled != SourceOperator::PollResult::kNothing;
   }
@@ -353,11 +368,23 @@ absl::StatusOr<bool> StreamTask::TakeInput() {
   return true;
 }
 
+absl::StatusOr<bool> StreamTask::EmitLatencyMarker() {
+  if (description_.latency_interval <= absl::ZeroDuration()) return false;
+  const absl::Time now = environment_.clock->Now();
+  if (now < next_latency_marker_) return false;
+  ASSIGN_OR_RETURN(const bool emitted, chain_->EmitLatencyMarker(absl::ToUnixMillis(now)));
+  if (!emitted) return false;
+  next_latency_marker_ = now + description_.latency_interval;
+  WakeAt(next_latency_marker_);
+  return true;
+}
+
 absl::StatusOr<StreamTask::StepEnd> StreamTask::FinishSlice(StepEnd end) {
   const int64_t now = MonotonicNanos();
   if (now - last_flush_nanos_ >= absl::ToInt64Nanoseconds(description_.buffer_timeout)) {
     last_flush_nanos_ = now;
-    if (chain_->Flush() && end == StepEnd::kIdle) end = StepEnd::kMore;
+    ASSIGN_OR_RETURN(const bool flushed, chain_->Flush());
+    if (flushed && end == StepEnd::kIdle) end = StepEnd::kMore;
     FlushWriters();
   }
   return end;
@@ -510,6 +537,11 @@ void StreamTask::PublishMetrics(int64_t now_nanos) {
   batches_out_.store(batches_out, std::memory_order_relaxed);
 }
 
+void StreamTask::ReportSplitWatermarks(std::vector<SplitWatermark> splits) {
+  MutexLock lock(&split_watermarks_mutex_);
+  split_watermarks_.swap(splits);
+}
+
 TaskMetricsSnapshot StreamTask::metrics() const {
   TaskMetricsSnapshot snapshot;
   snapshot.records_in = records_in_.load(std::memory_order_relaxed);
@@ -535,6 +567,8 @@ TaskMetricsSnapshot StreamTask::metrics() const {
       absl::Nanoseconds(alignment_nanos_.load(std::memory_order_relaxed));
   snapshot.initialization =
       absl::Nanoseconds(initialization_nanos_.load(std::memory_order_relaxed));
+  MutexLock lock(&split_watermarks_mutex_);
+  snapshot.split_watermarks = split_watermarks_;
   return snapshot;
 }
 

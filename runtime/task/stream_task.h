@@ -56,6 +56,7 @@ class StreamTask final : public Task,
   void Post(Mailbox::Mail mail);
   void Wake();
   void WakeAt(absl::Time time);
+  void ReportSplitWatermarks(std::vector<SplitWatermark> splits);
 
  protected:
   bool Step() override;
@@ -68,6 +69,8 @@ class StreamTask final : public Task,
   absl::StatusOr<StepEnd> RunSlice(int64_t deadline_nanos);
   /// Gives the drained chain something to do. Returns false if there is nothing now.
   absl::StatusOr<bool> TakeInput();
+  /// Returns whether a latency marker was due and has been emitted.
+  absl::StatusOr<bool> EmitLatencyMarker();
   absl::StatusOr<StepEnd> FinishSlice(StepEnd end);
   void FlushWriters();
   [[nodiscard]] bool AnyWriterFull() const;
@@ -106,6 +109,7 @@ class StreamTask final : public Task,
   int64_t snapshot_begin_nanos_ = 0;
   CheckpointId snapshot_checkpoint_;  // Of the snapshot in flight.
   int64_t last_flush_nanos_ = 0;
+  absl::Time next_latency_marker_ = absl::InfinitePast();
 
   // What other threads may read.
   TimeAccount time_;
@@ -122,6 +126,9 @@ class StreamTask final : public Task,
   std::atomic<int64_t> watermark_ms_;
   std::atomic<int64_t> start_delay_nanos_{0};
   std::atomic<int64_t> alignment_nanos_{0};
+
+  mutable Mutex split_watermarks_mutex_;
+  std::vector<SplitWatermark> split_watermarks_ ABSL_GUARDED_BY(split_watermarks_mutex_);
 
   Mutex self_mutex_;
   std::shared_ptr<StreamTask> self_ ABSL_GUARDED_BY(self_mutex_);  // Until the terminal state.

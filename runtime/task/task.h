@@ -18,6 +18,7 @@
 #include "runtime/record/stream_element.h"
 #include "runtime/state/operator_subtask_state.h"
 #include "runtime/state/state_file_store.h"
+#include "runtime/task/operator.h"
 #include "runtime/task/operator_metrics.h"
 #include "runtime/task/queue_usage.h"
 
@@ -112,14 +113,16 @@ struct TaskDescription {
   struct OutputEdge {
     StreamNodeIndex source = 0;
     uint32_t source_port = 0;
-    ShipStrategy strategy = ShipStrategy::kForward;
-    std::shared_ptr<const KeyHasher> key_hasher;
+    Partitioning partitioning = {};
     uint32_t target_max_parallelism = 128;
     std::vector<std::shared_ptr<ChannelQueue>> subpartitions;
   };
   std::vector<OutputEdge> outputs;
 
   absl::Duration buffer_timeout = absl::Milliseconds(5);
+  /// How often a source emits a latency marker; zero = never.
+  absl::Duration latency_interval = absl::ZeroDuration();
+  absl::Duration auto_watermark_interval = kDefaultAutoWatermarkInterval;
   /// Without checkpoints a task finishes, and commits, as soon as its input has ended.
   bool checkpointing = true;
   /// Below it, each operator instance finds a folder of its own.
@@ -164,6 +167,8 @@ struct TaskMetricsSnapshot {
   absl::Duration checkpoint_alignment;
   /// From Start to RUNNING; zero before it is.
   absl::Duration initialization;
+  /// Of a source: its splits, those that hold event time back first; bounded in number.
+  std::vector<SplitWatermark> split_watermarks;
 };
 
 /// One running subtask, as its TaskManager sees it.

@@ -248,6 +248,73 @@ TEST_F(JobMasterTest, GivesForwardEdgesOneChannelPerSubtask) {
   EXPECT_EQ(channel.subpartition(), 0u);
 }
 
+TEST_F(JobMasterTest, ConnectsRescaledSubtasksInShares) {
+  JobGraph graph = SourceAndSink(2, 4);
+  graph.edges[0].strategy = ShipStrategy::kRescale;
+  description_.graph = std::make_shared<const JobGraph>(graph);
+  first_ = AddTaskManager("tm-1", 4);
+  StartJob();
+  NoteDeployment();
+  EXPECT_EQ(Task(1, 1).deployment.outputs(0).num_subpartitions(), 2u);
+  ASSERT_EQ(Task(2, 3).deployment.gates(0).channels_size(), 1);
+  const proto::ChannelDeployment& channel = Task(2, 3).deployment.gates(0).channels(0);
+  EXPECT_EQ(channel.producer_attempt(), Task(1, 1).deployment.attempt());
+  EXPECT_EQ(channel.subpartition(), 1u);
+  EXPECT_EQ(job_->Details().plan.nodes[1].inputs[0].ship_strategy, "RESCALE");
+}
+
+TEST_F(JobMasterTest, NeedsTheLargestParallelismOfEachSlotSharingGroup) {
+  JobGraph graph = SourceAndSink(4, 3);
+  for (uint64_t number = 3; number <= 6; ++number) {  // Six vertices, at most 4 subtasks each.
+    graph.vertices.push_back(graph.vertices[1]);
+    graph.vertices.back().id = TestVertex(number);
+    graph.vertices.back().operators = {{.id = TestOperator(10 + number), .uid = "u", .name = "n"}};
+    graph.vertices.back().parallelism = 4;
+  }
+  description_.graph = std::make_shared<const JobGraph>(graph);
+  first_ = AddTaskManager("tm-1", 4);
+  StartJob();
+  EXPECT_EQ(job_->status(), JobStatus::kRunning) << "one group: 4 slots";
+  EXPECT_EQ(resources_->Overview().num_free_slots, 0u);
+  ASSERT_TRUE(job_->Cancel().ok());
+  NoteDeployment();
+  AnswerCancels(first_.get());
+
+  graph.vertices[1].slot_sharing_group = "heavy";
+  description_.graph = std::make_shared<const JobGraph>(graph);
+  second_ = AddTaskManager("tm-2", 2);
+  StartJob();
+  EXPECT_EQ(job_->status(), JobStatus::kCreated) << "4 slots, and 3 of the other group";
+  third_ = AddTaskManager("tm-3", 2);
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  EXPECT_EQ(resources_->Overview().num_free_slots, 1u);
+  const std::vector<VertexDetails> vertices = job_->Details().vertices;
+  EXPECT_NE(vertices[0].slot_sharing_group, vertices[1].slot_sharing_group);
+  EXPECT_EQ(vertices[0].slot_sharing_group, vertices[5].slot_sharing_group);
+}
+
+TEST_F(JobMasterTest, PassesAnEventOfACoordinatorOnToAllOthers) {
+  JobGraph graph = SourceAndSink(1, 1);
+  graph.vertices[1].operators[0].has_coordinator = true;
+  description_.graph = std::make_shared<const JobGraph>(graph);
+  first_ = AddTaskManager("tm-1", 1);
+  StartJob();
+  NoteDeployment();
+  ASSERT_THAT(coordinators_, SizeIs(2));
+  proto::TaskManagerMessage message;
+  message.mutable_event_to_coordinators()->set_job_id(IdToBytes(job_->id()));
+  message.mutable_event_to_coordinators()->set_sender_attempt(coordinators_[0].attempt());
+  message.mutable_event_to_coordinators()->set_operator_id(coordinators_[0].operator_id());
+  message.mutable_event_to_coordinators()->set_payload("news");
+  job_->HandleMessage(first_.get(), message);
+  const std::vector<Kind> sent = first_->Take(Kind::kEventToCoordinators);
+  ASSERT_THAT(sent, SizeIs(1));
+  EXPECT_EQ(sent[0].event_to_coordinators().payload(), "news");
+  message.mutable_event_to_coordinators()->set_sender_attempt("somebody else's");
+  job_->HandleMessage(first_.get(), message);
+  EXPECT_THAT(first_->Take(Kind::kEventToCoordinators), IsEmpty());
+}
+
 TEST_F(JobMasterTest, CarriesEverythingThatATaskManagerNeedsToFindTheCode) {
   first_ = AddTaskManager("tm-1", 2);
   settings_.Set(kCheckpointingInterval, absl::Seconds(7));
@@ -680,6 +747,10 @@ TEST_F(JobMasterTest, ShowsWhatHeartbeatsSay) {
   metrics->set_busy_ms(250);
   metrics->set_idle_ms(750);
   metrics->set_watermark_ms(12345);
+  proto::SplitWatermark* const split = metrics->add_split_watermarks();
+  split->set_split("topic-3");
+  split->set_watermark_ms(12345);
+  split->set_since_ms(777);
   job_->HandleMessage(Task(2, 0).on, message);
   metrics->set_records_in(200);
   metrics->set_busy_ms(1250);
@@ -689,6 +760,10 @@ TEST_F(JobMasterTest, ShowsWhatHeartbeatsSay) {
   EXPECT_EQ(subtask.metrics.read_bytes, 2000);
   EXPECT_DOUBLE_EQ(subtask.ratios.busy, 1.0);
   EXPECT_EQ(subtask.current_input_watermark_ms, 12345);
+  ASSERT_THAT(subtask.splits, SizeIs(1));
+  EXPECT_EQ(subtask.splits[0].id, "topic-3");
+  EXPECT_EQ(subtask.splits[0].watermark_ms, 12345);
+  EXPECT_EQ(subtask.splits[0].since, absl::FromUnixMillis(777));
   EXPECT_EQ(subtask.endpoint, "host:7000");
 }
 

@@ -25,6 +25,9 @@ class RecordingListener final : public CoordinatorListener {
                           std::string event) override {
     Add(StrCat("event ", subtask, " ", event));
   }
+  void OnEventToCoordinators(const CoordinatorDescription&, std::string event) override {
+    Add(StrCat("event to all ", event));
+  }
   void OnCoordinatorSnapshot(const CoordinatorDescription&, CheckpointId checkpoint,
                              absl::StatusOr<std::string> state) override {
     Add(StrCat("snapshot ", checkpoint.value(), " ",
@@ -73,6 +76,10 @@ class ObedientCoordinator final : public OperatorCoordinator {
       });
       return absl::OkStatus();
     }
+    if (event == "tell all") {
+      context_->SendToCoordinators("news");
+      return absl::OkStatus();
+    }
     if (event == "outside") {
       context_->io_pool()->Post(
           [context = context_] { context->Fail(absl::InternalError("failed outside")); });
@@ -80,6 +87,10 @@ class ObedientCoordinator final : public OperatorCoordinator {
     }
     last_ = std::string(event);
     context_->SendEvent(subtask, std::string(event));
+    return absl::OkStatus();
+  }
+  absl::Status HandleCoordinatorEvent(OperatorId sender, std::string_view event) override {
+    context_->SendEvent(0, StrCat(std::string(event), " of ", sender.low()));
     return absl::OkStatus();
   }
   absl::StatusOr<std::string> Snapshot(CheckpointId checkpoint) override {
@@ -163,6 +174,15 @@ TEST_F(CoordinatorHostTest, RunsDelayedMail) {
   host->Start();
   host->HandleEvent(3, "later");
   EXPECT_THAT(listener_.Wait(2), ElementsAre("event 0 fresh", "event 3 late"));
+}
+
+TEST_F(CoordinatorHostTest, SpeaksWithOtherCoordinators) {
+  const auto host = MakeHost();
+  host->Start();
+  host->HandleEvent(0, "tell all");
+  host->HandleCoordinatorEvent(OperatorId(0, 7), "their news");
+  EXPECT_THAT(listener_.Wait(3),
+              ElementsAre("event 0 fresh", "event to all news", "event 0 their news of 7"));
 }
 
 TEST_F(CoordinatorHostTest, FailsOnceAndDoesNothingMore) {

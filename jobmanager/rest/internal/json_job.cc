@@ -201,11 +201,10 @@ Json AggregatedJson(const Subtasks& subtasks, absl::Time now) {
           {"status-duration", std::move(durations)}};
 }
 
-Json VertexSummaryJson(const VertexDetails& vertex, const std::string& slot_sharing_group,
-                       absl::Time now) {
+Json VertexSummaryJson(const VertexDetails& vertex, absl::Time now) {
   const Subtasks subtasks = AllOf(vertex);
   Json json = {{"id", ToString(vertex.id)},
-               {"slotSharingGroupId", slot_sharing_group},
+               {"slotSharingGroupId", ToString(vertex.slot_sharing_group)},
                {"name", vertex.name},
                {"maxParallelism", vertex.max_parallelism},
                {"parallelism", vertex.parallelism},
@@ -291,10 +290,8 @@ std::string RenderJob(const JobDetails& job, absl::Time now) {
   }
   Json vertices = Json::array();
   ExecutionStateCounts counts;
-  const std::string slot_sharing_group =
-      ToString(job.id);  // All vertices of a job share its slots.
   for (const VertexDetails& vertex : job.vertices) {
-    vertices.push_back(VertexSummaryJson(vertex, slot_sharing_group, now));
+    vertices.push_back(VertexSummaryJson(vertex, now));
     ++counts[AggregateState(AllOf(vertex))];
   }
   Json json = {{"jid", ToString(job.id)},
@@ -450,6 +447,45 @@ std::string RenderWatermarks(const VertexDetails& vertex) {
                     {"value", std::to_string(watermark)}});
   }
   return Dump(list);
+}
+
+std::string RenderSplits(const VertexDetails& vertex, absl::Time now) {
+  const auto split_json = [now](const SplitDetails& split) {
+    Json json = {{"id", split.id},
+                 {"watermark", nullptr},
+                 {"since", absl::ToUnixMillis(split.since)},
+                 {"age", Millis(std::max(absl::ZeroDuration(), now - split.since))},
+                 {"idle", split.idle},
+                 {"paused", split.paused}};
+    if (split.watermark_ms.has_value()) json["watermark"] = *split.watermark_ms;
+    return json;
+  };
+  Json subtasks = Json::array();
+  const SplitDetails* slowest = nullptr;
+  uint32_t of_subtask = 0;
+  for (const SubtaskDetails& subtask : vertex.subtasks) {
+    Json splits = Json::array();
+    for (const SplitDetails& split : subtask.splits) {
+      splits.push_back(split_json(split));
+      // Nothing is less than any watermark.
+      if (split.idle || (slowest != nullptr && slowest->watermark_ms <= split.watermark_ms)) {
+        continue;
+      }
+      slowest = &split;
+      of_subtask = subtask.index;
+    }
+    subtasks.push_back({{"subtask", subtask.index}, {"splits", std::move(splits)}});
+  }
+  Json json = {{"id", ToString(vertex.id)},
+               {"name", vertex.name},
+               {"now", absl::ToUnixMillis(now)},
+               {"holder", nullptr},
+               {"subtasks", std::move(subtasks)}};
+  if (slowest != nullptr) {
+    json["holder"] = split_json(*slowest);
+    json["holder"]["subtask"] = of_subtask;
+  }
+  return Dump(json);
 }
 
 }  // namespace weir::internal

@@ -39,6 +39,8 @@ namespace weir::internal {
 [[nodiscard]] std::string RenderVertexTaskManagers(const VertexDetails& vertex, absl::Time now);
 [[nodiscard]] std::string RenderBackpressure(const VertexDetails& vertex, absl::Time now);
 [[nodiscard]] std::string RenderWatermarks(const VertexDetails& vertex);
+/// weir's own: how far event time has come in each split of a source, and which one holds it back.
+[[nodiscard]] std::string RenderSplits(const VertexDetails& vertex, absl::Time now);
 
 /// The names of all metrics, each once; of subtasks with `<index>.` before them if `by_index`.
 [[nodiscard]] std::string RenderMetricNames(const std::vector<ScopeMetrics>& metrics,

@@ -50,6 +50,7 @@ void AddVertexRoutes(const RestContextPtr& context, Router* router) {
   get("/subtasktimes", RenderSubtaskTimes);
   get("/taskmanagers", RenderVertexTaskManagers);
   get("/backpressure", RenderBackpressure);
+  get("/splits", RenderSplits);
   get("/watermarks",
       [](const VertexDetails& vertex, absl::Time) { return RenderWatermarks(vertex); });
 }

@@ -10,6 +10,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/checkpoint/file_state_store.h"
+#include "runtime/graph/job_graph.h"
 #include "runtime/state/key_groups.h"
 #include "runtime/state/keyed_state_backend.h"
 #include "runtime/state/operator_state.h"
@@ -321,8 +322,7 @@ void OperatorTestCore::ConnectEdge(const StreamEdge& edge) {
   const auto input = std::find(inputs_.begin(), inputs_.end(), edge.source);
   const bool from_input = input != inputs_.end();
   RecordWriter::Options options;
-  options.strategy = edge.strategy;
-  options.key_hasher = edge.key_hasher;
+  options.partitioning = edge.partitioning;
   options.max_parallelism =
       graph_.nodes()[edge.target].max_parallelism.value_or(options_.max_parallelism);
   const auto connect = [&](Subtask* consumer) {
@@ -337,7 +337,7 @@ void OperatorTestCore::ConnectEdge(const StreamEdge& edge) {
     auto& writers = input_writers_[static_cast<size_t>(input - inputs_.begin())];
     if (writers == nullptr) writers = std::make_unique<InputWriters>();
     InputWriters::Edge& writer = writers->edges.emplace_back();
-    if (edge.strategy == ShipStrategy::kForward) {
+    if (edge.partitioning.strategy == ShipStrategy::kForward) {
       for (Subtask* consumer : consumers) {
         writer.writers.push_back(
             std::make_unique<RecordWriter>(options, std::vector{connect(consumer)}));
@@ -350,18 +350,17 @@ void OperatorTestCore::ConnectEdge(const StreamEdge& edge) {
     return;
   }
   const std::vector<Subtask*>& producers = subtasks_of_[edge.source];
-  if (edge.strategy == ShipStrategy::kForward && producers.size() != consumers.size()) {
-    options.strategy = ShipStrategy::kRebalance;
+  if (edge.partitioning.strategy == ShipStrategy::kForward &&
+      producers.size() != consumers.size()) {
+    options.partitioning.strategy = ShipStrategy::kRebalance;
   }
   for (Subtask* producer : producers) {
     options.subtask = producer->index;
     std::vector<std::shared_ptr<ChannelQueue>> channels;
-    for (Subtask* consumer : consumers) {
-      if (options.strategy == ShipStrategy::kForward && consumer->index != producer->index) {
-        continue;
-      }
-      channels.push_back(connect(consumer));
-    }
+    const SubtaskRange range = ConsumersOf(options.partitioning.strategy, producer->index,
+                                           static_cast<uint32_t>(producers.size()),
+                                           static_cast<uint32_t>(consumers.size()));
+    for (uint32_t i = range.begin; i < range.end; ++i) channels.push_back(connect(consumers[i]));
     producer->writers.push_back(std::make_unique<RecordWriter>(options, std::move(channels)));
     producer->chain->AddTarget(0, edge.source_port, producer->writers.back().get());
   }
@@ -471,12 +470,13 @@ absl::StatusOr<bool> OperatorTestCore::Step(Subtask& subtask) {
     if (result == OperatorChain::RunResult::kBackPressured ||
         result == OperatorChain::RunResult::kBlocked) {
       ++num_suspensions_;
-      (void)subtask.chain->Flush();
+      RETURN_IF_ERROR(subtask.chain->Flush().status());
       break;
     }
     ASSIGN_OR_RETURN(std::optional<InputGate::Input> input, subtask.gate->Next());
     if (!input.has_value()) {
-      if (subtask.chain->Flush()) continue;
+      ASSIGN_OR_RETURN(const bool flushed, subtask.chain->Flush());
+      if (flushed) continue;
       RETURN_IF_ERROR(subtask.chain->NotifyIdle());
       break;
     }

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -198,6 +201,75 @@ TEST_F(InputGateTest, SaysWhyAChannelBrokeAfterItsLastElement) {
   queues_[0]->Push(Record(1));
   queues_[0]->Break(absl::UnavailableError("peer is gone"));
   EXPECT_THAT(Drain(), ElementsAre("0:1", "peer is gone"));
+}
+
+// FLINK-40475 and its kin: a channel goes idle, resumes and has only partly caught up when the
+// others fall silent; the end is the same whoever is last.
+TEST_F(InputGateTest, TheFinalWatermarkIsTheFurthestForEveryOrder) {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(StrCat("seed ", seed));
+    std::mt19937_64 random(seed);
+    queues_.clear();
+    const size_t num_channels = 1 + random() % 4;
+    std::vector<uint32_t> inputs;
+    for (size_t i = 0; i < num_channels; ++i) inputs.push_back(static_cast<uint32_t>(i % 2));
+    if (num_channels == 1) inputs = {0};
+    MakeGate(inputs);
+    // Each channel's script; interleaved at random below.
+    std::vector<std::deque<StreamElement>> scripts(num_channels);
+    int64_t furthest = 0;
+    size_t num_ended = 0;
+    for (auto& script : scripts) {
+      int64_t time = 0;
+      bool idle = false;
+      for (uint64_t steps = 1 + random() % 6; steps > 0; --steps) {
+        if (random() % 3 == 0) {
+          idle = !idle;
+          script.emplace_back(WatermarkStatus{idle});
+        } else {
+          idle = false;
+          time += static_cast<int64_t>(1 + random() % 50);
+          script.emplace_back(At(time));
+        }
+      }
+      furthest = std::max(furthest, time);
+      if (random() % 3 == 0) {
+        script.emplace_back(EndOfInput{});
+        ++num_ended;
+      } else {
+        script.emplace_back(WatermarkStatus{true});
+      }
+    }
+    int64_t last = 0;
+    bool idle = false;
+    const auto drain = [&] {
+      while (true) {
+        auto next = gate_->Next();
+        ASSERT_TRUE(next.ok());
+        if (!next->has_value()) return;
+        if (const auto* watermark = std::get_if<Watermark>(&(*next)->element)) {
+          EXPECT_GT(watermark->time.millis(), last) << "time never goes back";
+          last = watermark->time.millis();
+        } else if (const auto* status = std::get_if<WatermarkStatus>(&(*next)->element)) {
+          EXPECT_NE(status->idle, idle) << "told once";
+          idle = status->idle;
+        }
+      }
+    };
+    for (size_t left = num_channels; left > 0;) {
+      const size_t channel = random() % num_channels;
+      if (scripts[channel].empty()) continue;
+      queues_[channel]->Push(std::move(scripts[channel].front()));
+      scripts[channel].pop_front();
+      if (scripts[channel].empty()) --left;
+      if (random() % 2 == 0) drain();
+    }
+    drain();
+    EXPECT_EQ(last, furthest);
+    if (num_ended < num_channels) {
+      EXPECT_TRUE(idle);
+    }
+  }
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ inline absl::Status Build(StreamGraph& graph, const JobArgs& args) {
   StreamEdge edge;
   edge.source = graph.AddNode(std::move(source));
   edge.target = graph.AddNode(std::move(sink));
-  edge.strategy = ShipStrategy::kRebalance;
+  edge.partitioning.strategy = ShipStrategy::kRebalance;
   graph.AddEdge(std::move(edge));
   return absl::OkStatus();
 }

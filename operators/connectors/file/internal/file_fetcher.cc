@@ -100,6 +100,26 @@ std::optional<FileChunk> FileFetcher::Take() {
   return chunk;
 }
 
+void FileFetcher::SetPaused(uint64_t target, bool paused) {
+  const MutexLock lock(&mutex_);
+  if (paused) {
+    paused_.insert(target);
+  } else {
+    paused_.erase(target);
+    StartIfNeeded();
+  }
+}
+
+FileFetcher::FilePtr FileFetcher::TakeActive() {
+  for (auto file = active_.begin(); file != active_.end(); ++file) {
+    if (paused_.contains((*file)->target.id)) continue;
+    FilePtr taken = std::move(*file);
+    active_.erase(file);
+    return taken;
+  }
+  return nullptr;
+}
+
 void FileFetcher::Recycle(std::unique_ptr<char[]> data) {
   const MutexLock lock(&mutex_);
   if (data != nullptr && free_.size() <= kChunksAhead) free_.push_back(std::move(data));
@@ -122,7 +142,10 @@ void FileFetcher::Close() {
 }
 
 void FileFetcher::StartIfNeeded() {
-  if (running_ || closed_ || active_.empty() || chunks_.size() >= kChunksAhead) return;
+  const bool runnable = std::any_of(active_.begin(), active_.end(), [&](const FilePtr& file) {
+    return !paused_.contains(file->target.id);
+  });
+  if (running_ || closed_ || !runnable || chunks_.size() >= kChunksAhead) return;
   running_ = pool_->Post([self = shared_from_this()] { self->FetchOne(); });
 }
 
@@ -131,12 +154,11 @@ void FileFetcher::FetchOne() {
   FileChunk chunk;
   {
     const MutexLock lock(&mutex_);
-    if (closed_ || active_.empty()) {
+    if (!closed_) file = TakeActive();
+    if (file == nullptr) {
       running_ = false;
       return;
     }
-    file = std::move(active_.front());
-    active_.pop_front();
     if (!free_.empty()) {
       chunk.data = std::move(free_.back());
       free_.pop_back();

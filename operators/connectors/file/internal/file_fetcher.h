@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ class FileFetcher : public std::enable_shared_from_this<FileFetcher> {
   void Add(Target target);
   /// Returns the next chunk, if one was read.
   [[nodiscard]] std::optional<FileChunk> Take();
+  /// A paused target is not read on; chunks that were read before still come.
+  void SetPaused(uint64_t target, bool paused);
   /// Gives a chunk's memory back.
   void Recycle(std::unique_ptr<char[]> data);
   /// Looks for what was appended to the followed files that are read to their ends.
@@ -63,6 +66,8 @@ class FileFetcher : public std::enable_shared_from_this<FileFetcher> {
 
   FileFetcher(IoPool* pool, std::shared_ptr<TaskHandle> handle, size_t chunk_bytes);
   void StartIfNeeded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns the next file to be read, or null.
+  FilePtr TakeActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FetchOne();
   // Whether there is a chunk, be it an empty one, to tell.
   bool Read(OpenFile& file, FileChunk& chunk) const;
@@ -76,6 +81,7 @@ class FileFetcher : public std::enable_shared_from_this<FileFetcher> {
   std::deque<FilePtr> active_ ABSL_GUARDED_BY(mutex_);   // To be read, in this order.
   std::vector<FilePtr> at_end_ ABSL_GUARDED_BY(mutex_);  // Followed, with nothing to read for now.
   std::deque<FileChunk> chunks_ ABSL_GUARDED_BY(mutex_);
+  std::set<uint64_t> paused_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<char[]>> free_ ABSL_GUARDED_BY(mutex_);
   size_t num_open_followed_ ABSL_GUARDED_BY(mutex_) = 0;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;  // A FetchOne is queued or running.

@@ -77,14 +77,61 @@ void FileReader::Emit(const HeldSplit& held, SourceOutput<std::string>& output) 
   output.CollectAt(std::move(record_), EventTime::Min(), held.id, held.scanner->record_offset());
 }
 
+absl::StatusOr<bool> FileReader::NextChunk(SourceOutput<std::string>& output) {
+  while (!resumed_.empty()) {
+    const auto found = splits_.find(resumed_.back());
+    if (found != splits_.end() && !found->second.paused) {
+      HeldSplit& held = found->second;
+      chunk_ = std::exchange(held.begun, std::nullopt);
+      if (chunk_.has_value()) return true;
+      if (!held.parked.empty()) {
+        chunk_ = std::move(held.parked.front());
+        held.parked.pop_front();
+        break;
+      }
+    }
+    resumed_.pop_back();
+  }
+  while (!chunk_.has_value()) {
+    std::optional<FileChunk> taken = fetcher_->Take();
+    if (!taken.has_value()) return false;
+    RETURN_IF_ERROR(taken->status);
+    HeldSplit& held = splits_.at(taken->target);
+    if (held.paused) {
+      held.parked.push_back(*std::move(taken));
+    } else {
+      chunk_ = std::move(taken);
+    }
+  }
+  BeginChunk(splits_.at(chunk_->target), output);
+  return true;
+}
+
+absl::Status FileReader::PauseOrResumeSplits(const std::vector<std::string>& to_pause,
+                                             const std::vector<std::string>& to_resume) {
+  const auto set_paused = [&](const std::vector<std::string>& ids, bool paused) {
+    for (auto& [number, held] : splits_) {
+      if (held.paused == paused || std::find(ids.begin(), ids.end(), held.id) == ids.end())
+        continue;
+      held.paused = paused;
+      fetcher_->SetPaused(number, paused);
+      if (paused && chunk_.has_value() && chunk_->target == number)
+        held.begun = std::exchange(chunk_, std::nullopt);
+      if (!paused) resumed_.push_back(number);
+    }
+  };
+  set_paused(to_pause, true);
+  set_paused(to_resume, false);
+  if (!to_resume.empty()) context_->handle()->Wake();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ReadStatus> FileReader::Poll(SourceOutput<std::string>& output) {
   int budget = kRecordsPerPoll;
   while (true) {
     if (!chunk_.has_value()) {
-      chunk_ = fetcher_->Take();
-      if (!chunk_.has_value()) return NothingToEmit();
-      RETURN_IF_ERROR(chunk_->status);
-      BeginChunk(splits_.at(chunk_->target), output);
+      ASSIGN_OR_RETURN(const bool found, NextChunk(output));
+      if (!found) return NothingToEmit();
     }
     HeldSplit& held = splits_.at(chunk_->target);
     while (budget > 0 && !output.Full() && held.scanner->Next(&record_)) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +27,9 @@ class FileReader final : public SourceReader<std::string> {
   void NotifyNoMoreSplits() override { no_more_splits_ = true; }
   [[nodiscard]] absl::StatusOr<ReadStatus> Poll(SourceOutput<std::string>& output) override;
   [[nodiscard]] std::vector<SourceSplit> Snapshot(CheckpointId checkpoint) override;
+  [[nodiscard]] bool SupportsPausing() const override { return true; }
+  [[nodiscard]] absl::Status PauseOrResumeSplits(
+      const std::vector<std::string>& to_pause, const std::vector<std::string>& to_resume) override;
   [[nodiscard]] bool IsCaughtUp() const override;
   void Close() override;
 
@@ -35,6 +39,10 @@ class FileReader final : public SourceReader<std::string> {
     std::string id;
     std::optional<RecordScanner> scanner;  // Once its first chunk is there.
     bool caught_up = false;
+    bool paused = false;
+    std::optional<FileChunk> begun =
+        std::nullopt;                   // What was being cut into records when it was paused.
+    std::deque<FileChunk> parked = {};  // Came while it was paused; a few at most.
   };
 
   [[nodiscard]] RecordScanner NewScanner(const FileSplit& split) const;
@@ -42,6 +50,8 @@ class FileReader final : public SourceReader<std::string> {
   void BeginChunk(HeldSplit& held, SourceOutput<std::string>& output);
   // Emits record_, which the split's scanner has just found.
   void Emit(const HeldSplit& held, SourceOutput<std::string>& output);
+  // Gets chunk_ from a split that is not paused. Returns whether there is one.
+  [[nodiscard]] absl::StatusOr<bool> NextChunk(SourceOutput<std::string>& output);
   ReadStatus NothingToEmit();
 
   const FileSourceOptions options_;
@@ -49,6 +59,7 @@ class FileReader final : public SourceReader<std::string> {
   std::shared_ptr<FileFetcher> fetcher_;
   std::map<uint64_t, HeldSplit> splits_;  // In the order they came.
   uint64_t next_split_ = 0;
+  std::vector<uint64_t> resumed_;   // Splits that may have chunks from before they were paused.
   std::optional<FileChunk> chunk_;  // Being cut into records.
   std::string record_;
   bool no_more_splits_ = false;

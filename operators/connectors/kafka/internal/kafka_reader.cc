@@ -94,6 +94,20 @@ class KafkaReader::Consumer {
     return next_ < size_ ? messages_[next_] : nullptr;
   }
   void Pop() { rd_kafka_message_destroy(messages_[next_++]); }
+  // Drops what was taken from the queue of a partition that is no longer assigned.
+  void Discard(const std::string& topic, int32_t partition) {
+    size_t kept = next_;
+    for (size_t i = next_; i < size_; ++i) {
+      rd_kafka_message_t* const message = messages_[i];
+      if (message->rkt != nullptr && message->partition == partition &&
+          topic == rd_kafka_topic_name(message->rkt)) {
+        rd_kafka_message_destroy(message);
+      } else {
+        messages_[kept++] = message;
+      }
+    }
+    size_ = kept;
+  }
 
  private:
   Consumer(std::unique_ptr<KafkaClient> client, std::shared_ptr<TaskHandle> handle)
@@ -196,7 +210,8 @@ absl::Status KafkaReader::HandleMessage(const rd_kafka_message_t& message,
     return absl::OkStatus();
   }
   // Behind the end of a bounded split, or fetched once more after an assignment.
-  if (held == nullptr || message.offset < held->split.offset) return absl::OkStatus();
+  if (held == nullptr || held->paused || message.offset < held->split.offset)
+    return absl::OkStatus();
   if (options_.bounded && message.offset >= held->split.end) {
     AdvanceTo(*held, held->split.end);
     return absl::OkStatus();
@@ -280,6 +295,38 @@ void KafkaReader::UpdateMetrics() {
     if (high > held.split.offset) pending += static_cast<double>(high - held.split.offset);
   }
   pending_records_->Set(pending);
+}
+
+// A paused partition is not assigned: whatever was fetched of it is dropped, and is fetched again
+// from its position when it goes on.
+absl::Status KafkaReader::PauseOrResumeSplits(const std::vector<std::string>& to_pause,
+                                              const std::vector<std::string>& to_resume) {
+  const PartitionList paused = NewPartitionList();
+  const PartitionList resumed = NewPartitionList();
+  for (auto& [partition, held] : splits_) {
+    const auto is_in = [&held = held](const std::vector<std::string>& ids) {
+      return std::find(ids.begin(), ids.end(), held.id) != ids.end();
+    };
+    if (!held.paused && is_in(to_pause)) {
+      held.paused = true;
+      AddPartition(paused.get(), held.split);
+      consumer_->Discard(held.split.topic, held.split.partition);
+    } else if (held.paused && is_in(to_resume)) {
+      held.paused = false;
+      AddPartition(resumed.get(), held.split);
+    }
+  }
+  if (paused->cnt > 0) {
+    RETURN_IF_ERROR(
+        ToStatus("cannot pause partitions",
+                 rd_kafka_incremental_unassign(consumer_->client().get(), paused.get())));
+  }
+  if (resumed->cnt > 0) {
+    RETURN_IF_ERROR(
+        ToStatus("cannot resume partitions",
+                 rd_kafka_incremental_assign(consumer_->client().get(), resumed.get())));
+  }
+  return absl::OkStatus();
 }
 
 void KafkaReader::TellFinished(SourceOutput<KafkaRecord>& output) {

@@ -31,6 +31,9 @@ class KafkaReader final : public SourceReader<KafkaRecord> {
   [[nodiscard]] absl::StatusOr<ReadStatus> Poll(SourceOutput<KafkaRecord>& output) override;
   [[nodiscard]] std::vector<SourceSplit> Snapshot(CheckpointId checkpoint) override;
   [[nodiscard]] absl::Status NotifyCheckpointComplete(CheckpointId checkpoint) override;
+  [[nodiscard]] bool SupportsPausing() const override { return true; }
+  [[nodiscard]] absl::Status PauseOrResumeSplits(
+      const std::vector<std::string>& to_pause, const std::vector<std::string>& to_resume) override;
   [[nodiscard]] bool IsCaughtUp() const override;
   void Close() override;
 
@@ -41,6 +44,7 @@ class KafkaReader final : public SourceReader<KafkaRecord> {
     bool caught_up = false;
     Gauge* current_offset = nullptr;
     Gauge* committed_offset = nullptr;
+    bool paused = false;
   };
   using Partition = std::pair<std::string, int32_t>;
   class Consumer;
