@@ -107,7 +107,7 @@ absl::Status BuildDistinctDestinations(StreamEnvironment& environment, const Job
           WatermarkStrategy<Connection>::BoundedOutOfOrderness(disorder).WithTimestamps(
               [](const Connection& connection) { return connection.time; }))
       .KeyBy([](const Connection& connection) -> const std::string& { return connection.source; })
-      .Window(WindowAssigner::Tumbling(window))
+      .Window(TumblingEventTimeWindows::Of(window))
       .Aggregate<Scanner>(CountDistinct(),
                           [threshold](const std::string& source, const TimeWindow& time_window,
                                       int64_t destinations, Collector<Scanner>& scanners) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -27,6 +29,13 @@ struct PortScanAggregate {
     const auto place = std::lower_bound(accumulator.ports.begin(), accumulator.ports.end(), port);
     if (place == accumulator.ports.end() || *place != port) accumulator.ports.insert(place, port);
   }
+  void Merge(const Accumulator& from, Accumulator& into) const {
+    std::vector<uint16_t> ports;
+    ports.reserve(from.ports.size() + into.ports.size());
+    std::set_union(from.ports.begin(), from.ports.end(), into.ports.begin(), into.ports.end(),
+                   std::back_inserter(ports));
+    into.ports = std::move(ports);
+  }
   Result GetResult(const Accumulator& accumulator) const {
     return static_cast<int64_t>(accumulator.ports.size());
   }
@@ -38,6 +47,7 @@ struct ConnectionCountAggregate {
   using Result = int64_t;
 
   void Add(const NetworkEvent&, Accumulator& accumulator) const { ++accumulator; }
+  void Merge(const Accumulator& from, Accumulator& into) const { into += from; }
   Result GetResult(const Accumulator& accumulator) const { return accumulator; }
 };
 
@@ -73,6 +83,10 @@ struct PrivilegedAccessAggregate {
     if (service < 0) return;
     accumulator.services = static_cast<uint8_t>(accumulator.services | (1U << service));
     if (!event.dest_ip.empty()) accumulator.destinations.insert(event.dest_ip);
+  }
+  void Merge(const Accumulator& from, Accumulator& into) const {
+    into.services = static_cast<uint8_t>(into.services | from.services);
+    into.destinations.insert(from.destinations.begin(), from.destinations.end());
   }
   Result GetResult(const Accumulator& accumulator) const {
     Result result;

@@ -89,7 +89,7 @@ std::optional<Signal> PrivilegedAccessSignal(const std::string& src_ip, const Ti
 
 DataStream<Signal> LateralMovementSignals(const DataStream<NetworkEvent>& events) {
   const auto source_address = [](const NetworkEvent& event) { return event.src_ip; };
-  const auto sliding = WindowAssigner::Sliding(absl::Seconds(60), absl::Seconds(10));
+  const auto sliding = SlidingEventTimeWindows::Of(absl::Seconds(60), absl::Seconds(10));
   const auto from_inside =
       events.Filter([](const NetworkEvent& event) { return IsPrivateAddress(event.src_ip); })
           .Name("Internal sources");
@@ -101,7 +101,7 @@ DataStream<Signal> LateralMovementSignals(const DataStream<NetworkEvent>& events
                         .Uid("port-scans");
   auto spikes =
       from_inside.KeyBy(source_address)
-          .Window(WindowAssigner::Tumbling(absl::Seconds(60)))
+          .Window(TumblingEventTimeWindows::Of(absl::Seconds(60)))
           .Aggregate<Signal>(ConnectionCountAggregate(), EmitIfSignal(ConnectionSpikeSignal))
           .Name("Connection spikes")
           .Uid("connection-spikes");

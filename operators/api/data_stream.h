@@ -152,6 +152,11 @@ class DataStream {
     return DataStream<T>(std::move(origin));
   }
 
+  /// Windows over the whole stream; include operators/api/all_windowed_stream.h.
+  template <class Assigner>
+  [[nodiscard]] auto WindowAll(Assigner assigner) const;
+  [[nodiscard]] auto CountWindowAll(int64_t count) const;
+
   /// Every record to every subtask of the next operator; connect another stream with it.
   [[nodiscard]] BroadcastStream<T> Broadcast() const {
     return BroadcastStream<T>(origin_.With({.strategy = ShipStrategy::kBroadcast}));

@@ -79,9 +79,20 @@ class KeyedStream {
     return Fold("MaxBy", internal::MaxByOf<T, Owner, Field>{field});
   }
 
-  /// Event-time windows per key.
-  [[nodiscard]] WindowedStream<T, K, KeyFn> Window(WindowAssigner assigner) const {
-    return WindowedStream<T, K, KeyFn>(origin_, key_of_, assigner);
+  /// Windows per key; see operators/window/window_assigners.h for the assigners.
+  template <class Assigner>
+  [[nodiscard]] WindowedStream<T, K, KeyFn, Assigner> Window(Assigner assigner) const {
+    return WindowedStream<T, K, KeyFn, Assigner>(origin_, key_of_, std::move(assigner));
+  }
+  /// A window of each `count` records of a key.
+  [[nodiscard]] auto CountWindow(int64_t count) const {
+    return Window(GlobalWindows::Create()).Trigger(PurgingTrigger(CountTrigger::Of(count)));
+  }
+  /// A window of the last `count` records of a key, at each `slide`-th one.
+  [[nodiscard]] auto CountWindow(int64_t count, int64_t slide) const {
+    return Window(GlobalWindows::Create())
+        .Evictor(CountEvictor::Of(static_cast<size_t>(count)))
+        .Trigger(CountTrigger::Of(slide));
   }
 
   /// This stream and another with keys of the same type in one operator, which sees the records of

@@ -83,6 +83,8 @@ class KeyedOperator : public StreamOperator {
   absl::StatusOr<Progress> ProcessWatermark(Watermark watermark, Output& output) final {
     watermark_ = watermark.time;
     OnWatermarkAdvanced(watermark.time);
+    ASSIGN_OR_RETURN(const Progress fired_windows, FireWindows(watermark.time, output));
+    if (fired_windows != Progress::kDone) return fired_windows;
     // A slice ends with full output, and now and then so that mail is read.
     for (int fired = 0; fired < kTimersPerSlice; ++fired) {
       if (output.Full()) return Progress::kSuspended;
@@ -146,6 +148,11 @@ class KeyedOperator : public StreamOperator {
   /// Returns what holds of the output once the input's watermark is `watermark` and its timers have
   /// fired; earlier, by a constant, where results may have an earlier time.
   [[nodiscard]] virtual EventTime OutputWatermark(EventTime watermark) const { return watermark; }
+  /// Fires what is due at `watermark` without being a timer, before the timers; in slices, as
+  /// ProcessWatermark itself.
+  [[nodiscard]] virtual absl::StatusOr<Progress> FireWindows(EventTime, Output&) {
+    return Progress::kDone;
+  }
 
   void RegisterProcessingTimer(const Namespace& ns, int64_t time_ms) {
     const std::optional<int64_t> next = processing_timers_->NextTime();

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "runtime/record/event_time.h"
+#include "runtime/record/key_codec.h"
+#include "runtime/state/namespace.h"
 
 namespace weir {
 
@@ -15,6 +17,14 @@ struct TimeWindow {
 
   /// The last instant that belongs to the window. A window fires when the watermark reaches it.
   [[nodiscard]] EventTime MaxTimestamp() const { return end - 1; }
+  /// Whether the two overlap or touch: such session windows become one.
+  [[nodiscard]] bool Intersects(const TimeWindow& other) const {
+    return start <= other.end && end >= other.start;
+  }
+  /// The smallest window that holds both.
+  [[nodiscard]] TimeWindow Cover(const TimeWindow& other) const {
+    return {std::min(start, other.start), std::max(end, other.end)};
+  }
   friend auto operator<=>(const TimeWindow&, const TimeWindow&) = default;
   template <class H>
   friend H AbslHashValue(H state, const TimeWindow& window) {
@@ -22,43 +32,24 @@ struct TimeWindow {
   }
 };
 
-/// Puts records into windows by their event time. Windows are aligned to the epoch, shifted by
-/// `offset`.
-class WindowAssigner {
- public:
-  /// Windows of `size`, one after another.
-  static WindowAssigner Tumbling(absl::Duration size,
-                                 absl::Duration offset = absl::ZeroDuration()) {
-    return Sliding(size, size, offset);
-  }
-  /// A window of `size` begins every `slide`.
-  static WindowAssigner Sliding(absl::Duration size, absl::Duration slide,
-                                absl::Duration offset = absl::ZeroDuration()) {
-    WindowAssigner assigner;
-    assigner.size_ms_ = absl::ToInt64Milliseconds(size);
-    assigner.slide_ms_ = absl::ToInt64Milliseconds(slide);
-    assigner.offset_ms_ = absl::ToInt64Milliseconds(offset);
-    return assigner;
-  }
+/// The one window that all records of a key are in. It never ends by itself: give it a trigger.
+struct GlobalWindow {
+  [[nodiscard]] EventTime MaxTimestamp() const { return EventTime::Max(); }
+  friend auto operator<=>(const GlobalWindow&, const GlobalWindow&) = default;
+};
 
-  /// Calls `visit(TimeWindow)` for each window that `time` lies in, the latest first.
-  template <class Visit>
-  void ForEachWindow(EventTime time, Visit&& visit) const {
-    const int64_t millis = time.millis();
-    int64_t remainder = (millis - offset_ms_) % slide_ms_;
-    if (remainder < 0) remainder += slide_ms_;
-    for (int64_t start = millis - remainder; start > millis - size_ms_; start -= slide_ms_) {
-      visit(TimeWindow{EventTime::FromMillis(start), EventTime::FromMillis(start + size_ms_)});
-    }
-  }
-  [[nodiscard]] int64_t size_ms() const { return size_ms_; }
-  [[nodiscard]] int64_t slide_ms() const { return slide_ms_; }
-  [[nodiscard]] bool IsValid() const { return size_ms_ > 0 && slide_ms_ > 0; }
+template <>
+struct KeyCodec<GlobalWindow> {
+  template <class Sink>
+  static void Encode(Sink&, const GlobalWindow&) {}
+  static bool Decode(ByteReader&, GlobalWindow&) { return true; }
+};
 
- private:
-  int64_t size_ms_ = 0;
-  int64_t slide_ms_ = 0;
-  int64_t offset_ms_ = 0;
+template <>
+struct Serde<GlobalWindow> {
+  static void Write(ByteWriter&, const GlobalWindow&) {}
+  static bool Read(ByteReader&, GlobalWindow&) { return true; }
+  static Schema GetSchema() { return {Schema::Kind::kStruct, "", {}}; }
 };
 
 }  // namespace weir

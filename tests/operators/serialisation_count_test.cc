@@ -48,14 +48,16 @@ TEST(SerialisationCountTest, EdgesWithinAProcessEncodeNothing) {
   StreamGraph graph;
   StreamEnvironment environment(&graph);
   environment
-      .FromSource(MemorySource<Counted>(records), WatermarkStrategy<Counted>::NoWatermarks(),
+      .FromSource(MemorySource<Counted>(records),
+                  WatermarkStrategy<Counted>::Monotonous().WithTimestamps(
+                      [](const Counted&) { return EventTime::FromMillis(0); }),
                   "Records")
       .Map([](Counted record) { return record; })
       .Filter([](const Counted& record) { return record.value % 2 == 0; })
       .Rebalance()
       .Map([](const Counted& record) { return Counted(record.value + 1); })
       .KeyBy([](const Counted& record) { return record.value % 100; })
-      .Window(WindowAssigner::Tumbling(absl::Seconds(1)))
+      .Window(TumblingEventTimeWindows::Of(absl::Seconds(1)))
       .Process<Counted>([](const int64_t&, const TimeWindow&, const std::vector<Counted>& all,
                            Collector<Counted>& out) {
         for (const Counted& record : all) out.Collect(record);

@@ -33,7 +33,7 @@ absl::Status Build(StreamEnvironment& environment, const JobArgs& args) {
   environment.FromSource(PacedSource(options), WatermarkStrategy<Tick>::Monotonous(), "Paced")
       .Uid("paced")
       .KeyBy([](const Tick& tick) { return tick.key; })
-      .Window(WindowAssigner::Tumbling(absl::Milliseconds(window_ms)))
+      .Window(TumblingEventTimeWindows::Of(absl::Milliseconds(window_ms)))
       .Aggregate<WindowCount>(Count(),
                               [](int64_t key, const TimeWindow& window, int64_t count,
                                  Collector<WindowCount>& results) {

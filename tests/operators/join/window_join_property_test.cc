@@ -21,8 +21,8 @@ using Harness = TwoInputOperatorTestHarness<Row, OtherRow, Met>;
 constexpr auto kLeftKey = [](const Row& row) { return row.key; };
 constexpr auto kRightKey = [](const OtherRow& row) { return row.key; };
 
-WindowAssigner Windows(int64_t size_ms, int64_t slide_ms) {
-  return WindowAssigner::Sliding(absl::Milliseconds(size_ms), absl::Milliseconds(slide_ms));
+AlignedWindows Windows(int64_t size_ms, int64_t slide_ms) {
+  return SlidingEventTimeWindows::Of(absl::Milliseconds(size_ms), absl::Milliseconds(slide_ms));
 }
 
 /// Counts of the records of both streams in a window: what co-group makes of it.

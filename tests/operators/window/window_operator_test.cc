@@ -1,4 +1,4 @@
-#include "operators/window/window_operator.h"
+#include "operators/api/keyed_stream.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -116,7 +116,7 @@ TEST_F(WindowOperatorTest, SumsEveryWindowOnceForManySizesAndSlides) {
             "Readings")
         .SetParallelism(1)
         .KeyBy([](const Reading& r) { return r.sensor; })
-        .Window(WindowAssigner::Sliding(absl::Milliseconds(size), absl::Milliseconds(slide)))
+        .Window(SlidingEventTimeWindows::Of(absl::Milliseconds(size), absl::Milliseconds(slide)))
         .Aggregate<WindowSum>(Sum{}, kEmitSum)
         .SinkTo(MemorySink<WindowSum>(results));
     LocalJob job(std::move(graph), Options(1 + seed % 3));
@@ -143,7 +143,7 @@ TEST_F(WindowOperatorTest, WindowsSurviveAKillAtAnyPoint) {
               "Readings")
           .SetParallelism(1)
           .KeyBy([](const Reading& r) { return r.sensor; })
-          .Window(WindowAssigner::Sliding(absl::Milliseconds(100), absl::Milliseconds(40)))
+          .Window(SlidingEventTimeWindows::Of(absl::Milliseconds(100), absl::Milliseconds(40)))
           .Process<WindowSum>([](const std::string& sensor, const TimeWindow& window,
                                  const std::vector<Reading>& elements, Collector<WindowSum>& out) {
             int64_t sum = 0;
