@@ -310,7 +310,7 @@ DataStream<HotItem> FindHotItems(const DataStream<Event>& events) {
       })
       .Name("Auctions of bids")
       .KeyBy([](const int64_t& auction) { return auction; })
-      .Window(WindowAssigner::Sliding(absl::Seconds(10), absl::Seconds(2)))
+      .Window(SlidingEventTimeWindows::Of(absl::Seconds(10), absl::Seconds(2)))
       .Aggregate<WindowCount>(
           CountBids(),
           [](const int64_t& auction, const TimeWindow& window, int64_t num,
@@ -342,7 +342,7 @@ DataStream<NewUser> FindNewUsers(const DataStream<Event>& events) {
       })
       .Name("Arrivals")
       .KeyBy([](const Arrival& arrival) { return arrival.id; })
-      .Window(WindowAssigner::Tumbling(absl::Seconds(10)))
+      .Window(TumblingEventTimeWindows::Of(absl::Seconds(10)))
       .Aggregate<NewUser>(MeetInWindow(),
                           [](const int64_t& id, const TimeWindow& window,
                              MeetInWindow::Accumulator seen, Collector<NewUser>& out) {
