@@ -20,12 +20,18 @@ NexmarkSourceOptions SlowSource() {
   return TestSource(static_cast<double>(kTestEvents) / (1.8 * 86'400));
 }
 
-std::string Format(EventTime time, const char* format) {
-  const std::time_t seconds = time.millis() / 1000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof(text), format, &utc);
+// Made once a minute: the library's formatting is slow.
+const std::string& Format(EventTime time, const char* format) {
+  static std::map<std::pair<int64_t, std::string>, std::string> texts;
+  std::string& text = texts[{time.millis() / 60'000, format}];
+  if (text.empty()) {
+    const std::time_t seconds = time.millis() / 1000;
+    std::tm utc{};
+    gmtime_r(&seconds, &utc);
+    char formatted[32];
+    std::strftime(formatted, sizeof(formatted), format, &utc);
+    text = formatted;
+  }
   return text;
 }
 std::string Day(EventTime time) { return Format(time, "%Y-%m-%d"); }

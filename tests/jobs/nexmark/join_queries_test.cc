@@ -109,13 +109,11 @@ TEST_F(JoinQueriesTest, Query9FindsWinningBidsAlsoAcrossAFailure) {
                         bid->price, bid->date_time, bid->extra});
   }
   EXPECT_GT(expected.size(), 100u);
-  for (const bool interrupt : {false, true}) {
-    EXPECT_EQ(Difference(RunUpsertQuery<WinningBid>(
-                             FindWinningBids, TestSource(),
-                             [](const WinningBid& row) { return row.id; }, interrupt),
-                         expected),
-              "");
-  }
+  EXPECT_EQ(Difference(RunUpsertQuery<WinningBid>(
+                           FindWinningBids, TestSource(),
+                           [](const WinningBid& row) { return row.id; }, /*interrupt=*/true),
+                       expected),
+            "");
 }
 
 TEST_F(JoinQueriesTest, Query20ExpandsBids) {
@@ -127,7 +125,7 @@ TEST_F(JoinQueriesTest, Query20ExpandsBids) {
                         a.expires, a.seller, a.category, a.extra});
   });
   EXPECT_GT(expected.size(), 100u);
-  EXPECT_EQ(Difference(RunQuery<AuctionBid>(ExpandBids, TestSource()), expected), "");
+  EXPECT_EQ(Difference(RunQuery<AuctionBid, uint64_t>(ExpandBids, TestSource()), expected), "");
 }
 
 TEST_F(JoinQueriesTest, Query23FindsBidsOfSellersAlsoAcrossAFailure) {
@@ -151,9 +149,10 @@ TEST_F(JoinQueriesTest, Query23FindsBidsOfSellersAlsoAcrossAFailure) {
     }
   }
   EXPECT_GT(expected.size(), 100u);
-  EXPECT_EQ(Difference(RunQuery<SellerBid>(FindBidsOfSellers, TestSource(), /*interrupt=*/true),
-                       expected),
-            "");
+  EXPECT_EQ(
+      Difference(RunQuery<SellerBid, uint64_t>(FindBidsOfSellers, TestSource(), /*interrupt=*/true),
+                 expected),
+      "");
 }
 
 }  // namespace
