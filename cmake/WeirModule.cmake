@@ -91,6 +91,10 @@ function(weir_test name)
     add_dependencies(unit_tests ${name})
   endif()
   target_compile_options(${name} PRIVATE ${WEIR_WARNINGS})
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # Tests instantiate operators by the hundred and run each for milliseconds: a quarter less to compile.
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE} GTest::gmock GTest::gtest_main)
   if("${ARG_SOURCES}" MATCHES "support/local_job.cc")
     target_link_libraries(${name} PRIVATE weir::weir_testing)  # Where LocalJob is.

@@ -224,9 +224,7 @@ class WindowedStream {
   DataStream<Out> AggregateInTwoStages(AggregateFn aggregate, WindowFn fn) const {
     using Local = internal::LocalAggregationOperator<K, T, KeyFn, AggregateFn>;
     using Partial = typename Local::Out;
-    internal::StreamOrigin unkeyed = origin_;
-    unkeyed.strategy = ShipStrategy::kForward;
-    unkeyed.key_hasher = nullptr;
+    const internal::StreamOrigin unkeyed = origin_.With({});
     internal::StreamOrigin local = internal::AddOperator<Partial>(
         unkeyed, "LocalWindow",
         internal::MakeOperatorFactory([assigner = assigner_, key_of = key_of_, aggregate] {
