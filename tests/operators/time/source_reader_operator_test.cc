@@ -81,7 +81,8 @@ class SourceReaderOperatorTest : public ::testing::Test {
   void Open(Strategy strategy, const std::vector<std::string>& splits) {
     output_.port(0).AddTarget(&target_);
     op_ = std::make_unique<SourceReaderOperator<int64_t>>(
-        std::make_shared<ScriptedSource>(&script_), std::move(strategy));
+        std::make_shared<ScriptedSource>(&script_), std::move(strategy),
+        std::make_shared<SideOutputs>());
     ASSERT_TRUE(op_->Open(context_, output_, {}).ok());
     SourceEvent assignment{SourceEvent::Kind::kAssignSplits, {}, {}};
     for (const std::string& id : splits) {

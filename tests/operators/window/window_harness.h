@@ -51,7 +51,7 @@ class WindowHarness {
         store_(std::make_shared<FileStateStore>(directory, "window-test")),
         directory_(std::move(directory)) {
     for (const StreamEdge& edge : graph_->edges()) {
-      if (edge.target == node_) hasher_ = edge.key_hasher;
+      if (edge.target == node_) hasher_ = edge.partitioning.key_hasher;
     }
   }
   ~WindowHarness() { Close(); }
