@@ -80,6 +80,12 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
   std::optional<BatchCursor> cursor;  // Of the batch at the front of the queue, once begun.
   std::vector<bool> inputs_ended;
   std::vector<bool> inputs_caught_up;
+  absl::Status DeliverEvent(std::string_view event);
+  // Called when an element has left the queue.
+  absl::Status DeliverHeldEvents();
+
+  // Events of the coordinator, each with the number of queued elements ahead of it.
+  std::deque<std::pair<size_t, std::string>> held_events;
   bool ended = false;
   // Counted by the step; `published` is what other threads may read of it.
   uint64_t num_records_in = 0;
@@ -188,6 +194,7 @@ absl::StatusOr<OperatorChain::RunResult> OperatorChain::Run(int64_t deadline_nan
       if (progress == Progress::kDone) {
         next->queue.pop_front();
         next->cursor.reset();
+        RETURN_IF_ERROR(next->DeliverHeldEvents());
       }
       next->blocked = progress == Progress::kBlocked;
     }
@@ -381,11 +388,31 @@ absl::Status OperatorChain::NotifyCheckpointAborted(CheckpointId checkpoint) {
 absl::Status OperatorChain::HandleCoordinatorEvent(OperatorId id, std::string_view event) {
   for (const auto& link : links_) {
     if (link->context->place().operator_id != id) continue;
-    const absl::Status status = Guarded([&] { return link->op->HandleCoordinatorEvent(event); });
-    return status.ok() ? status : WithPlace(status, link->context->place(), "");
+    // Behind what is queued, a barrier above all: what the coordinator sent after its snapshot must
+    // not be in the operator's.
+    if (!link->queue.empty()) {
+      link->held_events.emplace_back(link->queue.size(), std::string(event));
+      return absl::OkStatus();
+    }
+    return link->DeliverEvent(event);
   }
   return absl::InternalError(
       StrCat("event for an operator that is not in this task: operator_id=", ToString(id)));
+}
+
+absl::Status OperatorChain::ChainedOperator::DeliverEvent(std::string_view event) {
+  const absl::Status status = Guarded([&] { return op->HandleCoordinatorEvent(event); });
+  return status.ok() ? status : WithPlace(status, context->place(), "");
+}
+
+absl::Status OperatorChain::ChainedOperator::DeliverHeldEvents() {
+  for (auto& [num_ahead, event] : held_events) --num_ahead;
+  while (!held_events.empty() && held_events.front().first == 0) {
+    const std::string event = std::move(held_events.front().second);
+    held_events.pop_front();
+    RETURN_IF_ERROR(DeliverEvent(event));
+  }
+  return absl::OkStatus();
 }
 
 bool OperatorChain::HasPendingCommits() const {

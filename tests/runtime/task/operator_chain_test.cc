@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -104,6 +106,53 @@ TEST(OperatorChainTest, AnOperatorWithoutRoomIsWokenWhenThereIs) {
   ASSERT_TRUE(ran.ok());
   EXPECT_EQ(*ran, OperatorChain::RunResult::kDrained);
   EXPECT_EQ(values, (std::vector<int64_t>{100, 2, 1, 0}));
+}
+
+/// Notes what it is asked for, in order.
+class NoteCalls final : public StreamOperator {
+ public:
+  explicit NoteCalls(std::vector<std::string>* calls) : calls_(calls) {}
+  absl::Status Open(OperatorContext&, Output&, std::vector<OperatorSubtaskState>) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<Progress> ProcessBatch(uint32_t, BatchCursor&, Output&) override {
+    return Progress::kDone;
+  }
+  absl::StatusOr<OperatorSnapshot> Snapshot(CheckpointId checkpoint) override {
+    calls_->push_back("snapshot " + std::to_string(checkpoint.value()));
+    return OperatorSnapshot();
+  }
+  absl::Status HandleCoordinatorEvent(std::string_view event) override {
+    calls_->emplace_back(event);
+    return absl::OkStatus();
+  }
+
+ private:
+  std::vector<std::string>* const calls_;
+};
+
+// A split assigned after the coordinator's snapshot would else be in the reader's too, and be read
+// twice after a restore.
+TEST(OperatorChainTest, ACoordinatorsEventComesBehindTheBarriersBeforeIt) {
+  std::vector<std::string> calls;
+  std::vector<OperatorChain::Link> links(1);
+  links[0].op = std::make_unique<NoteCalls>(&calls);
+  links[0].context = std::make_unique<NoContext>();
+  OperatorChain::Events events;
+  events.accepts_snapshot = [](const CheckpointBarrier&) { return true; };
+  events.on_snapshot = [](const CheckpointBarrier&, std::vector<OperatorSnapshot>) {
+    return absl::OkStatus();
+  };
+  OperatorChain chain(std::move(links), std::move(events));
+  ASSERT_TRUE(chain.Open({{}}).ok());
+  ASSERT_TRUE(chain.HandleCoordinatorEvent(OperatorId(), "before").ok());
+  chain.Feed(0, CheckpointBarrier{CheckpointId(1), 0});
+  ASSERT_TRUE(chain.HandleCoordinatorEvent(OperatorId(), "between").ok());
+  chain.Feed(0, CheckpointBarrier{CheckpointId(2), 0});
+  ASSERT_TRUE(chain.HandleCoordinatorEvent(OperatorId(), "after").ok());
+  ASSERT_TRUE(chain.Run(kNever).ok());
+  EXPECT_EQ(calls,
+            (std::vector<std::string>{"before", "snapshot 1", "between", "snapshot 2", "after"}));
 }
 
 }  // namespace
