@@ -68,7 +68,9 @@ class Model {
     }
     auto& windows = windows_[reading.sensor];
     for (const auto& [start, end] : assigned) {
-      Window window{start, end, 0, 0, 0, std::nullopt};
+      Window window{start, end, 0, 0, 0, std::nullopt, false};
+      size_t num_merged = 0;
+      bool is_one_of_them = false;
       for (size_t i = 0; i < windows.size();) {
         Window& other = windows[i];
         const bool same = other.start == start && other.end == end;
@@ -77,6 +79,9 @@ class Model {
           ++i;
           continue;
         }
+        ++num_merged;
+        is_one_of_them = other.start <= start && other.end >= end;
+        window.fires_at_end = window.fires_at_end || other.fires_at_end;
         window.start = std::min(window.start, other.start);
         window.end = std::max(window.end, other.end);
         window.sum += other.sum;
@@ -86,6 +91,10 @@ class Model {
           window.next = std::min(window.next.value_or(*other.next), *other.next);
         }
         windows.erase(windows.begin() + static_cast<ptrdiff_t>(i));
+      }
+      // A merge sets the trigger's next time anew, also when that is the end and has passed.
+      if (num_merged > 0 && !(num_merged == 1 && is_one_of_them) && window.next == window.end - 1) {
+        window.fires_at_end = true;
       }
       if (Cleanup(window) <= now_) continue;
       late = false;
@@ -102,11 +111,15 @@ class Model {
       for (Window& window : windows) {
         while (window.next.has_value() && *window.next <= now && *window.next < window.end - 1) {
           window.next = std::min(*window.next + case_.interval, window.end - 1);
+          window.fires_at_end = window.next == window.end - 1;
           Fire(sensor, window);
         }
         const bool at_end = case_.trigger == TriggerKindOfTest::kDefault ||
                             case_.trigger == TriggerKindOfTest::kContinuous;
-        if (at_end && window.end - 1 <= now && window.end - 1 > now_) Fire(sensor, window);
+        if (at_end && window.end - 1 <= now && (window.end - 1 > now_ || window.fires_at_end)) {
+          Fire(sensor, window);
+          window.fires_at_end = false;
+        }
       }
       std::erase_if(windows, [&](const Window& window) { return Cleanup(window) <= now; });
     }
@@ -124,6 +137,7 @@ class Model {
     int64_t elements;
     int64_t count;
     std::optional<int64_t> next;
+    bool fires_at_end;  // Although the end may have passed: a timer is set on it.
   };
 
   [[nodiscard]] int64_t Cleanup(const Window& window) const {
