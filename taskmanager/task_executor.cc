@@ -256,7 +256,8 @@ absl::Status TaskExecutor::StartCoordinator(const JobPlan& plan, const Message& 
   environment.timers = environment_.timers;
   environment.listener = this;
   const ExecutionAttemptId attempt = description.attempt;
-  const std::string operator_name = description.operator_name;
+  const std::string operator_name =
+      StrCat(plan.graph->nodes()[*node].is_source() ? "Source: " : "", description.operator_name);
   auto host = std::make_shared<CoordinatorHost>(std::move(description), environment);
   coordinators_[attempt].host = host;
   // The host lives as long as the group is in use.

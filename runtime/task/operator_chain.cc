@@ -65,6 +65,7 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
         context(std::move(link.context)),
         output(link.num_ports),
         num_inputs(link.num_inputs),
+        metrics_name(StrCat(num_inputs == 0 ? "Source: " : "", context->place().name)),
         inputs_ended(link.num_inputs),
         inputs_caught_up(link.num_inputs) {}
 
@@ -76,6 +77,8 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
   std::unique_ptr<OperatorContext> context;
   Output output;
   const uint32_t num_inputs;
+  // A source's as its vertex is called, which is how Flink's autoscaler finds it.
+  const std::string metrics_name;
   std::deque<std::pair<uint32_t, StreamElement>> queue;
   std::optional<BatchCursor> cursor;  // Of the batch at the front of the queue, once begun.
   std::vector<bool> inputs_ended;
@@ -451,8 +454,8 @@ std::vector<OperatorMetrics> OperatorChain::operator_metrics() const {
     OperatorMetrics& added = metrics.emplace_back();
     const OperatorContext::Place& place = link->context->place();
     added.id = place.operator_id;
-    added.name = place.name;
     added.is_source = link->num_inputs == 0;
+    added.name = link->metrics_name;
     added.num_records_in = published.num_records_in.load(std::memory_order_relaxed);
     added.num_records_out = published.num_records_out.load(std::memory_order_relaxed);
     added.input_watermark =

@@ -220,10 +220,14 @@ def main():
             task_managers=1, slots=4,
             options=["metrics.reporter.prom.port=0", "metrics.fetcher.update-interval=500 ms"]) as running:
         rest = running.rest
-        feeder = Feeder(pathlib.Path(folder) / "events.ndjson")
-        feeder.start()
+        # A file for each subtask of the source, or one would hold event time back.
+        events = pathlib.Path(folder) / "events"
+        events.mkdir()
+        feeders = [Feeder(events / f"{name}.ndjson") for name in ("one", "two")]
+        for feeder in feeders:
+            feeder.start()
         job = rest.run(cluster.library_of(rest, "ndr"), [
-            "--events", feeder.path, "--follow", "--detections", pathlib.Path(folder) / "found.db"],
+            "--events", events, "--follow", "--detections", pathlib.Path(folder) / "found.db"],
             parallelism=2, entry="ndr")
         rest.wait_for_state(job, "RUNNING")
         vertices = rest.get(f"/jobs/{job}")["vertices"]
@@ -246,7 +250,8 @@ def main():
         check_rest(rest, job)
         check_event_time(rest, job)
         check_real_prometheus(ports)
-        feeder.stopped.set()
+        for feeder in feeders:
+            feeder.stopped.set()
         rest.cancel(job)
         rest.wait_for_state(job, "CANCELED")
         cluster.wait_until("the job's metrics go with it", lambda: "flink_taskmanager_job_" not in scrape(ports[1]))

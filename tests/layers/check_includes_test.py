@@ -59,7 +59,7 @@ class CheckIncludesTest(unittest.TestCase):
         self.assert_refused("client/a.h", '"runtime/graph/b.h"', "client may include only")
 
     def test_refuses_tests_from_outside(self):
-        self.assert_refused("runtime/base/a.h", '"operators/testing/manual_clock.h"', "only tests include tests/")
+        self.assert_refused("runtime/base/a.h", '"tests/support/local_job.h"', "only tests include tests/")
 
     def test_refuses_libraries_away_from_home(self):
         self.assert_refused("runtime/task/a.cc", "<rocksdb/db.h>", "RocksDB is used only in runtime/state")
