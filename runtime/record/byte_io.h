@@ -57,7 +57,8 @@ class ByteReader {
 
   bool ReadBytes(void* target, size_t size) {
     if (!Take(size)) return false;
-    std::memcpy(target, data_.data() - size, size);
+    // Of no bytes, the target may be null: that of an empty vector.
+    if (size > 0) std::memcpy(target, data_.data() - size, size);
     return true;
   }
   template <class T>
