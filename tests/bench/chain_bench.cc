@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "operators/api/stream_environment.h"
+#include "operators/connectors/blackhole_sink.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
 #include "tests/support/local_job.h"
@@ -93,21 +94,6 @@ class BidSource final : public Source<Bid> {
   int64_t count_;
 };
 
-class DropWriter final : public SinkWriter<Bid> {
- public:
-  bool Ready() const override { return true; }
-  absl::Status Write(const Bid&, EventTime) override { return absl::OkStatus(); }
-  absl::Status Flush() override { return absl::OkStatus(); }
-  absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId) override { return PrepareCommit(); }
-};
-
-class DropSink final : public Sink<Bid> {
- public:
-  absl::StatusOr<std::unique_ptr<SinkWriter<Bid>>> CreateWriter(SinkContext&) const override {
-    return std::make_unique<DropWriter>();
-  }
-};
-
 int Run(int64_t records) {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / StrCat("chain-bench-", ToString(RandomId<JobId>()));
@@ -125,7 +111,7 @@ int Run(int64_t records) {
         ++bid.bidder;
         return bid;
       })
-      .SinkTo(DropSink());
+      .SinkTo(BlackholeSink<Bid>());
   LocalJobOptions options;
   options.directory = folder;
   options.checkpointing = false;

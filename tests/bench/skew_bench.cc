@@ -16,6 +16,7 @@
 
 #include "operators/api/all_windowed_stream.h"
 #include "operators/api/stream_environment.h"
+#include "operators/connectors/blackhole_sink.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
 #include "tests/support/local_job.h"
@@ -91,20 +92,6 @@ class EventSource final : public Source<Event> {
   int64_t count_;
 };
 
-class DropWriter final : public SinkWriter<int64_t> {
- public:
-  bool Ready() const override { return true; }
-  absl::Status Write(const int64_t&, EventTime) override { return absl::OkStatus(); }
-  absl::Status Flush() override { return absl::OkStatus(); }
-  absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId) override { return PrepareCommit(); }
-};
-class DropSink final : public Sink<int64_t> {
- public:
-  absl::StatusOr<std::unique_ptr<SinkWriter<int64_t>>> CreateWriter(SinkContext&) const override {
-    return std::make_unique<DropWriter>();
-  }
-};
-
 struct Count {
   using Accumulator = int64_t;
   using Result = int64_t;
@@ -130,7 +117,7 @@ void Measure(const char* name, int64_t num_records, uint32_t parallelism, AddWin
   StreamEnvironment environment(&graph);
   add_windows(environment.FromSource(EventSource(num_records / parallelism),
                                      WatermarkStrategy<Event>::Monotonous(), "Events"))
-      .SinkTo(DropSink());
+      .SinkTo(BlackholeSink<int64_t>());
   LocalJobOptions options;
   options.parallelism = parallelism;
   options.directory = directory;
