@@ -14,6 +14,18 @@ namespace {
 
 constexpr std::string_view kComponent = "checkpoint-coordinator";
 
+// Jobs whose checkpoints are due within this share of their interval begin them together: what
+// thousands of small jobs say is then gathered into few messages, and wakes few threads.
+constexpr int kTriggersPerInterval = 40;
+constexpr absl::Duration kMaxTriggerGrid = absl::Milliseconds(250);
+
+// Returns when a checkpoint that is due at `due` is triggered: then, or a little earlier.
+absl::Time OnGrid(absl::Time due, absl::Duration interval) {
+  const absl::Duration grid = std::min(interval / kTriggersPerInterval, kMaxTriggerGrid);
+  if (grid <= absl::ZeroDuration()) return due;
+  return absl::UnixEpoch() + absl::Floor(due - absl::UnixEpoch(), grid);
+}
+
 absl::Status NotRunning() {
   return absl::FailedPreconditionError(
       "cannot trigger a checkpoint: not all tasks of the job are RUNNING; try again once they are");
@@ -243,6 +255,10 @@ void CheckpointCoordinator::SendTriggers() {
 void CheckpointCoordinator::WriteMetadata() {
   auto metadata = std::make_shared<const CheckpointMetadata>(
       pending_->BuildMetadata(job_id_, *graph_, last_completed_.get()));
+  if (IsNewestOnDisk(*metadata)) {
+    CompleteUnchanged();
+    return;
+  }
   storage_->Write(metadata, [this, alive = std::weak_ptr<Alive>(alive_), id = pending_->id(),
                              metadata](absl::StatusOr<std::string> path) {
     if (!alive.expired()) OnWritten(id, metadata, std::move(path));
@@ -274,11 +290,30 @@ void CheckpointCoordinator::Complete(std::shared_ptr<const CheckpointMetadata> m
   // The states of finished tasks were carried over, and with them their files.
   if (!finished_.empty()) retained.files = FilesOf(*metadata);
   last_completed_ = std::move(metadata);
+  EndCompleted(std::move(path), completed_.Add(std::move(retained)));
+}
+
+bool CheckpointCoordinator::IsNewestOnDisk(const CheckpointMetadata& metadata) const {
+  // Who asked for a checkpoint gets one of its own. What belongs to the user may go at any time.
+  if (!pending_waiting_.empty() || last_completed_ == nullptr) return false;
+  const std::deque<RetainedCheckpoint>& kept = completed_.checkpoints();
+  return !kept.empty() && kept.back().owned && kept.back().id == last_completed_->id &&
+         last_completed_->operators == metadata.operators;
+}
+
+void CheckpointCoordinator::CompleteUnchanged() {
+  // It is durable already, under the number it was first written with.
+  EndCompleted(completed_.checkpoints().back().path, completed_.AddUnchanged());
+}
+
+void CheckpointCoordinator::EndCompleted(std::string path,
+                                         CompletedCheckpointStore::Removal removal) {
+  const CheckpointId id = pending_->id();
   pending_.reset();
   executor_->CancelTimer(timeout_timer_);
   statistics_.OnCompleted(id, std::move(path));
   messenger_->NotifyCheckpointComplete(id);
-  Remove(completed_.Add(std::move(retained)));
+  Remove(std::move(removal));
   AfterEnd(id, std::exchange(pending_waiting_, {}));
 }
 
@@ -316,8 +351,8 @@ void CheckpointCoordinator::ReleaseHeldEvents() {
 void CheckpointCoordinator::ScheduleTrigger() {
   if (!started_ || !all_running_ || pending_ != nullptr || !settings_.enabled()) return;
   CancelTrigger();
-  const absl::Time next =
-      std::max(last_trigger_ + settings_.interval, last_end_ + settings_.min_pause);
+  const absl::Time next = std::max(OnGrid(last_trigger_ + settings_.interval, settings_.interval),
+                                   last_end_ + settings_.min_pause);
   trigger_timer_ = executor_->PostAfter(next - executor_->clock()->Now(), [this] {
     trigger_timer_.reset();
     Trigger();
@@ -427,7 +462,7 @@ void CheckpointCoordinator::DiscardAll() { Remove(completed_.TakeAll()); }
 void CheckpointCoordinator::DiscardOrphans() { Remove(completed_.TakeOrphans()); }
 
 void CheckpointCoordinator::Remove(CompletedCheckpointStore::Removal removal) {
-  for (const CheckpointId id : removal.ids) statistics_.OnDiscarded(id);
+  for (const std::string& path : removal.paths) statistics_.OnDiscarded(path);
   if (removal.paths.empty() && removal.files.empty()) return;
   storage_->Discard(std::move(removal.paths), std::move(removal.files));
 }

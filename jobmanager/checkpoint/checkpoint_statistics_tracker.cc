@@ -56,11 +56,12 @@ void CheckpointStatisticsTracker::OnFailed(CheckpointId id, absl::Time now, std:
   latest_failed_ = *details;
 }
 
-void CheckpointStatisticsTracker::OnDiscarded(CheckpointId id) {
-  if (CheckpointDetails* const details = Find(id)) details->discarded = true;
-  if (latest_completed_.has_value() && latest_completed_->id == id) {
-    latest_completed_->discarded = true;
-  }
+void CheckpointStatisticsTracker::OnDiscarded(const std::string& path) {
+  const auto note = [&path](CheckpointDetails& details) {
+    if (details.external_path == path) details.discarded = true;
+  };
+  for (CheckpointDetails& details : history_) note(details);
+  if (latest_completed_.has_value()) note(*latest_completed_);
 }
 
 void CheckpointStatisticsTracker::OnRestored(RestoredCheckpoint restored) {

@@ -24,7 +24,8 @@ class CheckpointStatisticsTracker {
                       const SubtaskCheckpointStatistics& subtask);
   void OnCompleted(CheckpointId id, std::string path);
   void OnFailed(CheckpointId id, absl::Time now, std::string message);
-  void OnDiscarded(CheckpointId id);
+  /// What lay at `path` is no more.
+  void OnDiscarded(const std::string& path);
   void OnRestored(RestoredCheckpoint restored);
 
   [[nodiscard]] CheckpointStatistics Snapshot() const;

@@ -56,7 +56,6 @@ bool CompletedCheckpointStore::IsNeeded(const std::string& file) const {
 
 void CompletedCheckpointStore::Drop(RetainedCheckpoint checkpoint, Removal* removal) {
   if (!checkpoint.owned) return;
-  removal->ids.push_back(checkpoint.id);
   removal->paths.push_back(checkpoint.path);
   AddOrphans(checkpoint.files);
 }

@@ -29,9 +29,8 @@ struct RetainedCheckpoint {
 /// Threads: main thread. Does no I/O: the caller removes.
 class CompletedCheckpointStore {
  public:
-  /// What is to be removed: folders of checkpoints, with their ids, and state files.
+  /// What is to be removed: folders of checkpoints, and state files.
   struct Removal {
-    std::vector<CheckpointId> ids;
     std::vector<std::string> paths;
     std::vector<std::string> files;
   };
@@ -40,6 +39,10 @@ class CompletedCheckpointStore {
 
   /// Takes in the newest checkpoint; returns what it makes superfluous.
   [[nodiscard]] Removal Add(RetainedCheckpoint checkpoint);
+
+  /// Notes that a checkpoint has completed that is what the newest one is, so that this one stays;
+  /// returns what is superfluous.
+  [[nodiscard]] Removal AddUnchanged() { return TakeOrphans(); }
 
   /// Notes files written for a checkpoint that will not complete.
   void AddOrphans(const std::set<std::string>& files);

@@ -157,6 +157,14 @@ class CheckpointCoordinatorTest : public testing::Test {
     event.set_payload(payload);
     coordinator_->OnCoordinatorEvent(event);
   }
+  // As a job acknowledges that has the same states as before.
+  void AckSame(uint64_t checkpoint, const std::string& state = "same") {
+    AckCoordinator(checkpoint);
+    for (const uint64_t task : {kSource0, kSource1, kSink0, kSink1}) {
+      AckTask(task, checkpoint, state);
+    }
+    executor_.RunUntilIdle();
+  }
   void AckAll(uint64_t checkpoint) {
     AckCoordinator(checkpoint);
     for (const uint64_t task : {kSource0, kSource1, kSink0, kSink1}) AckTask(task, checkpoint);
@@ -590,6 +598,120 @@ TEST_F(CheckpointCoordinatorTest, AnswersAManualTriggerWhenTheCheckpointHasEnded
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnknown) << "waits for one of its own";
   Decline(kSource0, 2);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(CheckpointCoordinatorTest, CompletesWithoutWritingWhileNoStateChanges) {
+  MakeAndTrigger();
+  AckSame(1);
+  for (uint64_t checkpoint = 2; checkpoint <= 4; ++checkpoint) {
+    executor_.Advance(absl::Seconds(1));
+    messenger_.Take();
+    storage_.write_error = absl::UnavailableError("nothing is to be written");
+    AckSame(checkpoint);
+    EXPECT_THAT(messenger_.Take(), ElementsAre(StrCat("sources ", checkpoint, " x2"),
+                                               StrCat("complete ", checkpoint)));
+  }
+  CheckpointStatistics statistics = coordinator_->Statistics();
+  EXPECT_EQ(statistics.counts.completed, 4u);
+  EXPECT_EQ(statistics.latest_completed->id, CheckpointId(4));
+  EXPECT_EQ(statistics.latest_completed->external_path, "chk-1") << "it holds what chk-4 would";
+  EXPECT_FALSE(statistics.latest_completed->discarded);
+  EXPECT_THAT(storage_.removed, IsEmpty());
+
+  // A job that is restored now has all that was acknowledged, and counts on.
+  coordinator_->Stop(absl::UnavailableError("task failed"));
+  uint64_t restored = 0;
+  coordinator_->RestoreLatest([&](auto metadata) { restored = (*metadata)->id.value(); });
+  executor_.RunUntilIdle();
+  EXPECT_EQ(restored, 1u);
+  coordinator_->Start(TestPlan());
+  coordinator_->OnAllTasksRunning();
+  executor_.Advance(absl::Seconds(1));
+  storage_.write_error = absl::OkStatus();
+  AckSame(5, "another");
+  EXPECT_EQ(storage_.stored.count("chk-5"), 1u);
+  EXPECT_THAT(storage_.removed, ElementsAre("chk-1"));
+  statistics = coordinator_->Statistics();
+  EXPECT_FALSE(statistics.history[0].discarded);
+  for (size_t i = 1; i < statistics.history.size(); ++i) {
+    EXPECT_TRUE(statistics.history[i].discarded) << "all of them lay at chk-1";
+  }
+}
+
+TEST_F(CheckpointCoordinatorTest, WritesACheckpointWhenAnyStateHasChanged) {
+  MakeAndTrigger();
+  AckSame(1);
+  executor_.Advance(absl::Seconds(1));
+  AckCoordinator(2, "other splits");
+  for (const uint64_t task : {kSource0, kSource1, kSink0, kSink1}) AckTask(task, 2, "same");
+  executor_.RunUntilIdle();
+  EXPECT_EQ(storage_.stored.count("chk-2"), 1u);
+  executor_.Advance(absl::Seconds(1));
+  AckCoordinator(3, "other splits");
+  for (const uint64_t task : {kSource0, kSource1, kSink0}) AckTask(task, 3, "same");
+  AckTask(kSink1, 3, "changed");
+  executor_.RunUntilIdle();
+  EXPECT_EQ(storage_.stored.count("chk-3"), 1u);
+}
+
+TEST_F(CheckpointCoordinatorTest, WritesACheckpointThatSomebodyAskedForThoughNothingHasChanged) {
+  MakeAndTrigger();
+  AckSame(1);
+  absl::StatusOr<CheckpointId> asked = absl::UnknownError("not called");
+  coordinator_->TriggerNow([&](auto result) { asked = result; });
+  AckSame(2);
+  ASSERT_TRUE(asked.ok());
+  EXPECT_EQ(asked->value(), 2u);
+  EXPECT_EQ(storage_.stored.count("chk-2"), 1u);
+}
+
+TEST_F(CheckpointCoordinatorTest, DoesNotRelyOnACheckpointOfTheUsers) {
+  Make({});
+  coordinator_->Stop(absl::CancelledError("stop"));
+  MakeAndTrigger();
+  AckSame(1);
+  coordinator_->Stop(absl::CancelledError("stop"));
+  const CheckpointMetadata users = storage_.stored.at("chk-1");
+  storage_.stored = {{"backup/chk-1", users}};
+  Make({});
+  coordinator_->Stop(absl::CancelledError("stop"));
+  coordinator_->AddRestored(std::make_shared<const CheckpointMetadata>(users), "backup/chk-1");
+  coordinator_->RestoreLatest([](auto metadata) { ASSERT_TRUE(metadata.ok()); });
+  executor_.RunUntilIdle();
+  coordinator_->Start(TestPlan());
+  coordinator_->OnAllTasksRunning();
+  executor_.Advance(absl::Seconds(1));
+  AckSame(2);
+  EXPECT_EQ(storage_.stored.count("chk-2"), 1u) << "the user may delete theirs at any time";
+}
+
+TEST_F(CheckpointCoordinatorTest, RemovesOrphansThoughNothingIsWritten) {
+  MakeAndTrigger();
+  AckSame(1);
+  executor_.Advance(absl::Seconds(1));
+  AckCoordinator(2);
+  AckTask(kSource0, 2, "orphan same");
+  Decline(kSource1, 2);
+  executor_.Advance(absl::Seconds(1));
+  AckSame(3);
+  EXPECT_THAT(storage_.removed, ElementsAre("orphan"));
+}
+
+// So that what many jobs say falls together, and costs few messages.
+TEST_F(CheckpointCoordinatorTest, TriggersOnAGridOfItsInterval) {
+  executor_.Advance(absl::Milliseconds(130));
+  Make({.interval = absl::Seconds(10)});
+  coordinator_->OnAllTasksRunning();
+  executor_.Advance(absl::Milliseconds(9869));
+  EXPECT_THAT(messenger_.log, IsEmpty());
+  executor_.Advance(absl::Milliseconds(1));
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 1 x1")) << "early by less than 250 ms";
+  AckAll(1);
+  messenger_.Take();
+  executor_.Advance(absl::Milliseconds(9999));
+  EXPECT_THAT(messenger_.log, IsEmpty()) << "and on the grid it stays";
+  executor_.Advance(absl::Milliseconds(1));
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 2 x1"));
 }
 
 TEST_F(CheckpointCoordinatorTest, TriggersNothingWithoutAnInterval) {
