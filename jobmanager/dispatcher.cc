@@ -6,6 +6,7 @@
 
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 #include "jobmanager/job_settings.h"
+#include "jobmanager/proto_ids.h"
 #include "proto/control_plane.pb.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
@@ -69,6 +70,11 @@ absl::Status Dispatcher::Submit(JobDescription job) {
       JobMasterServices{.executor = executor_,
                         .resource_manager = &resource_manager_,
                         .leader_epoch = options_.leader_epoch,
+                        .on_attempts =
+                            [this](JobId job_id, const std::vector<ExecutionAttemptId>& gone,
+                                   const std::vector<ExecutionAttemptId>& begun) {
+                              OnAttempts(job_id, gone, begun);
+                            },
                         .on_ended = [this](JobId ended) { OnJobEnded(ended); }},
       std::move(storage));
   jobs_.emplace(id, master);
@@ -83,6 +89,16 @@ void Dispatcher::CloseConnections() {
   });
 }
 
+void Dispatcher::OnAttempts(JobId job_id, const std::vector<ExecutionAttemptId>& gone,
+                            const std::vector<ExecutionAttemptId>& begun) {
+  for (const ExecutionAttemptId& attempt : gone) jobs_by_attempt_.erase(attempt);
+  const auto job = jobs_.find(job_id);
+  if (job == jobs_.end()) return;
+  for (const ExecutionAttemptId& attempt : begun) {
+    jobs_by_attempt_.emplace(attempt, job->second.get());
+  }
+}
+
 void Dispatcher::OnJobEnded(JobId job_id) {
   const auto found = jobs_.find(job_id);
   if (found == jobs_.end()) return;
@@ -90,6 +106,7 @@ void Dispatcher::OnJobEnded(JobId job_id) {
   ended_jobs_.push_front({job.Overview(), job.Details(), job.Result(),
                           job.Exceptions(std::numeric_limits<size_t>::max()), job.Checkpoints(),
                           job.CheckpointConfiguration()});
+  OnAttempts(job_id, job.Attempts(), {});
   jobs_.erase(found);
   while (ended_jobs_.size() > options_.max_ended_jobs) ended_jobs_.pop_back();
 }
@@ -421,7 +438,10 @@ void Dispatcher::OnMessage(TaskManagerGateway* task_manager,
   }
   if (message.has_heartbeat()) {
     resource_manager_.OnHeartbeat(task_manager, message.heartbeat());
-    for (const auto& [id, job] : jobs_) job->HandleMessage(task_manager, message);
+    for (const proto::TaskMetrics& task : message.heartbeat().tasks()) {
+      const auto job = jobs_by_attempt_.find(IdFromBytes<ExecutionAttemptId>(task.attempt()));
+      if (job != jobs_by_attempt_.end()) job->second->UpdateTask(task_manager, task);
+    }
     return;
   }
   if (message.has_metrics()) {
@@ -432,11 +452,42 @@ void Dispatcher::OnMessage(TaskManagerGateway* task_manager,
     }
     return;
   }
-  for (const auto& [id, entry] : jobs_) {
-    const std::shared_ptr<JobMaster> job = entry;  // The message may end it.
-    if (job->HandleMessage(task_manager, message)) return;
+  const std::shared_ptr<JobMaster> job = FindRecipient(message);  // The message may end it.
+  if (job == nullptr || !job->HandleMessage(message)) ++num_stale_messages_;
+}
+
+std::shared_ptr<JobMaster> Dispatcher::FindRecipient(
+    const proto::TaskManagerMessage& message) const {
+  const auto by_attempt = [this](const std::string& attempt) -> std::shared_ptr<JobMaster> {
+    const auto job = jobs_by_attempt_.find(IdFromBytes<ExecutionAttemptId>(attempt));
+    return job == jobs_by_attempt_.end() ? nullptr : job->second->shared_from_this();
+  };
+  const auto by_job = [this](const proto::OperatorEvent& event) -> std::shared_ptr<JobMaster> {
+    const auto job = jobs_.find(IdFromBytes<JobId>(event.job_id()));
+    return job == jobs_.end() ? nullptr : job->second;
+  };
+  switch (message.kind_case()) {
+    case proto::TaskManagerMessage::kTaskState:
+      return by_attempt(message.task_state().attempt());
+    case proto::TaskManagerMessage::kInputEnded:
+      return by_attempt(message.input_ended().attempt());
+    case proto::TaskManagerMessage::kCheckpointAck:
+      return by_attempt(message.checkpoint_ack().attempt());
+    case proto::TaskManagerMessage::kCheckpointDecline:
+      return by_attempt(message.checkpoint_decline().attempt());
+    case proto::TaskManagerMessage::kCoordinatorAck:
+      return by_attempt(message.coordinator_ack().attempt());
+    case proto::TaskManagerMessage::kCoordinatorFailed:
+      return by_attempt(message.coordinator_failed().attempt());
+    case proto::TaskManagerMessage::kEventToCoordinator:
+      return by_job(message.event_to_coordinator());
+    case proto::TaskManagerMessage::kEventToTask:
+      return by_job(message.event_to_task());
+    case proto::TaskManagerMessage::kEventToCoordinators:
+      return by_job(message.event_to_coordinators());
+    default:
+      return nullptr;
   }
-  ++num_stale_messages_;
 }
 
 void Dispatcher::OnClosed(TaskManagerGateway* task_manager) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "jobmanager/blob_store.h"
 #include "jobmanager/control_server.h"
@@ -49,6 +50,8 @@ class Dispatcher final : public DispatcherGateway,
   [[nodiscard]] absl::Status Submit(JobDescription job);
   /// Closes the TaskManagers' connections. Any thread.
   void CloseConnections();
+  /// Messages of attempts that are no more, or of TaskManagers that were given up. Main thread.
+  [[nodiscard]] uint64_t num_stale_messages() const { return num_stale_messages_; }
 
   // DispatcherGateway:
   void RequestClusterOverview(Callback<ClusterOverview> done) override;
@@ -103,7 +106,12 @@ class Dispatcher final : public DispatcherGateway,
   [[nodiscard]] absl::StatusOr<PreparedJob> Prepare(const JarRunRequest& request,
                                                     const Configuration& settings);
   [[nodiscard]] absl::StatusOr<JobId> SubmitPrepared(JarRunRequest request, PreparedJob prepared);
+  void OnAttempts(JobId job_id, const std::vector<ExecutionAttemptId>& gone,
+                  const std::vector<ExecutionAttemptId>& begun);
   void OnJobEnded(JobId job_id);
+  /// Returns the job that a message of a task or a coordinator is for, or null: then it is stale.
+  [[nodiscard]] std::shared_ptr<JobMaster> FindRecipient(
+      const proto::TaskManagerMessage& message) const;
   [[nodiscard]] std::vector<ScopeMetrics> FindMetrics(const MetricQuery& query);
   [[nodiscard]] MetricReport ReportProcess();
 
@@ -114,6 +122,8 @@ class Dispatcher final : public DispatcherGateway,
   const JobBuilder* const builder_;
   ResourceManager resource_manager_;
   std::map<JobId, std::shared_ptr<JobMaster>> jobs_;
+  /// Whose attempts they are: the newest ones of the jobs in jobs_.
+  absl::flat_hash_map<ExecutionAttemptId, JobMaster*> jobs_by_attempt_;
   std::deque<EndedJob> ended_jobs_;  // Newest first.
   uint64_t num_stale_messages_ = 0;
   const std::string metric_labels_;

@@ -67,6 +67,16 @@ void ExecutionGraph::NewAttempts(absl::Time now) {
   }
 }
 
+std::vector<ExecutionAttemptId> ExecutionGraph::Attempts() const {
+  std::vector<ExecutionAttemptId> attempts;
+  for (const auto& [attempt, vertex] : by_attempt_) attempts.push_back(attempt);
+  if (attempts.empty()) return attempts;  // None has begun, so neither have the coordinators'.
+  for (const CoordinatorExecution& coordinator : coordinators_) {
+    attempts.push_back(coordinator.attempt);
+  }
+  return attempts;
+}
+
 ExecutionVertex* ExecutionGraph::Find(ExecutionAttemptId attempt) {
   const auto found = by_attempt_.find(attempt);
   return found == by_attempt_.end() ? nullptr : found->second;

@@ -53,6 +53,9 @@ class ExecutionGraph {
   /// Gives every subtask and coordinator a fresh attempt, in state CREATED.
   void NewAttempts(absl::Time now);
 
+  /// Returns the newest attempts of all subtasks and coordinators.
+  [[nodiscard]] std::vector<ExecutionAttemptId> Attempts() const;
+
   /// Returns null if `attempt` is not the newest of a subtask: stale, or of another job.
   [[nodiscard]] ExecutionVertex* Find(ExecutionAttemptId attempt);
   [[nodiscard]] const CoordinatorExecution* FindCoordinator(ExecutionAttemptId attempt) const;

@@ -87,7 +87,7 @@ void JobMaster::TransitionTo(JobStatus status) {
 }
 
 void JobMaster::Start() {
-  executions_.NewAttempts(services_.executor->clock()->Now());
+  NewAttempts();
   if (job_.savepoint_path.empty()) {
     TransitionTo(JobStatus::kCreated);
     BeginAttempt();
@@ -120,6 +120,12 @@ void JobMaster::RestoreUsersCheckpoint() {
         self.TransitionTo(JobStatus::kCreated);
         self.BeginAttempt();
       }));
+}
+
+void JobMaster::NewAttempts() {
+  const std::vector<ExecutionAttemptId> gone = executions_.Attempts();
+  executions_.NewAttempts(services_.executor->clock()->Now());
+  if (services_.on_attempts) services_.on_attempts(job_.id, gone, executions_.Attempts());
 }
 
 void JobMaster::BeginAttempt() {
@@ -189,17 +195,16 @@ void JobMaster::Deploy(const StateAssignment& state) {
   }
 }
 
-bool JobMaster::HandleMessage(TaskManagerGateway* from, const proto::TaskManagerMessage& message) {
+void JobMaster::UpdateTask(const TaskManagerGateway* from, const proto::TaskMetrics& metrics) {
+  ExecutionVertex* const vertex =
+      executions_.Find(IdFromBytes<ExecutionAttemptId>(metrics.attempt()));
+  if (vertex != nullptr && vertex->current->location() == from) {
+    vertex->current->UpdateMetrics(metrics);
+  }
+}
+
+bool JobMaster::HandleMessage(const proto::TaskManagerMessage& message) {
   switch (message.kind_case()) {
-    case proto::TaskManagerMessage::kHeartbeat:
-      for (const proto::TaskMetrics& metrics : message.heartbeat().tasks()) {
-        ExecutionVertex* const vertex =
-            executions_.Find(IdFromBytes<ExecutionAttemptId>(metrics.attempt()));
-        if (vertex != nullptr && vertex->current->location() == from) {
-          vertex->current->UpdateMetrics(metrics);
-        }
-      }
-      return false;  // Other jobs' tasks may be in it as well.
     case proto::TaskManagerMessage::kTaskState:
       return OnTaskState(message);
     case proto::TaskManagerMessage::kInputEnded:
@@ -502,14 +507,14 @@ void JobMaster::CheckAllTerminal() {
   }
   if (restart_timer_ != TimerId()) return;
   services_.resource_manager->ReleaseSlots(job_.id);
-  restart_timer_ = services_.executor->PostAfter(
-      restart_due_ - services_.executor->clock()->Now(), InGeneration([](JobMaster& self) {
-        self.restart_timer_ = TimerId();
-        ++self.generation_;
-        self.TransitionTo(JobStatus::kCreated);
-        self.executions_.NewAttempts(self.services_.executor->clock()->Now());
-        self.BeginAttempt();
-      }));
+  restart_timer_ = services_.executor->PostAfter(restart_due_ - services_.executor->clock()->Now(),
+                                                 InGeneration([](JobMaster& self) {
+                                                   self.restart_timer_ = TimerId();
+                                                   ++self.generation_;
+                                                   self.TransitionTo(JobStatus::kCreated);
+                                                   self.NewAttempts();
+                                                   self.BeginAttempt();
+                                                 }));
 }
 
 void JobMaster::End(JobStatus status) {

@@ -28,6 +28,7 @@ namespace weir {
 namespace proto {
 class JobManagerMessage;
 class TaskManagerMessage;
+class TaskMetrics;
 }  // namespace proto
 
 /// What a JobMaster works with. Borrowed; all of it outlives the JobMaster.
@@ -35,6 +36,11 @@ struct JobMasterServices {
   MainThreadExecutor* executor = nullptr;
   ResourceManager* resource_manager = nullptr;
   LeaderEpoch leader_epoch;
+  /// Called when fresh attempts have replaced those that were before: messages of the former are
+  /// stale from now on. If empty, nobody is told.
+  std::function<void(JobId, const std::vector<ExecutionAttemptId>& gone,
+                     const std::vector<ExecutionAttemptId>& begun)>
+      on_attempts = {};
   /// Called once, when the job has reached a globally terminal state.
   std::function<void(JobId)> on_ended;
 };
@@ -56,8 +62,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   /// Begins to cancel. Errors: kFailedPrecondition if the job has FINISHED or FAILED.
   [[nodiscard]] absl::Status Cancel();
 
-  /// Takes a message of a TaskManager; returns whether it was this job's.
-  bool HandleMessage(TaskManagerGateway* from, const proto::TaskManagerMessage& message);
+  /// Takes a message of a task or a coordinator; returns whether it was this job's.
+  bool HandleMessage(const proto::TaskManagerMessage& message);
+  /// Takes in what a heartbeat says of one task.
+  void UpdateTask(const TaskManagerGateway* from, const proto::TaskMetrics& metrics);
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason);
   void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
   /// Takes in all metrics of a subtask or a coordinator of this job.
@@ -67,6 +75,8 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
 
   [[nodiscard]] JobId id() const { return job_.id; }
   [[nodiscard]] JobStatus status() const { return status_; }
+  /// The newest attempts of all subtasks and coordinators: whose messages are this job's.
+  [[nodiscard]] std::vector<ExecutionAttemptId> Attempts() const { return executions_.Attempts(); }
   [[nodiscard]] JobOverview Overview() const;
   [[nodiscard]] JobDetails Details() const;
   [[nodiscard]] JobResult Result() const;
@@ -99,6 +109,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
 
   // Start and restart, in this order. Each answer names the generation that asked.
   void RestoreUsersCheckpoint();
+  void NewAttempts();
   void BeginAttempt();
   void OnSlots(ResourceManager::Slots slots);
   void AssignState(std::shared_ptr<const CheckpointMetadata> metadata);

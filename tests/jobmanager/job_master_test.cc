@@ -121,7 +121,7 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
     message.mutable_task_state()->set_state(state);
     message.mutable_task_state()->set_error(error);
     if (!error.empty()) message.mutable_task_state()->set_error_code(static_cast<int>(code));
-    handled_ = job_->HandleMessage(task.on, message);
+    handled_ = job_->HandleMessage(message);
     executor_.RunUntilIdle();
   }
   void ReportAll(proto::TaskState state) {
@@ -130,7 +130,7 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
   void InputEnded(const DeployedTask& task) {
     proto::TaskManagerMessage message;
     message.mutable_input_ended()->set_attempt(task.deployment.attempt());
-    job_->HandleMessage(task.on, message);
+    job_->HandleMessage(message);
     executor_.RunUntilIdle();
   }
   void AckCoordinator(uint64_t checkpoint, const std::string& state) {
@@ -138,13 +138,13 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
     message.mutable_coordinator_ack()->set_attempt(coordinators_.front().attempt());
     message.mutable_coordinator_ack()->set_checkpoint_id(checkpoint);
     message.mutable_coordinator_ack()->set_state(state);
-    job_->HandleMessage(coordinator_on_, message);
+    job_->HandleMessage(message);
   }
   void AckTask(const DeployedTask& task, uint64_t checkpoint) {
     proto::TaskManagerMessage message;
     message.mutable_checkpoint_ack()->set_attempt(task.deployment.attempt());
     message.mutable_checkpoint_ack()->set_checkpoint_id(checkpoint);
-    job_->HandleMessage(task.on, message);
+    job_->HandleMessage(message);
   }
   void CompleteCheckpoint(uint64_t checkpoint, const std::string& coordinator_state = "splits") {
     AckCoordinator(checkpoint, coordinator_state);
@@ -306,12 +306,12 @@ TEST_F(JobMasterTest, PassesAnEventOfACoordinatorOnToAllOthers) {
   message.mutable_event_to_coordinators()->set_sender_attempt(coordinators_[0].attempt());
   message.mutable_event_to_coordinators()->set_operator_id(coordinators_[0].operator_id());
   message.mutable_event_to_coordinators()->set_payload("news");
-  job_->HandleMessage(first_.get(), message);
+  job_->HandleMessage(message);
   const std::vector<Kind> sent = first_->Take(Kind::kEventToCoordinators);
   ASSERT_THAT(sent, SizeIs(1));
   EXPECT_EQ(sent[0].event_to_coordinators().payload(), "news");
   message.mutable_event_to_coordinators()->set_sender_attempt("somebody else's");
-  job_->HandleMessage(first_.get(), message);
+  job_->HandleMessage(message);
   EXPECT_THAT(first_->Take(Kind::kEventToCoordinators), IsEmpty());
 }
 
@@ -603,7 +603,7 @@ TEST_F(JobMasterTest, RoutesEventsBetweenCoordinatorAndTasksByNewestAttempt) {
   event->set_subtask(1);
   event->set_payload("more splits please");
   event->set_sender_attempt(Task(1, 1).deployment.attempt());
-  EXPECT_TRUE(job_->HandleMessage(Task(1, 1).on, to_coordinator));
+  EXPECT_TRUE(job_->HandleMessage(to_coordinator));
   const auto at_coordinator = coordinator_on_->Take(Kind::kEventToCoordinator);
   ASSERT_THAT(at_coordinator, SizeIs(1));
   EXPECT_EQ(at_coordinator[0].event_to_coordinator().payload(), "more splits please");
@@ -615,13 +615,13 @@ TEST_F(JobMasterTest, RoutesEventsBetweenCoordinatorAndTasksByNewestAttempt) {
   event->set_subtask(1);
   event->set_payload("split 7");
   event->set_sender_attempt(coordinators_[0].attempt());
-  EXPECT_TRUE(job_->HandleMessage(coordinator_on_, to_task));
+  EXPECT_TRUE(job_->HandleMessage(to_task));
   const auto at_task = Task(1, 1).on->Take(Kind::kEventToTask);
   ASSERT_THAT(at_task, SizeIs(1));
   EXPECT_EQ(at_task[0].event_to_task().payload(), "split 7");
 
   event->set_sender_attempt(IdToBytes(ExecutionAttemptId(8, 8)));
-  EXPECT_TRUE(job_->HandleMessage(coordinator_on_, to_task));
+  EXPECT_TRUE(job_->HandleMessage(to_task));
   EXPECT_THAT(Task(1, 1).on->Take(Kind::kEventToTask), IsEmpty()) << "from an older attempt";
   EXPECT_EQ(job_->num_stale_messages(), 1u);
 }
@@ -638,7 +638,7 @@ TEST_F(JobMasterTest, SendsHeldCoordinatorEventsBehindTheTrigger) {
   event->set_operator_id(IdToBytes(TestOperator(1)));
   event->set_subtask(1);
   event->set_sender_attempt(coordinators_[0].attempt());
-  job_->HandleMessage(coordinator_on_, to_task);
+  job_->HandleMessage(to_task);
   std::vector<Kind::KindCase> kinds;
   for (const Kind& message : Task(1, 1).on->received) kinds.push_back(message.kind_case());
   EXPECT_THAT(kinds, ElementsAre(Kind::kTrigger, Kind::kEventToTask));
@@ -651,7 +651,7 @@ TEST_F(JobMasterTest, RestartsWhenACoordinatorFails) {
   message.mutable_coordinator_failed()->set_error("topic is gone");
   message.mutable_coordinator_failed()->set_error_code(
       static_cast<int>(absl::StatusCode::kNotFound));
-  EXPECT_TRUE(job_->HandleMessage(coordinator_on_, message));
+  EXPECT_TRUE(job_->HandleMessage(message));
   EXPECT_EQ(job_->status(), JobStatus::kRestarting);
   EXPECT_THAT(job_->Exceptions(1).entries[0].stacktrace, HasSubstr("topic is gone"));
 }
@@ -662,7 +662,7 @@ TEST_F(JobMasterTest, GoesOneCheckpointBackWhenStateFilesAreDamaged) {
   StartRunning();
   for (uint64_t checkpoint = 1; checkpoint <= 2; ++checkpoint) {
     executor_.Advance(absl::Seconds(1));
-    CompleteCheckpoint(checkpoint);
+    CompleteCheckpoint(checkpoint, StrCat("splits@", checkpoint));
   }
   const auto fail = [this](const std::string& error, absl::StatusCode code) {
     Report(Task(2, 0), proto::FAILED, error, code);
@@ -739,22 +739,23 @@ TEST_F(JobMasterTest, FailsClearlyWhenThereIsNoSuchCheckpoint) {
 
 TEST_F(JobMasterTest, ShowsWhatHeartbeatsSay) {
   StartRunning();
-  proto::TaskManagerMessage message;
-  proto::TaskMetrics* const metrics = message.mutable_heartbeat()->add_tasks();
-  metrics->set_attempt(Task(2, 0).deployment.attempt());
-  metrics->set_records_in(100);
-  metrics->set_bytes_in(2000);
-  metrics->set_busy_ms(250);
-  metrics->set_idle_ms(750);
-  metrics->set_watermark_ms(12345);
-  proto::SplitWatermark* const split = metrics->add_split_watermarks();
+  proto::TaskMetrics metrics;
+  metrics.set_attempt(Task(2, 0).deployment.attempt());
+  metrics.set_records_in(100);
+  metrics.set_bytes_in(2000);
+  metrics.set_busy_ms(250);
+  metrics.set_idle_ms(750);
+  metrics.set_watermark_ms(12345);
+  proto::SplitWatermark* const split = metrics.add_split_watermarks();
   split->set_split("topic-3");
   split->set_watermark_ms(12345);
   split->set_since_ms(777);
-  job_->HandleMessage(Task(2, 0).on, message);
-  metrics->set_records_in(200);
-  metrics->set_busy_ms(1250);
-  job_->HandleMessage(Task(2, 0).on, message);
+  job_->UpdateTask(Task(2, 0).on, metrics);
+  metrics.set_records_in(200);
+  metrics.set_busy_ms(1250);
+  job_->UpdateTask(Task(2, 0).on, metrics);
+  metrics.set_records_in(300);
+  job_->UpdateTask(nullptr, metrics);  // Not of where the task runs.
   const SubtaskDetails subtask = job_->Details().vertices[1].subtasks[0];
   EXPECT_EQ(subtask.metrics.read_records, 200);
   EXPECT_EQ(subtask.metrics.read_bytes, 2000);
