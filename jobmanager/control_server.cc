@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kMaxMessageBytes = 256 << 20;
 constexpr size_t kMaxQueuedMessages = 100'000;
+constexpr size_t kMaxBatchBytes = 1 << 20;
 constexpr size_t kBlobChunkBytes = 1 << 20;
 
 class ControlStream;
@@ -43,12 +44,15 @@ class Connection final : public TaskManagerGateway,
  private:
   void ReadNext();
   void PostClosed();
-  void WriteFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Flush();
+  void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Finish(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;
   ControlStream* stream_ ABSL_GUARDED_BY(mutex_);
-  std::deque<proto::JobManagerMessage> queue_ ABSL_GUARDED_BY(mutex_);  // Front: being written.
+  std::deque<proto::JobManagerMessage> queue_ ABSL_GUARDED_BY(mutex_);
+  proto::JobManagerMessage outgoing_ ABSL_GUARDED_BY(mutex_);  // gRPC's while it writes.
+  bool flush_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
@@ -92,19 +96,49 @@ void Connection::Send(const proto::JobManagerMessage& message) {
     return;
   }
   queue_.push_back(message);
-  if (!writing_) WriteFront();
+  if (writing_ || flush_posted_) return;
+  // Behind the mail that waits already, so that what all of it has to say goes out together.
+  flush_posted_ = true;
+  executor_->Post([self = shared_from_this()] { self->Flush(); });
 }
 
 void Connection::Close() {
   MutexLock lock(&mutex_);
   closing_ = true;
-  if (!writing_) Finish(grpc::Status::OK);
+  if (writing_) return;
+  if (queue_.empty()) {
+    Finish(grpc::Status::OK);
+  } else {
+    WriteNext();
+  }
 }
 
-void Connection::WriteFront() {
+void Connection::Flush() {
+  MutexLock lock(&mutex_);
+  flush_posted_ = false;
+  if (!writing_ && !queue_.empty()) WriteNext();
+}
+
+void Connection::WriteNext() {
   if (finished_) return;
   writing_ = true;
-  stream_->StartWrite(&queue_.front());
+  outgoing_ = std::move(queue_.front());
+  queue_.pop_front();
+  size_t bytes = outgoing_.ByteSizeLong();
+  const auto next_fits = [&] {
+    return !queue_.empty() && bytes + queue_.front().ByteSizeLong() <= kMaxBatchBytes;
+  };
+  if (next_fits()) {
+    proto::JobManagerMessage batch;
+    *batch.mutable_batch()->add_messages() = std::move(outgoing_);
+    while (next_fits()) {
+      bytes += queue_.front().ByteSizeLong();
+      *batch.mutable_batch()->add_messages() = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    outgoing_ = std::move(batch);
+  }
+  stream_->StartWrite(&outgoing_);
 }
 
 void Connection::Finish(const grpc::Status& status) {
@@ -137,7 +171,13 @@ void Connection::OnRead(bool ok, proto::TaskManagerMessage* message) {
     return;
   }
   executor_->Post([self = shared_from_this(), taken = std::move(*message)] {
-    self->handler_->OnMessage(self.get(), taken);
+    if (taken.has_batch()) {
+      for (const proto::TaskManagerMessage& one : taken.batch().messages()) {
+        self->handler_->OnMessage(self.get(), one);
+      }
+    } else {
+      self->handler_->OnMessage(self.get(), taken);
+    }
     self->ReadNext();
   });
 }
@@ -150,10 +190,10 @@ void Connection::ReadNext() {
 void Connection::OnWritten(bool ok) {
   MutexLock lock(&mutex_);
   writing_ = false;
+  outgoing_ = {};
   if (!ok) queue_.clear();
-  if (!queue_.empty()) queue_.pop_front();
   if (!queue_.empty()) {
-    WriteFront();
+    WriteNext();
   } else if (closing_) {
     Finish(grpc::Status::OK);
   }

@@ -18,8 +18,8 @@ class TaskManagerGateway {
  public:
   virtual ~TaskManagerGateway() = default;
 
-  /// Queues `message`; messages arrive in order, or the connection closes. On a closed connection
-  /// it does nothing.
+  /// Queues `message`; messages arrive in order, or the connection closes. What is queued while the
+  /// main thread has mail goes out together. On a closed connection it does nothing.
   virtual void Send(const proto::JobManagerMessage& message) = 0;
 
   /// Closes the connection; what was queued before is still sent where possible.

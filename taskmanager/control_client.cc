@@ -12,6 +12,7 @@
 
 #include "proto/control_plane.grpc.pb.h"
 #include "proto/control_plane.pb.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/mutex.h"
 #include "runtime/base/strings.h"
 
@@ -22,6 +23,9 @@ constexpr int kMaxMessageBytes = 256 << 20;
 constexpr int kKeepaliveTimeMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr absl::Duration kFlushTimeout = absl::Seconds(2);
+constexpr size_t kMaxBatchBytes = 1 << 20;
+// After a message has been written, what follows is gathered for so long, and written at once.
+constexpr int64_t kGatherNanos = 500'000;
 
 // gRPC's codes and Abseil's are the same numbers.
 absl::Status ToStatus(const grpc::Status& status) {
@@ -70,7 +74,7 @@ class Stream {
     const MutexLock lock(&mutex_);
     if (over_ || finishing_) return;
     queue_.push_back(message);
-    changed_.Signal();
+    if (writer_waits_) changed_.Signal();
   }
 
   // Half-closes the stream behind what is queued.
@@ -118,19 +122,61 @@ class Stream {
   }
 
   void Write(ReaderWriter& stream) {
-    while (true) {
-      proto::TaskManagerMessage message;
-      {
-        const MutexLock lock(&mutex_);
-        while (queue_.empty() && !over_ && !finishing_) changed_.Wait(&mutex_);
-        if (over_) return;
-        if (queue_.empty()) break;
-        message = std::move(queue_.front());
-        queue_.pop_front();
+    std::deque<proto::TaskManagerMessage> taken;
+    bool is_first = true;  // It opens the stream, and goes alone.
+    int64_t written_nanos = 0;
+    while (Take(is_first, written_nanos, &taken)) {
+      while (!taken.empty()) {
+        if (!stream.Write(NextBatch(&taken))) return;  // The reader hears of it too.
       }
-      if (!stream.Write(message)) return;  // The reader hears of it too.
+      is_first = false;
+      written_nanos = MonotonicNanos();
+    }
+    {
+      const MutexLock lock(&mutex_);
+      if (over_) return;
     }
     stream.WritesDone();
+  }
+
+  // Waits for messages and takes them; false if no more are to be written.
+  bool Take(bool one, int64_t written_nanos, std::deque<proto::TaskManagerMessage>* taken) {
+    const MutexLock lock(&mutex_);
+    writer_waits_ = true;
+    while (queue_.empty() && !over_ && !finishing_) changed_.Wait(&mutex_);
+    writer_waits_ = false;
+    while (!over_ && !finishing_) {
+      const int64_t rest = written_nanos + kGatherNanos - MonotonicNanos();
+      if (rest <= 0) break;
+      changed_.WaitFor(&mutex_, absl::Nanoseconds(rest));
+    }
+    if (over_ || queue_.empty()) return false;
+    if (one) {
+      taken->push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    } else {
+      taken->swap(queue_);
+    }
+    return true;
+  }
+
+  // Returns the first message, together with those that follow as far as they fit a batch.
+  static proto::TaskManagerMessage NextBatch(std::deque<proto::TaskManagerMessage>* messages) {
+    proto::TaskManagerMessage first = std::move(messages->front());
+    messages->pop_front();
+    size_t bytes = first.ByteSizeLong();
+    const auto next_fits = [&] {
+      return !messages->empty() && bytes + messages->front().ByteSizeLong() <= kMaxBatchBytes;
+    };
+    if (!next_fits()) return first;
+    proto::TaskManagerMessage batch;
+    *batch.mutable_batch()->add_messages() = std::move(first);
+    while (next_fits()) {
+      bytes += messages->front().ByteSizeLong();
+      *batch.mutable_batch()->add_messages() = std::move(messages->front());
+      messages->pop_front();
+    }
+    return batch;
   }
 
   const MessageHandler on_message_;
@@ -139,6 +185,7 @@ class Stream {
   Mutex mutex_;
   CondVar changed_;
   std::deque<proto::TaskManagerMessage> queue_ ABSL_GUARDED_BY(mutex_);
+  bool writer_waits_ ABSL_GUARDED_BY(mutex_) = false;  // For a message to come.
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status close_reason_ ABSL_GUARDED_BY(mutex_);

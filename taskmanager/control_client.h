@@ -36,7 +36,8 @@ struct ControlClientOptions {
 
 /// The TaskManager's end of the control plane: one ordered stream of messages each way, and blobs.
 ///
-/// Threads: any. Messages are written one at a time in the order of Send; none blocks.
+/// Threads: any. Messages are written in the order of Send, those that come together as one batch;
+/// no call blocks.
 /// Lifecycle: Open → (messages) → OnStreamEnded → Open again …; Stop before the listener ends.
 class ControlClient {
  public:

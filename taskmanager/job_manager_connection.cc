@@ -120,6 +120,11 @@ void JobManagerConnection::Report(const proto::TaskManagerMessage& message) {
 
 void JobManagerConnection::Handle(const std::shared_ptr<const proto::JobManagerMessage>& message) {
   switch (message->kind_case()) {
+    case proto::JobManagerMessage::kBatch:
+      for (const proto::JobManagerMessage& one : message->batch().messages()) {
+        Handle(std::shared_ptr<const proto::JobManagerMessage>(message, &one));
+      }
+      return;
     case proto::JobManagerMessage::kRegistered:
       return HandleRegistered(*message);
     case proto::JobManagerMessage::kRefused:

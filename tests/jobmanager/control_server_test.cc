@@ -14,12 +14,14 @@
 #include "jobmanager/event_loop.h"
 #include "operators/testing/manual_clock.h"
 #include "proto/control_plane.grpc.pb.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
 
 namespace weir {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -57,7 +59,13 @@ class RawClient {
   std::optional<proto::JobManagerMessage> Read() {
     proto::JobManagerMessage message;
     while (stream_->Read(&message)) {
-      if (!message.has_heartbeat()) return message;
+      if (message.has_batch()) {
+        for (const proto::JobManagerMessage& one : message.batch().messages()) {
+          if (!one.has_heartbeat()) return one;
+        }
+      } else if (!message.has_heartbeat()) {
+        return message;
+      }
     }
     return std::nullopt;
   }
@@ -74,6 +82,12 @@ class RawClient {
   void Break() {
     context_.TryCancel();
     static_cast<void>(Finish());
+  }
+  // Returns the next message as it comes, whatever it is.
+  proto::JobManagerMessage ReadRaw() {
+    proto::JobManagerMessage message;
+    stream_->Read(&message);
+    return message;
   }
   proto::JobManagerService::Stub& stub() { return *stub_; }
 
@@ -251,6 +265,83 @@ TEST_F(ControlServerTest, TakesMessagesOfManyMegabytes) {
     memory = infos[0].metrics.memory_used_bytes;
   }
   EXPECT_EQ(memory, 5);
+}
+
+// Answers a registration with a few messages at once.
+class Talkative final : public ControlMessageHandler {
+ public:
+  void OnRegister(std::shared_ptr<TaskManagerGateway> task_manager,
+                  const proto::Register&) override {
+    for (const std::string& text : texts) {
+      proto::JobManagerMessage message;
+      message.mutable_refused()->set_reason(text);
+      task_manager->Send(message);
+    }
+    if (close) task_manager->Close();
+  }
+  void OnMessage(TaskManagerGateway*, const proto::TaskManagerMessage& message) override {
+    const MutexLock lock(&mutex);
+    heard.push_back(message.heartbeat().memory_used_bytes());
+    if (heard.size() == 5) all_heard.set_value();
+  }
+  void OnClosed(TaskManagerGateway*) override {}
+
+  std::vector<std::string> texts;
+  bool close = false;
+  Mutex mutex;
+  std::vector<int64_t> heard;
+  std::promise<void> all_heard;
+};
+
+TEST_F(ControlServerTest, SendsWhatIsSaidInOneMailAsOneBatch) {
+  Talkative handler;
+  handler.texts = {"a", "b", "c"};
+  const auto server = *ControlServer::Start({}, &loop_, &blobs_, &handler);
+  RawClient client(server->port());
+  client.Register("tm-1");
+  const proto::JobManagerMessage batch = client.ReadRaw();
+  std::vector<std::string> texts;
+  for (const auto& one : batch.batch().messages()) texts.push_back(one.refused().reason());
+  EXPECT_EQ(texts, handler.texts);
+  server->Stop();
+}
+
+TEST_F(ControlServerTest, BatchesNoMoreThanAMegabyteAndSendsAllBeforeItCloses) {
+  Talkative handler;
+  const std::string large(700 << 10, 'x');
+  handler.texts = {large, large, "small"};
+  handler.close = true;
+  const auto server = *ControlServer::Start({}, &loop_, &blobs_, &handler);
+  RawClient client(server->port());
+  client.Register("tm-1");
+  const proto::JobManagerMessage first = client.ReadRaw();
+  EXPECT_EQ(first.refused().reason().size(), large.size()) << "alone";
+  const proto::JobManagerMessage rest = client.ReadRaw();
+  ASSERT_EQ(rest.batch().messages_size(), 2);
+  EXPECT_EQ(rest.batch().messages(1).refused().reason(), "small");
+  EXPECT_FALSE(client.Read().has_value());
+  server->Stop();
+}
+
+TEST_F(ControlServerTest, TakesABatchAsItsMessagesOneByOne) {
+  Talkative handler;
+  const auto server = *ControlServer::Start({}, &loop_, &blobs_, &handler);
+  RawClient client(server->port());
+  client.Register("tm-1");
+  proto::TaskManagerMessage one;
+  one.mutable_heartbeat()->set_memory_used_bytes(1);
+  client.Write(one);
+  proto::TaskManagerMessage batch;
+  for (int64_t i = 2; i <= 4; ++i) {
+    batch.mutable_batch()->add_messages()->mutable_heartbeat()->set_memory_used_bytes(i);
+  }
+  client.Write(batch);
+  one.mutable_heartbeat()->set_memory_used_bytes(5);
+  client.Write(one);
+  ASSERT_EQ(handler.all_heard.get_future().wait_for(std::chrono::seconds(20)),
+            std::future_status::ready);
+  EXPECT_THAT(handler.heard, ElementsAre(1, 2, 3, 4, 5));
+  server->Stop();
 }
 
 TEST_F(ControlServerTest, StreamsBlobsAndSaysWhatIsWrongWithOthers) {

@@ -51,7 +51,14 @@ class FakeJobManager::Impl final : public proto::JobManagerService::Service {
       if (message.kind_case() == proto::TaskManagerMessage::kRegister)
         Register(message.register_(), connection);
       const MutexLock lock(&mutex_);
-      messages_.push_back({connection->id, message});
+      if (message.has_batch()) {
+        ++num_batches_;
+        for (const proto::TaskManagerMessage& one : message.batch().messages()) {
+          messages_.push_back({connection->id, one});
+        }
+      } else {
+        messages_.push_back({connection->id, message});
+      }
       changed_.SignalAll();
     }
     const MutexLock write_lock(&connection->write_mutex);
@@ -134,6 +141,10 @@ class FakeJobManager::Impl final : public proto::JobManagerService::Service {
     const MutexLock lock(&mutex_);
     return num_fetches_;
   }
+  int num_batches() {
+    const MutexLock lock(&mutex_);
+    return num_batches_;
+  }
   [[nodiscard]] int port() const { return port_; }
 
  private:
@@ -192,6 +203,7 @@ class FakeJobManager::Impl final : public proto::JobManagerService::Service {
   CondVar changed_;
   bool silent_ ABSL_GUARDED_BY(mutex_) = false;
   int num_fetches_ ABSL_GUARDED_BY(mutex_) = 0;
+  int num_batches_ ABSL_GUARDED_BY(mutex_) = 0;
   Messages messages_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> blobs_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<Connection>> all_ ABSL_GUARDED_BY(mutex_);
@@ -213,6 +225,7 @@ void FakeJobManager::PutBlobAs(const std::string& hash, std::string content) {
   impl_->PutBlob(hash, std::move(content));
 }
 int FakeJobManager::num_fetches() const { return impl_->num_fetches(); }
+int FakeJobManager::num_batches() const { return impl_->num_batches(); }
 bool FakeJobManager::Send(const std::string& task_manager_id,
                           const proto::JobManagerMessage& message) {
   return impl_->Send(task_manager_id, message);

@@ -42,6 +42,8 @@ class FakeJobManager {
   /// Answers requests for `hash` with `content`, whatever it is.
   void PutBlobAs(const std::string& hash, std::string content);
   [[nodiscard]] int num_fetches() const;
+  /// Batches that came; their messages count as if they had come one by one.
+  [[nodiscard]] int num_batches() const;
 
   /// Sends a message to the newest stream of a TaskManager; returns false if it has none.
   bool Send(const std::string& task_manager_id, const proto::JobManagerMessage& message);
