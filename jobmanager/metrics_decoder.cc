@@ -11,12 +11,11 @@ MetricReport MetricsDecoder::Read(const proto::MetricValues& values) {
   MetricReport report;
   const auto known = known_.find(values.names());
   if (known == known_.end() ||
-      known->second.layout->names.size() != static_cast<size_t>(values.values_size())) {
+      known->second->names.size() != static_cast<size_t>(values.values_size())) {
     ++num_malformed_;
     return report;
   }
-  known->second.used = true;
-  report.layout = known->second.layout;
+  report.layout = known->second;
   report.values.assign(values.values().begin(), values.values().end());
   return report;
 }
@@ -25,7 +24,7 @@ std::vector<MetricsDecoder::Scope> MetricsDecoder::Decode(const proto::MetricsRe
   for (const proto::MetricNames& names : part.names()) {
     auto layout = std::make_shared<MetricLayout>();
     layout->names.assign(names.names().begin(), names.names().end());
-    known_[names.id()] = {std::move(layout), false};
+    known_[names.id()] = std::move(layout);
   }
   if (part.has_process()) {
     if (MetricReport process = Read(part.process()); process.layout != nullptr) {
@@ -41,10 +40,7 @@ std::vector<MetricsDecoder::Scope> MetricsDecoder::Decode(const proto::MetricsRe
   };
   for (const proto::SubtaskMetrics& subtask : part.subtasks()) add(subtask);
   for (const proto::CoordinatorMetrics& coordinator : part.coordinators()) add(coordinator);
-  if (part.last_part()) {
-    std::erase_if(known_, [](const auto& entry) { return !entry.second.used; });
-    for (auto& [id, known] : known_) known.used = false;
-  }
+  for (const uint64_t names : part.forgotten()) known_.erase(names);
   return scopes;
 }
 

@@ -33,15 +33,10 @@ class MetricsDecoder {
   [[nodiscard]] uint64_t num_malformed() const { return num_malformed_; }
 
  private:
-  struct Known {
-    std::shared_ptr<const MetricLayout> layout;
-    bool used = false;  // Since the last report ended.
-  };
-
   // Returns no layout if the values do not fit.
   MetricReport Read(const proto::MetricValues& values);
 
-  std::map<uint64_t, Known> known_;
+  std::map<uint64_t, std::shared_ptr<const MetricLayout>> known_;
   MetricReport process_;
   uint64_t num_malformed_ = 0;
 };

@@ -178,7 +178,7 @@ void JobManagerConnection::SendHeartbeat(uint64_t connection) {
   proto::TaskManagerHeartbeat* const heartbeat = message.mutable_heartbeat();
   heartbeat->set_memory_used_bytes(budget_->used_bytes());
   heartbeat->set_resident_bytes(ResidentBytes());
-  executor_->AddMetrics(heartbeat);
+  executor_->AddMetrics(MonotonicNanos(), heartbeat);
   client_.Send(message);
   After(heartbeat_interval_, [this, connection] { SendHeartbeat(connection); });
 }

@@ -12,12 +12,18 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
 #include "runtime/metrics/prometheus_text.h"
+#include "taskmanager/task_activity.h"
 
 namespace weir {
 namespace {
 
 // Flink cuts operators' names in metrics here.
 constexpr size_t kMaxOperatorName = 80;
+
+// How long after a task has last done something its rates still change, and how often it is
+// measured after that.
+constexpr int64_t kActiveNanos = 15'000'000'000;
+constexpr int64_t kIdleIntervalNanos = 10'000'000'000;
 
 double Millis(absl::Duration duration) { return absl::ToDoubleMilliseconds(duration); }
 double Nanos(absl::Duration duration) {
@@ -50,11 +56,17 @@ struct MetricsCollector::TaskEntry {
   TaskIdentity identity;
   std::shared_ptr<const Task> task;
   MetricReport last;
+  uint64_t round = 0;          // In which `last` was measured.
   uint64_t names_version = 0;  // That `last`'s names are of.
+  TaskActivity activity;
+  int64_t active_nanos = 0;
+  int64_t measured_nanos = 0;
   RateMeter busy, idle, back_pressured, records_in, records_out, bytes_in, bytes_in_local,
       bytes_in_remote, bytes_out, batches_in_local, batches_in_remote, batches_out, mails;
   std::vector<OperatorRates> operators;
 
+  // Whether it may have changed since it was measured.
+  bool IsDue(int64_t now_nanos);
   void AddTo(const std::vector<OperatorMetrics>& all_operators, int64_t now_nanos, absl::Time now,
              MetricReportBuilder* report);
 
@@ -75,6 +87,7 @@ struct MetricsCollector::CoordinatorEntry {
   std::string operator_name;
   std::shared_ptr<const MetricGroup> group;
   MetricReport last;
+  uint64_t round = 0;  // In which `last` became what it is.
   uint64_t names_version = 0;
 };
 
@@ -115,14 +128,16 @@ void MetricsCollector::RemoveCoordinator(ExecutionAttemptId attempt) {
 
 void MetricsCollector::Collect(int64_t now_nanos, absl::Time now) {
   auto collected = std::make_shared<CollectedMetrics>();
+  collected->round = ++round_;
   collected->process = ReportProcess(now_nanos);
   collected->subtasks.reserve(tasks_.size());
   for (const auto& [attempt, entry] : tasks_) {
-    collected->subtasks.push_back(
-        {entry->identity.job, attempt, ReportTask(*entry, now_nanos, now)});
+    if (entry->IsDue(now_nanos)) ReportTask(*entry, now_nanos, now);
+    collected->subtasks.push_back({entry->identity.job, attempt, entry->last, entry->round});
   }
   for (const auto& [attempt, entry] : coordinators_) {
-    collected->coordinators.push_back({entry->job, attempt, ReportCoordinator(*entry)});
+    ReportCoordinator(*entry);
+    collected->coordinators.push_back({entry->job, attempt, entry->last, entry->round});
   }
   // Those of one vertex side by side, so that what is made of them finds their names at hand.
   std::sort(collected->subtasks.begin(), collected->subtasks.end(),
@@ -193,7 +208,15 @@ MetricReport MetricsCollector::ReportProcess(int64_t now_nanos) {
   return last_process_;
 }
 
-MetricReport MetricsCollector::ReportTask(TaskEntry& entry, int64_t now_nanos, absl::Time now) {
+bool MetricsCollector::TaskEntry::IsDue(int64_t now_nanos) {
+  if (activity.Update(task->metrics())) active_nanos = now_nanos;
+  return round == 0 || now_nanos - active_nanos <= kActiveNanos ||
+         now_nanos - measured_nanos >= kIdleIntervalNanos;
+}
+
+void MetricsCollector::ReportTask(TaskEntry& entry, int64_t now_nanos, absl::Time now) {
+  entry.round = round_;
+  entry.measured_nanos = now_nanos;
   const std::vector<OperatorMetrics> operators = entry.task->operator_metrics();
   entry.operators.resize(operators.size());
   const auto version = [&operators] {
@@ -207,7 +230,7 @@ MetricReport MetricsCollector::ReportTask(TaskEntry& entry, int64_t now_nanos, a
     // Unless an operator made a metric at this very moment, the names are still the right ones.
     if (entry.names_version == version()) {
       entry.last = report.Finish();
-      return entry.last;
+      return;
     }
   }
   entry.names_version = version();
@@ -224,7 +247,6 @@ MetricReport MetricsCollector::ReportTask(TaskEntry& entry, int64_t now_nanos, a
   entry.AddTo(operators, now_nanos, now, &report);
   entry.last = report.Finish();
   entry.last.layout = Intern(entry.last.layout);
-  return entry.last;
 }
 
 void MetricsCollector::TaskEntry::AddTo(const std::vector<OperatorMetrics>& all_operators,
@@ -372,7 +394,7 @@ void MetricsCollector::TaskEntry::AddSource(const OperatorMetrics& op, int64_t n
   report->Add("sourceIdleTime", static_cast<double>(idle_nanos / 1'000'000));
 }
 
-MetricReport MetricsCollector::ReportCoordinator(CoordinatorEntry& entry) {
+void MetricsCollector::ReportCoordinator(CoordinatorEntry& entry) {
   const uint64_t version = entry.group->version() + 1;
   // Few and small: their names are made anew each time but for the layout that they share.
   MetricReportBuilder report("", "");
@@ -386,8 +408,11 @@ MetricReport MetricsCollector::ReportCoordinator(CoordinatorEntry& entry) {
                     ? entry.last.layout
                     : Intern(made.layout);
   entry.names_version = version;
-  entry.last = made;
-  return made;
+  if (entry.round != 0 && made.layout == entry.last.layout && made.values == entry.last.values) {
+    return;
+  }
+  entry.round = round_;
+  entry.last = std::move(made);
 }
 
 std::shared_ptr<const MetricLayout> MetricsCollector::Intern(

@@ -27,7 +27,9 @@ struct CollectedMetrics {
     JobId job;
     ExecutionAttemptId attempt;  // The task's, or the coordinator's.
     MetricReport report;
+    uint64_t round = 0;  // In which it was measured.
   };
+  uint64_t round = 0;  // Counts the calls of Collect.
   MetricReport process;
   std::vector<Scope> subtasks;
   std::vector<Scope> coordinators;
@@ -71,7 +73,9 @@ class MetricsCollector {
                       std::shared_ptr<const MetricGroup> group);
   void RemoveCoordinator(ExecutionAttemptId attempt);
 
-  /// Measures everything anew. `now_nanos` is of the monotonic clock, `now` of the wall's.
+  /// Measures anew everything that may have changed: not the tasks that have done nothing for
+  /// longer than rates look back, which are measured every ten seconds only. `now_nanos` is of the
+  /// monotonic clock, `now` of the wall's.
   void Collect(int64_t now_nanos, absl::Time now);
   /// What Collect last made; never null.
   [[nodiscard]] std::shared_ptr<const CollectedMetrics> Latest() const;
@@ -83,14 +87,15 @@ class MetricsCollector {
   struct CoordinatorEntry;
 
   MetricReport ReportProcess(int64_t now_nanos);
-  MetricReport ReportTask(TaskEntry& entry, int64_t now_nanos, absl::Time now);
-  MetricReport ReportCoordinator(CoordinatorEntry& entry);
+  void ReportTask(TaskEntry& entry, int64_t now_nanos, absl::Time now);
+  void ReportCoordinator(CoordinatorEntry& entry);
   // Returns a layout with the same names that is already in use, or this one.
   std::shared_ptr<const MetricLayout> Intern(std::shared_ptr<const MetricLayout> layout);
   void ForgetUnusedLayouts();
 
   const ProcessSources sources_;
   const std::string labels_;  // Of every metric.
+  uint64_t round_ = 0;
   ProcessMetrics process_metrics_;
   MetricReport last_process_;
   absl::flat_hash_map<ExecutionAttemptId, std::unique_ptr<TaskEntry>> tasks_;

@@ -7,7 +7,10 @@
 
 namespace weir {
 
-void MetricsEncoder::Reset() { known_.clear(); }
+void MetricsEncoder::Reset() {
+  known_.clear();
+  sent_round_ = 0;
+}
 
 size_t MetricsEncoder::Write(const MetricReport& metrics, proto::MetricsReport* report,
                              proto::MetricValues* values) {
@@ -42,7 +45,15 @@ void MetricsEncoder::Encode(const CollectedMetrics& collected,
     part = message.mutable_metrics();
     bytes = 0;
   };
+  // Names stay known as long as anything has them, said again or not.
+  const auto is_news = [this](const CollectedMetrics::Scope& scope) {
+    if (const auto known = known_.find(scope.report.layout); known != known_.end()) {
+      known->second.used = true;
+    }
+    return scope.round > sent_round_;
+  };
   for (const CollectedMetrics::Scope& scope : collected.subtasks) {
+    if (!is_news(scope)) continue;
     make_room();
     proto::SubtaskMetrics* const subtask = part->add_subtasks();
     subtask->set_job_id(ToWireId(scope.job));
@@ -50,15 +61,19 @@ void MetricsEncoder::Encode(const CollectedMetrics& collected,
     bytes += Write(scope.report, part, subtask->mutable_metrics());
   }
   for (const CollectedMetrics::Scope& scope : collected.coordinators) {
+    if (!is_news(scope)) continue;
     make_room();
     proto::CoordinatorMetrics* const coordinator = part->add_coordinators();
     coordinator->set_job_id(ToWireId(scope.job));
     coordinator->set_attempt(ToWireId(scope.attempt));
     bytes += Write(scope.report, part, coordinator->mutable_metrics());
   }
-  part->set_last_part(true);
+  for (const auto& [layout, known] : known_) {
+    if (!known.used) part->add_forgotten(known.id);
+  }
   send(message);
   std::erase_if(known_, [](const auto& entry) { return !entry.second.used; });
+  sent_round_ = collected.round;
 }
 
 }  // namespace weir

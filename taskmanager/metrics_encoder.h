@@ -18,8 +18,8 @@ class TaskManagerMessage;
 }  // namespace proto
 
 /// Writes collected metrics as messages for the JobManager: names once, as long as they are in use,
-/// and values each time. One per connection: both sides begin with no names known. Threads: one at
-/// a time.
+/// and values when they have been measured anew. One per connection: both sides begin with nothing
+/// known. Threads: one at a time.
 class MetricsEncoder {
  public:
   /// Calls `send` with each part of the report, in order; a part is kept near `part_bytes`.
@@ -32,7 +32,7 @@ class MetricsEncoder {
  private:
   struct Known {
     uint64_t id = 0;
-    bool used = false;  // By the report in progress.
+    bool used = false;  // By what was collected last.
   };
 
   // Writes the values, and the names to `report` if they are new; returns about how many bytes.
@@ -42,6 +42,7 @@ class MetricsEncoder {
   // Keeps the layouts alive, so that an address means one layout.
   std::map<std::shared_ptr<const MetricLayout>, Known> known_;
   uint64_t next_id_ = 1;
+  uint64_t sent_round_ = 0;  // The JobManager has what was measured up to then.
 };
 
 }  // namespace weir

@@ -87,8 +87,10 @@ void TaskExecutor::Handle(Message message) {
 void TaskExecutor::Deploy(const Message& message) {
   const proto::DeployTasks& deploy = message->deploy();
   const auto id = FromWireId<JobId>(deploy.job().job_id());
+  Job& job = jobs_[id];
   for (const proto::TaskDeployment& deployment : deploy.tasks()) {
     const auto attempt = FromWireId<ExecutionAttemptId>(deployment.attempt());
+    job.tasks.insert(attempt);
     RunningTask& task = tasks_[attempt];
     task.job = id;
     task.vertex = FromWireId<JobVertexId>(deployment.vertex());
@@ -100,10 +102,10 @@ void TaskExecutor::Deploy(const Message& message) {
     ReportTaskState(attempt, TaskState::kDeploying, absl::OkStatus());
   }
   for (const proto::CoordinatorDeployment& deployment : deploy.coordinators()) {
-    coordinators_[FromWireId<ExecutionAttemptId>(deployment.attempt())] = {
-        id, FromWireId<OperatorId>(deployment.operator_id()), nullptr};
+    const auto attempt = FromWireId<ExecutionAttemptId>(deployment.attempt());
+    job.coordinators.insert(attempt);
+    coordinators_[attempt] = {id, FromWireId<OperatorId>(deployment.operator_id()), nullptr};
   }
-  Job& job = jobs_[id];
   if (!job.building && !job.built.ok()) {
     job.building = true;
     environment_.jobs->Obtain(deploy.job(), [this, id](const JobRegistry::Result& result) {
@@ -163,7 +165,7 @@ void TaskExecutor::Materialize(const Message& message) {
     if (!coordinators_.contains(attempt)) continue;  // Cancelled meanwhile.
     const absl::Status status = plan.ok() ? StartCoordinator(*plan, message, i) : plan.status();
     if (status.ok()) continue;
-    coordinators_.erase(attempt);
+    ForgetCoordinator(attempt);
     ReportCoordinatorFailed(attempt, status);
   }
   for (int i = 0; i < deploy.tasks_size(); ++i) {
@@ -299,6 +301,15 @@ void TaskExecutor::CloseCoordinator(ExecutionAttemptId attempt) {
     found->second.host->Close();
     closed_coordinators_.push_back(std::move(found->second.host));
   }
+  ForgetCoordinator(attempt);
+}
+
+void TaskExecutor::ForgetCoordinator(ExecutionAttemptId attempt) {
+  const auto found = coordinators_.find(attempt);
+  if (found == coordinators_.end()) return;
+  if (const auto job = jobs_.find(found->second.job); job != jobs_.end()) {
+    job->second.coordinators.erase(attempt);
+  }
   coordinators_.erase(found);
 }
 
@@ -318,22 +329,24 @@ void TaskExecutor::TriggerCheckpoint(const Message& message) {
 }
 
 void TaskExecutor::CompleteCheckpoint(const Message& message) {
-  const auto job = FromWireId<JobId>(message->complete().job_id());
+  const Job& job = jobs_[FromWireId<JobId>(message->complete().job_id())];
   const CheckpointId checkpoint(message->complete().checkpoint_id());
-  for (const auto& [attempt, task] : tasks_) {
-    if (task.job == job && task.task != nullptr) task.task->NotifyCheckpointComplete(checkpoint);
+  for (const ExecutionAttemptId& attempt : job.tasks) {
+    const RunningTask& running = tasks_.at(attempt);
+    if (running.task != nullptr) running.task->NotifyCheckpointComplete(checkpoint);
   }
-  for (const auto& [attempt, coordinator] : coordinators_) {
-    if (coordinator.job == job && coordinator.host != nullptr)
-      coordinator.host->NotifyCheckpointComplete(checkpoint);
+  for (const ExecutionAttemptId& attempt : job.coordinators) {
+    const RunningCoordinator& running = coordinators_.at(attempt);
+    if (running.host != nullptr) running.host->NotifyCheckpointComplete(checkpoint);
   }
 }
 
 void TaskExecutor::AbortCheckpoint(const Message& message) {
-  const auto job = FromWireId<JobId>(message->aborted().job_id());
+  const Job& job = jobs_[FromWireId<JobId>(message->aborted().job_id())];
   const CheckpointId checkpoint(message->aborted().checkpoint_id());
-  for (const auto& [attempt, task] : tasks_) {
-    if (task.job == job && task.task != nullptr) task.task->NotifyCheckpointAborted(checkpoint);
+  for (const ExecutionAttemptId& attempt : job.tasks) {
+    const RunningTask& running = tasks_.at(attempt);
+    if (running.task != nullptr) running.task->NotifyCheckpointAborted(checkpoint);
   }
 }
 
@@ -348,22 +361,22 @@ void TaskExecutor::DeliverToTask(const proto::OperatorEvent& event) {
 }
 
 void TaskExecutor::DeliverToCoordinator(const proto::OperatorEvent& event) {
-  const auto job = FromWireId<JobId>(event.job_id());
+  const Job& job = jobs_[FromWireId<JobId>(event.job_id())];
   const auto operator_id = FromWireId<OperatorId>(event.operator_id());
-  for (const auto& [attempt, coordinator] : coordinators_) {
-    if (coordinator.job == job && coordinator.operator_id == operator_id &&
-        coordinator.host != nullptr) {
+  for (const ExecutionAttemptId& attempt : job.coordinators) {
+    const RunningCoordinator& coordinator = coordinators_.at(attempt);
+    if (coordinator.operator_id == operator_id && coordinator.host != nullptr) {
       coordinator.host->HandleEvent(event.subtask(), event.payload());
     }
   }
 }
 
 void TaskExecutor::DeliverToCoordinators(const proto::OperatorEvent& event) {
-  const auto job = FromWireId<JobId>(event.job_id());
+  const Job& job = jobs_[FromWireId<JobId>(event.job_id())];
   const auto sender = FromWireId<OperatorId>(event.operator_id());
-  for (const auto& [attempt, coordinator] : coordinators_) {
-    if (coordinator.job == job && coordinator.operator_id != sender &&
-        coordinator.host != nullptr) {
+  for (const ExecutionAttemptId& attempt : job.coordinators) {
+    const RunningCoordinator& coordinator = coordinators_.at(attempt);
+    if (coordinator.operator_id != sender && coordinator.host != nullptr) {
       coordinator.host->HandleCoordinatorEvent(sender, event.payload());
     }
   }
@@ -387,14 +400,11 @@ void TaskExecutor::TriggerCoordinators(const Message& message) {
 void TaskExecutor::ReleaseJob(JobId id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
-  std::vector<ExecutionAttemptId> tasks;
-  std::vector<ExecutionAttemptId> coordinators;
-  for (const auto& [attempt, task] : tasks_) {
-    if (task.job == id) tasks.push_back(attempt);
-  }
-  for (const auto& [attempt, coordinator] : coordinators_) {
-    if (coordinator.job == id) coordinators.push_back(attempt);
-  }
+  // Copies: each that ends takes itself out.
+  const std::vector<ExecutionAttemptId> tasks(found->second.tasks.begin(),
+                                              found->second.tasks.end());
+  const std::vector<ExecutionAttemptId> coordinators(found->second.coordinators.begin(),
+                                                     found->second.coordinators.end());
   for (const ExecutionAttemptId& attempt : tasks) CancelTask(attempt);
   for (const ExecutionAttemptId& attempt : coordinators) CloseCoordinator(attempt);
   ReleaseFinished(found->second);
@@ -433,6 +443,7 @@ void TaskExecutor::TaskEnded(ExecutionAttemptId attempt, TaskState state) {
   environment_.metrics->RemoveTask(attempt);
   for (ChannelHandle& channel : ended.remote_channels) channel.Close();
   const auto job = jobs_.find(ended.job);
+  if (job != jobs_.end()) job->second.tasks.erase(attempt);
   if (state == TaskState::kFinished && job != jobs_.end()) {
     job->second.finished[{ended.vertex, ended.subtask}].push_back(attempt);
   } else {

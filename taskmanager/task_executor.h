@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,6 +25,7 @@
 #include "taskmanager/coordinator_host.h"
 #include "taskmanager/job_registry.h"
 #include "taskmanager/metrics_collector.h"
+#include "taskmanager/task_activity.h"
 #include "taskmanager/task_preparation.h"
 
 namespace weir {
@@ -85,8 +87,9 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   /// Cancels all tasks, closes all coordinators and forgets all jobs. Calls `ended`, on the strand,
   /// once nothing runs.
   void CancelAll(std::function<void()> ended);
-  /// Adds every running task's metrics.
-  void AddMetrics(proto::TaskManagerHeartbeat* heartbeat) const;
+  /// Adds the metrics of the running tasks that have done something since they were last added, and
+  /// of the idle ones now and then. `now_nanos` is of the monotonic clock.
+  void AddMetrics(int64_t now_nanos, proto::TaskManagerHeartbeat* heartbeat);
   [[nodiscard]] size_t num_tasks() const { return tasks_.size(); }
 
   void OnTaskState(ExecutionAttemptId attempt, TaskState state,
@@ -119,6 +122,9 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     std::vector<ChannelHandle> remote_channels;
     std::vector<ExecutionAttemptId> local_producers;
     std::string local_dir;
+    TaskActivity activity;       // Between two reports.
+    int64_t reported_nanos = 0;  // When its metrics were added last.
+    bool reported_idle = false;  // As they were of a time in which it did nothing.
   };
   struct RunningCoordinator {
     JobId job;
@@ -130,6 +136,9 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     std::deque<Work> waiting;  // For the graph.
     absl::StatusOr<std::shared_ptr<const BuiltJob>> built = absl::UnknownError("not built");
     std::shared_ptr<StateFileStore> state_store;
+    // Those of the maps below that are the job's.
+    absl::flat_hash_set<ExecutionAttemptId> tasks;
+    absl::flat_hash_set<ExecutionAttemptId> coordinators;
     // Newest attempt of each subtask of each operator: where its coordinator's events go.
     std::map<std::pair<OperatorId, uint32_t>, ExecutionAttemptId> subtasks;
     // Attempts that finished: their consumers may not have drained, or even opened, their channels.
@@ -162,6 +171,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   };
   Attempt ForgetAttempt(ExecutionAttemptId attempt);
   void TaskEnded(ExecutionAttemptId attempt, TaskState state);
+  void ForgetCoordinator(ExecutionAttemptId attempt);
   void ReleaseFinished(Job& job);
   void RemoveFolder(std::string path) const;
   void CallIfIdle();

@@ -34,9 +34,12 @@ proto::TaskState ToProto(TaskState state) {
   return proto::FAILED;
 }
 
-void WriteMetrics(const Task& task, proto::TaskMetrics* out) {
-  const TaskMetricsSnapshot metrics = task.metrics();
-  out->set_attempt(ToWireId(task.attempt()));
+// An idle task's metrics, of which only the idle time changes, are told so often.
+constexpr int64_t kIdleReportNanos = 10'000'000'000;
+
+void WriteMetrics(ExecutionAttemptId attempt, const TaskMetricsSnapshot& metrics,
+                  proto::TaskMetrics* out) {
+  out->set_attempt(ToWireId(attempt));
   out->set_records_in(metrics.records_in);
   out->set_records_out(metrics.records_out);
   out->set_bytes_in(metrics.bytes_in);
@@ -72,7 +75,7 @@ void TaskExecutor::ReportTaskState(ExecutionAttemptId attempt, TaskState state,
   changed->set_state(ToProto(state));
   changed->set_error(StrCat(ToStd(reason.message())));
   changed->set_error_code(static_cast<int32_t>(reason.code()));
-  if (task != nullptr) WriteMetrics(*task, changed->mutable_metrics());
+  if (task != nullptr) WriteMetrics(attempt, task->metrics(), changed->mutable_metrics());
   environment_.reports->Report(message);
 }
 
@@ -224,10 +227,17 @@ void TaskExecutor::OnCoordinatorFailed(const CoordinatorDescription& coordinator
   ReportCoordinatorFailed(coordinator.attempt, reason);
 }
 
-void TaskExecutor::AddMetrics(proto::TaskManagerHeartbeat* heartbeat) const {
-  for (const auto& [attempt, running] : tasks_) {
+void TaskExecutor::AddMetrics(int64_t now_nanos, proto::TaskManagerHeartbeat* heartbeat) {
+  for (auto& [attempt, running] : tasks_) {
     if (running.task == nullptr) continue;
-    WriteMetrics(*running.task, heartbeat->add_tasks());
+    const TaskMetricsSnapshot metrics = running.task->metrics();
+    const bool idle = !running.activity.Update(metrics);
+    // Of a task that has become idle the JobManager hears once more, and so that it is idle.
+    const bool known = idle && running.reported_idle;
+    if (known && now_nanos - running.reported_nanos < kIdleReportNanos) continue;
+    running.reported_idle = idle;
+    running.reported_nanos = now_nanos;
+    WriteMetrics(attempt, metrics, heartbeat->add_tasks());
   }
 }
 

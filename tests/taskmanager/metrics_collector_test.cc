@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,7 +22,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
-
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -190,7 +191,7 @@ TEST_F(MetricsCollectorTest, ReportsArriveWholeAndNamesOnce) {
         10'000);
     EXPECT_GT(num_parts, 3U);
     EXPECT_EQ(num_names, round == 1 ? 3U : 0U);  // Process, task, coordinator.
-    ASSERT_THAT(scopes, SizeIs(51));
+    ASSERT_THAT(scopes, SizeIs(round == 1 ? 51 : 50)) << "the coordinator's do not change";
     for (const MetricsDecoder::Scope& scope : scopes) {
       EXPECT_EQ(scope.job, JobId(7, 8));
       if (scope.attempt == coordinator_attempt) {
@@ -206,6 +207,76 @@ TEST_F(MetricsCollectorTest, ReportsArriveWholeAndNamesOnce) {
     }
     EXPECT_EQ(ValueOf(decoder.process(), "Status.Flink.Memory.Managed.Total"), 1 << 20);
   }
+  EXPECT_EQ(decoder.num_malformed(), 0U);
+}
+
+TEST_F(MetricsCollectorTest, MeasuresIdleTasksNowAndThen) {
+  const auto busy = AddTask(0);
+  const auto idle = AddTask(1);
+  std::map<ExecutionAttemptId, int> measured;
+  for (int second = 2; second <= 60; second += 2) {
+    busy->snapshot.records_in += 10;
+    idle->snapshot.idle += absl::Seconds(2);
+    Collect(second);
+    for (const CollectedMetrics::Scope& scope : collector_.Latest()->subtasks) {
+      if (scope.round == collector_.Latest()->round) ++measured[scope.attempt];
+    }
+  }
+  EXPECT_EQ(measured[busy->attempt()], 30);
+  // Until 15 seconds after the first time, and then every ten.
+  EXPECT_EQ(measured[idle->attempt()], 8 + 4);
+  ASSERT_THAT(collector_.Latest()->subtasks, SizeIs(2)) << "it is shown all the same";
+  ++idle->snapshot.records_out;
+  Collect(62);
+  EXPECT_THAT(collector_.Latest()->subtasks,
+              Contains(AllOf(Field(&CollectedMetrics::Scope::attempt, idle->attempt()),
+                             Field(&CollectedMetrics::Scope::round, collector_.Latest()->round))));
+}
+
+// Nothing that has not changed travels, and names live as long as anything has them.
+TEST_F(MetricsCollectorTest, ReportsWhatWasMeasuredAnewAndForgetsNamesThatNothingHas) {
+  const auto task = AddTask(0);
+  MetricsEncoder encoder;
+  MetricsDecoder decoder;
+  int num_names = 0;
+  int num_forgotten = 0;
+  const auto encode = [&] {
+    num_names = 0;
+    num_forgotten = 0;
+    size_t num_scopes = 0;
+    encoder.Encode(*collector_.Latest(), [&](const proto::TaskManagerMessage& message) {
+      num_names += message.metrics().names_size();
+      num_forgotten += message.metrics().forgotten_size();
+      num_scopes += decoder.Decode(message.metrics()).size();
+    });
+    return num_scopes;
+  };
+  Collect(2);
+  EXPECT_EQ(encode(), 1U);
+  EXPECT_EQ(num_names, 2) << "of the process and of the task";
+  EXPECT_EQ(encode(), 0U) << "the same again";
+  Collect(18);  // Idle since.
+  EXPECT_EQ(encode(), 1U);
+  for (int second = 20; second < 28; second += 2) {
+    Collect(second);
+    EXPECT_EQ(encode(), 0U);
+  }
+  Collect(28);
+  EXPECT_EQ(encode(), 1U);
+  EXPECT_EQ(num_names, 0) << "they were known all the time";
+  encoder.Reset();
+  decoder = {};
+  EXPECT_EQ(encode(), 1U) << "on a new connection all is news";
+  EXPECT_EQ(num_names, 2);
+
+  collector_.RemoveTask(task->attempt());
+  Collect(30);
+  EXPECT_EQ(encode(), 0U);
+  EXPECT_EQ(num_forgotten, 1);
+  AddTask(1);
+  Collect(32);
+  EXPECT_EQ(encode(), 1U);
+  EXPECT_EQ(num_names, 1);
   EXPECT_EQ(decoder.num_malformed(), 0U);
 }
 

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -330,6 +331,41 @@ TEST_F(TaskManagerTest, FetchesAndBuildsAJobOnceForAllItsTasks) {
   ASSERT_TRUE(WaitForState(job.source_attempt, proto::RUNNING));
   ASSERT_TRUE(WaitForState(job.sink_attempt, proto::RUNNING));
   EXPECT_EQ(job_manager_.num_fetches(), 1);
+}
+
+TEST_F(TaskManagerTest, ActsOnABatchAsOnItsMessagesInOrder) {
+  const auto manager = StartRegistered();
+  const NumbersDeployment job(job_manager_);
+  proto::JobManagerMessage batch;
+  *batch.mutable_batch()->add_messages() = job.Both(*manager);
+  proto::TriggerCoordinatorCheckpoint* const trigger =
+      batch.mutable_batch()->add_messages()->mutable_trigger_coordinator();
+  trigger->set_checkpoint_id(8);
+  trigger->add_attempts(job.coordinator_attempt);
+  ASSERT_TRUE(job_manager_.Send(manager->id(), batch));
+  EXPECT_TRUE(WaitForState(job.source_attempt, proto::RUNNING));
+  EXPECT_TRUE(WaitForState(job.sink_attempt, proto::RUNNING));
+  EXPECT_TRUE(job_manager_.WaitUntil([&](const Messages& messages) {
+    return std::any_of(messages.begin(), messages.end(), [](const auto& heard) {
+      return heard.message.coordinator_ack().state() == "snapshot 8";
+    });
+  })) << "it came behind the deployment, so the coordinator was there";
+}
+
+TEST_F(TaskManagerTest, TellsOfIdleTasksNowAndThenAndOfActiveOnesAtOnce) {
+  const auto manager = StartRegistered();
+  const NumbersDeployment job(job_manager_);
+  ASSERT_TRUE(job_manager_.Send(manager->id(), job.Both(*manager)));
+  const auto tells_of_none = [&](const Messages& messages) {
+    return StateOf(messages, job.source_attempt) == proto::RUNNING &&
+           StateOf(messages, job.sink_attempt) == proto::RUNNING &&
+           messages.back().message.has_heartbeat() &&
+           messages.back().message.heartbeat().tasks_size() == 0;
+  };
+  EXPECT_TRUE(job_manager_.WaitUntil(tells_of_none)) << "there is nothing to read yet";
+  IntroduceSource(job, *manager);
+  EXPECT_TRUE(WaitForRecords(job.sink_attempt, 1000));
+  EXPECT_TRUE(job_manager_.WaitUntil(tells_of_none)) << "all is read";
 }
 
 TEST_F(TaskManagerTest, CancelsATaskWhoseJobIsStillBeingFetched) {
