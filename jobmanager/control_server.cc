@@ -45,6 +45,8 @@ class Connection final : public TaskManagerGateway,
   void ReadNext();
   void PostClosed();
   void Flush();
+  // Whether the next message still goes into a batch that has so many bytes.
+  [[nodiscard]] bool NextFits(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Finish(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -119,19 +121,20 @@ void Connection::Flush() {
   if (!writing_ && !queue_.empty()) WriteNext();
 }
 
+bool Connection::NextFits(size_t bytes) const {
+  return !queue_.empty() && bytes + queue_.front().ByteSizeLong() <= kMaxBatchBytes;
+}
+
 void Connection::WriteNext() {
   if (finished_) return;
   writing_ = true;
   outgoing_ = std::move(queue_.front());
   queue_.pop_front();
   size_t bytes = outgoing_.ByteSizeLong();
-  const auto next_fits = [&] {
-    return !queue_.empty() && bytes + queue_.front().ByteSizeLong() <= kMaxBatchBytes;
-  };
-  if (next_fits()) {
+  if (NextFits(bytes)) {
     proto::JobManagerMessage batch;
     *batch.mutable_batch()->add_messages() = std::move(outgoing_);
-    while (next_fits()) {
+    while (NextFits(bytes)) {
       bytes += queue_.front().ByteSizeLong();
       *batch.mutable_batch()->add_messages() = std::move(queue_.front());
       queue_.pop_front();
