@@ -185,6 +185,12 @@ class OpenContext {
       const OperatorListStateDescriptor<T>& descriptor) {
     return operator_state_->GetListState(descriptor);
   }
+  /// The same, but after a restore each subtask has the elements of all.
+  template <class T>
+  [[nodiscard]] absl::StatusOr<OperatorListState<T>> GetUnionListState(
+      const OperatorListStateDescriptor<T>& descriptor) {
+    return operator_state_->GetUnionListState(descriptor);
+  }
   template <class BroadcastKey, class BroadcastValue>
   [[nodiscard]] absl::StatusOr<BroadcastState<BroadcastKey, BroadcastValue>> GetBroadcastState(
       const BroadcastStateDescriptor<BroadcastKey, BroadcastValue>& descriptor) {

@@ -199,6 +199,7 @@ class KeyedProcessOperator final : public KeyedOperator<typename Fn::Key, VoidNa
     while (cursor.row < values.size()) {
       const T& value = values[cursor.row];
       SetTime(batch.event_time(cursor.row));
+      this->backend().SetRecordTime(batch.event_time(cursor.row));
       this->backend().SetCurrentKey(key_of(value), hashes[cursor.row]);
       body(value);
       ++cursor.row;

@@ -63,6 +63,8 @@ class KeyedOperator : public StreamOperator {
     options.range = place.key_groups;
     options.max_parallelism = place.max_parallelism;
     options.memory_budget = context.memory_budget();
+    options.metrics = context.metrics();
+    options.clock = context.clock();
     options.local_dir = place.local_dir;
     options.track_changes = place.checkpointing;
     backend_ = std::make_unique<KeyedStateBackend<K>>(std::move(options));
@@ -82,6 +84,8 @@ class KeyedOperator : public StreamOperator {
 
   absl::StatusOr<Progress> ProcessWatermark(Watermark watermark, Output& output) final {
     watermark_ = watermark.time;
+    backend_->AdvanceWatermark(watermark.time);
+    backend_->ShedMemory();
     OnWatermarkAdvanced(watermark.time);
     ASSIGN_OR_RETURN(const Progress fired_windows, FireWindows(watermark.time, output));
     if (fired_windows != Progress::kDone) return fired_windows;
@@ -93,6 +97,7 @@ class KeyedOperator : public StreamOperator {
         output.EmitWatermark(OutputWatermark(watermark.time));
         return Progress::kDone;
       }
+      backend_->SetRecordTime(EventTime::Min());
       backend_->SetCurrentKey(timer->key, timer->hash);
       OnTimer(TimerKind::kEventTime, *timer);
     }
@@ -109,6 +114,7 @@ class KeyedOperator : public StreamOperator {
         ScheduleWake();
         return Progress::kDone;
       }
+      backend_->SetRecordTime(EventTime::Min());
       backend_->SetCurrentKey(timer->key, timer->hash);
       OnTimer(TimerKind::kProcessingTime, *timer);
     }

@@ -41,6 +41,9 @@ class WindowValueState final : public ValueStateAccess<V> {
   V& Mutable() override {
     return table_->Mutable(current_->hash, *current_->key, current_->window);
   }
+  V* FindMutable() override {
+    return table_->FindMutable(current_->hash, *current_->key, current_->window);
+  }
   void Clear() override { table_->Erase(current_->hash, *current_->key, current_->window); }
 
  private:

@@ -144,6 +144,7 @@ absl::Status KeyedSnapshot::WriteToDatabase(const std::vector<EncodedEntries>& e
                      return dead ? writer->Delete(key) : writer->Put(key, value);
                    });
   RETURN_IF_ERROR(written);
+  RETURN_IF_ERROR(database->Flush());  // Of entries that left memory before the snapshot.
   return database->Ingest(std::move(writer));
 }
 

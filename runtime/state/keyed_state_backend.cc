@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/state/internal/cold_store.h"
 #include "runtime/state/internal/entry_key.h"
 #include "runtime/state/internal/raw_table.h"
 #include "runtime/state/internal/snapshot_base.h"
@@ -32,16 +33,38 @@ absl::Status ReadInlineFile(const StateFile& file, Visitor&& visit) {
 }
 
 bool IsInline(const StateFile& file) { return file.path.empty(); }
+bool HasInlineFiles(const KeyedStateHandle& handle) {
+  return std::any_of(handle.files.begin(), handle.files.end(), IsInline);
+}
+
+// Restored files up to this size are read at once if memory has room for them: on disk an entry
+// takes about an eighth of what it takes in memory.
+constexpr uint64_t kMaxEagerBytes = uint64_t{64} << 20;
+constexpr uint64_t kMemoryPerFileByte = 8;
+// A restored file of many key groups is split into files of about this size.
+constexpr uint64_t kRestoredFileBytes = uint64_t{128} << 20;
+constexpr size_t kEntriesPerShedding = 256;
 
 }  // namespace
 
 KeyedStateBackendBase::KeyedStateBackendBase(KeyedStateBackendOptions options)
     : options_(std::move(options)),
-      base_(std::make_shared<internal::SnapshotBase>(options_.local_dir)),
+      time_(std::make_shared<internal::StateTime>(options_.clock)),
+      expiry_rules_(std::make_shared<internal::ExpiryRules>()),
+      base_(std::make_shared<internal::SnapshotBase>(options_.local_dir, expiry_rules_)),
+      cold_store_(options_.memory_budget == nullptr
+                      ? nullptr
+                      : std::make_unique<internal::ColdStore>(base_, options_.memory_budget,
+                                                              options_.metrics)),
       tracks_changes_(options_.track_changes) {
   CHECK(options_.max_parallelism >= 1 && options_.max_parallelism <= kMaxMaxParallelism);
   CHECK(!options_.range.IsEmpty());
   CHECK_LT(options_.range.last, options_.max_parallelism);
+  if (options_.metrics != nullptr) {
+    num_hits_ = options_.metrics->AddCounter("state.tableHits");
+    num_entries_ = options_.metrics->AddGauge("state.numEntries");
+    memory_bytes_ = options_.metrics->AddGauge("state.memoryBytes");
+  }
 }
 
 KeyedStateBackendBase::~KeyedStateBackendBase() = default;
@@ -77,13 +100,23 @@ absl::Status KeyedStateBackendBase::CheckHandles(
   return absl::OkStatus();
 }
 
+bool KeyedStateBackendBase::RestoresLazily(const std::vector<KeyedStateHandle>& handles) const {
+  if (cold_store_ == nullptr) return false;
+  uint64_t bytes = 0;
+  for (const KeyedStateHandle& handle : handles) {
+    if (!handle.key_groups.Intersect(options_.range).IsEmpty()) bytes += handle.SizeBytes();
+  }
+  return bytes > kMaxEagerBytes || !cold_store_->HasRoomFor(bytes * kMemoryPerFileByte);
+}
+
 absl::Status KeyedStateBackendBase::Restore(std::vector<KeyedStateHandle> handles,
                                             StateFileStore& store) {
   CHECK(tables_.empty()) << "state was registered or restored before";
   RETURN_IF_ERROR(CheckHandles(handles));
+  restored_lazily_ = RestoresLazily(handles);
   for (const KeyedStateHandle& handle : handles) {
     if (handle.key_groups.Intersect(options_.range).IsEmpty()) continue;
-    const bool is_inline = std::any_of(handle.files.begin(), handle.files.end(), IsInline);
+    const bool is_inline = HasInlineFiles(handle);
     const bool adopt = handle.key_groups == options_.range && !is_inline && !handle.files.empty();
     RETURN_IF_ERROR(AddRestoredSchemas(handle, adopt));
     if (adopt) {
@@ -96,26 +129,30 @@ absl::Status KeyedStateBackendBase::Restore(std::vector<KeyedStateHandle> handle
   return absl::OkStatus();
 }
 
-absl::Status KeyedStateBackendBase::AddRestoredSchemas(const KeyedStateHandle& handle,
-                                                       bool in_database) {
-  for (const StateSchema& schema : handle.states) {
+absl::Status KeyedStateBackendBase::AddRestoredSchemas(const KeyedStateHandle& handle, bool adopt) {
+  if (handle.num_entries.size() != handle.states.size()) {
+    return absl::DataLossError("a snapshot does not say how many entries its states have");
+  }
+  for (size_t i = 0; i < handle.states.size(); ++i) {
+    const StateSchema& schema = handle.states[i];
     auto& table = tables_[schema.name];
     if (table == nullptr) {
-      table = std::make_unique<internal::RawTable>(schema, in_database);
+      table = std::make_unique<internal::RawTable>(schema);
     } else if (table->schema() != schema) {
       return absl::FailedPreconditionError(
           StrCat("cannot restore keyed state: subtasks wrote one state with two schemas: state=",
                  schema.name, " schema=", schema.ToString(),
                  " other_schema=", table->schema().ToString()));
     }
+    if (adopt) static_cast<internal::RawTable&>(*table).AddInDatabase(handle.num_entries[i]);
   }
   return absl::OkStatus();
 }
 
-absl::Status KeyedStateBackendBase::RestoreRows(const KeyedStateHandle& handle, bool is_inline,
-                                                StateFileStore& store) {
+absl::Status KeyedStateBackendBase::VisitRows(const KeyedStateHandle& handle, bool is_inline,
+                                              StateFileStore& store, RowVisitor visit) {
   internal::EntryKeyReader reader;
-  const auto add_row = [&](std::string_view key, std::string_view value) -> absl::Status {
+  const auto visit_row = [&](std::string_view key, std::string_view value) -> absl::Status {
     if (!reader.Read(key) || !handle.key_groups.Contains(reader.key_group())) {
       return absl::DataLossError("a snapshot holds a malformed key");
     }
@@ -125,16 +162,47 @@ absl::Status KeyedStateBackendBase::RestoreRows(const KeyedStateHandle& handle, 
       return absl::DataLossError(
           StrCat("a snapshot holds entries of a state it does not list: state=", reader.name()));
     }
-    return table->second->Load(reader.rest(), value, reader.key_group(), options_.max_parallelism,
-                               /*changed=*/true);
+    return visit(static_cast<internal::RawTable&>(*table->second), key, reader, value);
   };
   if (!is_inline) {
     if (handle.files.empty()) return absl::OkStatus();
     return base_->ReadFiles(handle.files, store, handle.key_groups.Intersect(options_.range),
-                            add_row);
+                            visit_row);
   }
-  for (const StateFile& file : handle.files) RETURN_IF_ERROR(ReadInlineFile(file, add_row));
+  for (const StateFile& file : handle.files) RETURN_IF_ERROR(ReadInlineFile(file, visit_row));
   return absl::OkStatus();
+}
+
+absl::Status KeyedStateBackendBase::RestoreRows(const KeyedStateHandle& handle, bool is_inline,
+                                                StateFileStore& store) {
+  if (is_inline || !restored_lazily_) {
+    return VisitRows(handle, is_inline, store,
+                     [&](internal::RawTable& table, std::string_view /*entry_key*/,
+                         const internal::EntryKeyReader& key, std::string_view value) {
+                       return table.Load(key.rest(), value, key.key_group(),
+                                         options_.max_parallelism, /*changed=*/true);
+                     });
+  }
+  // From file to file, whatever their size. Our database is the base of the next snapshot.
+  ASSIGN_OR_RETURN(internal::StateDatabase* const database, base_->OpenDatabase());
+  tracks_changes_ = true;
+  std::unique_ptr<internal::StateDatabase::FileWriter> writer;
+  uint64_t bytes = 0;
+  const auto write_row = [&](internal::RawTable& table, std::string_view entry_key,
+                             const internal::EntryKeyReader&,
+                             std::string_view value) -> absl::Status {
+    if (writer == nullptr) {
+      ASSIGN_OR_RETURN(writer, database->NewFile());
+    }
+    RETURN_IF_ERROR(writer->Put(entry_key, value));
+    table.AddInDatabase(1);
+    bytes += entry_key.size() + value.size();
+    if (bytes < kRestoredFileBytes) return absl::OkStatus();
+    bytes = 0;
+    return database->Ingest(std::move(writer));
+  };
+  RETURN_IF_ERROR(VisitRows(handle, is_inline, store, write_row));
+  return writer == nullptr ? absl::OkStatus() : database->Ingest(std::move(writer));
 }
 
 std::unique_ptr<KeyedSnapshot> KeyedStateBackendBase::Snapshot(CheckpointId checkpoint_id) {
@@ -144,7 +212,11 @@ std::unique_ptr<KeyedSnapshot> KeyedStateBackendBase::Snapshot(CheckpointId chec
   KeyedStateHandle header;
   header.key_groups = options_.range;
   header.max_parallelism = options_.max_parallelism;
-  for (const auto& [name, table] : tables_) header.states.push_back(table->schema());
+  base_->BeginSnapshot();
+  for (const auto& [name, table] : tables_) {
+    header.states.push_back(table->schema());
+    header.num_entries.push_back(table->NumEntries());
+  }
   std::unique_ptr<KeyedSnapshot> snapshot(
       new KeyedSnapshot(checkpoint_id, std::move(header), base_, options_.inline_limit_bytes));
   for (const auto& [name, table] : tables_) {
@@ -166,6 +238,46 @@ void KeyedStateBackendBase::FinishSnapshot(std::unique_ptr<KeyedSnapshot> snapsh
     frozen.table->EndSnapshot(std::move(frozen.snapshot), result);
   }
   replaced_tables_.clear();
+  base_->EndSnapshot();
+  UpdateMetrics();
+}
+
+void KeyedStateBackendBase::ShedMemory() {
+  for (internal::TtlStateBase* state : expiring_states_) {
+    state->DropSomeExpired(kEntriesPerShedding);
+  }
+  UpdateMetrics();
+  if (cold_store_ == nullptr || !cold_store_->UnderPressure()) return;
+  for (const auto& [name, table] : tables_) table->Shed(kEntriesPerShedding);
+}
+
+absl::StatusOr<std::shared_ptr<const internal::StateExpiry>> KeyedStateBackendBase::MakeExpiry(
+    std::string_view name, const StateTtlConfig& ttl) const {
+  if (ttl.ttl < absl::Milliseconds(1) || ttl.ttl == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError(
+        StrCat("the time to live of a state is not a positive time; give it one of at least a "
+               "millisecond, or none: state=",
+               name, " ttl=", absl::FormatDuration(ttl.ttl)));
+  }
+  return std::make_shared<const internal::StateExpiry>(ttl, time_);
+}
+
+void KeyedStateBackendBase::AddExpiry(std::string_view name,
+                                      std::shared_ptr<const internal::StateExpiry> expiry,
+                                      internal::TtlStateBase* state) {
+  tables_.find(name)->second->SetExpiry(expiry);
+  expiry_rules_->Add(EncodeKey(std::string(name)), std::move(expiry));
+  expiring_states_.push_back(state);
+}
+
+void KeyedStateBackendBase::UpdateMetrics() {
+  if (num_hits_ != nullptr) {
+    uint64_t hits = 0;
+    for (const auto& [name, table] : tables_) hits += table->NumHits();
+    num_hits_->Add(hits - num_hits_->value());
+  }
+  if (num_entries_ != nullptr) num_entries_->Set(static_cast<double>(NumEntries()));
+  if (memory_bytes_ != nullptr) memory_bytes_->Set(static_cast<double>(MemoryBytes()));
 }
 
 void KeyedStateBackendBase::NotifyCheckpointComplete(CheckpointId checkpoint_id) {
@@ -202,6 +314,10 @@ absl::StatusOr<KeyedStateBackendBase::RegisteredState*> KeyedStateBackendBase::F
   return known.state.get();
 }
 
+internal::StateTable* KeyedStateBackendBase::FindTable(std::string_view name) const {
+  return states_.contains(name) ? tables_.find(name)->second.get() : nullptr;
+}
+
 absl::Status KeyedStateBackendBase::AddTable(std::unique_ptr<internal::StateTable> table) {
   const std::string name = table->schema().name;
   auto& place = tables_[name];
@@ -216,6 +332,8 @@ absl::Status KeyedStateBackendBase::AddTable(std::unique_ptr<internal::StateTabl
     }
     RETURN_IF_ERROR(LoadInto(*table, raw));
     if (snapshot_in_progress_) replaced_tables_.push_back(std::move(place));
+  } else if (cold_store_ != nullptr) {
+    table->UseColdStore(cold_store_.get(), options_.range, options_.max_parallelism, /*count=*/0);
   }
   place = std::move(table);
   return absl::OkStatus();
@@ -223,7 +341,13 @@ absl::Status KeyedStateBackendBase::AddTable(std::unique_ptr<internal::StateTabl
 
 absl::Status KeyedStateBackendBase::LoadInto(internal::StateTable& table,
                                              const internal::RawTable& raw) const {
-  if (!raw.in_database()) return raw.LoadInto(table, options_.max_parallelism);
+  RETURN_IF_ERROR(raw.LoadInto(table, options_.max_parallelism));
+  const bool lazily = restored_lazily_ && cold_store_ != nullptr;
+  if (cold_store_ != nullptr) {
+    table.UseColdStore(cold_store_.get(), options_.range, options_.max_parallelism,
+                       lazily ? raw.num_in_database() : 0);
+  }
+  if (lazily || raw.num_in_database() == 0) return absl::OkStatus();
   const std::string encoded_name = EncodeKey(table.schema().name);
   for (KeyGroup group = options_.range.first; group <= options_.range.last; ++group) {
     const std::string begin = internal::KeyGroupPrefix(group) + encoded_name;

@@ -10,16 +10,21 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/base/check.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/memory_budget.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/metrics/metric_group.h"
 #include "runtime/record/key_codec.h"
 #include "runtime/state/internal/state_access.h"
+#include "runtime/state/internal/state_expiry.h"
 #include "runtime/state/internal/state_table.h"
+#include "runtime/state/internal/ttl_state_access.h"
 #include "runtime/state/key_groups.h"
 #include "runtime/state/keyed_snapshot.h"
 #include "runtime/state/list_table.h"
@@ -34,15 +39,22 @@
 namespace weir {
 
 namespace internal {
+class ColdStore;
+class EntryKeyReader;
 class RawTable;
-}
+}  // namespace internal
 
 struct KeyedStateBackendOptions {
   /// The key groups of this subtask.
   KeyGroupRange range;
   uint32_t max_parallelism = kDefaultMaxParallelism;
-  /// What tables charge; borrowed, may be null.
+  /// What tables charge; borrowed. Near its limit, entries not used for a while leave memory for
+  /// the database. Null means that all stay in memory.
   MemoryBudget* memory_budget = nullptr;
+  /// Where the backend counts; borrowed, may be null.
+  MetricGroup* metrics = nullptr;
+  /// What processing time states expire by; borrowed.
+  const Clock* clock = SystemClock();
   /// Folder for the database, made when state first outgrows the limit below and removed with the
   /// backend. No other backend, of any attempt, uses it.
   std::string local_dir;
@@ -93,6 +105,14 @@ class KeyedStateBackendBase {
   void VisitStates(const std::function<void(const StateSchema&, size_t entries)>& visit) const;
   [[nodiscard]] size_t MemoryBytes() const;
 
+  /// Lets some entries leave if memory is short, and drops some that have expired, in bounded time.
+  /// For now and then between two keys, so that an operator without new records does so too.
+  void ShedMemory();
+
+  // What event time states expire by.
+  void AdvanceWatermark(EventTime watermark) { time_->AdvanceWatermark(watermark); }
+  void SetRecordTime(EventTime time) { time_->SetRecordTime(time); }
+
  protected:
   /// Anything a name may be registered as: a table, list table, map table or timer queue.
   class RegisteredState {
@@ -110,6 +130,8 @@ class KeyedStateBackendBase {
   /// Errors: kInvalidArgument if it is registered with another type.
   [[nodiscard]] absl::StatusOr<RegisteredState*> FindState(const StateSchema& schema,
                                                            const std::type_info& type) const;
+  /// Returns the table of a registered state, null if there is none.
+  [[nodiscard]] internal::StateTable* FindTable(std::string_view name) const;
   /// Fills the table with restored entries of its name and adopts it.
   /// Errors: kFailedPrecondition if they have another schema; kDataLoss.
   [[nodiscard]] absl::Status AddTable(std::unique_ptr<internal::StateTable> table);
@@ -119,6 +141,14 @@ class KeyedStateBackendBase {
   void AddState(const StateSchema& schema, const std::type_info& type,
                 std::unique_ptr<RegisteredState> state);
 
+  /// Returns the rule by which values of a state expire. Errors: kInvalidArgument.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const internal::StateExpiry>> MakeExpiry(
+      std::string_view name, const StateTtlConfig& ttl) const;
+  /// Makes the entries of a state that was just registered expire. `state` lives as long as the
+  /// backend.
+  void AddExpiry(std::string_view name, std::shared_ptr<const internal::StateExpiry> expiry,
+                 internal::TtlStateBase* state);
+
  private:
   struct NamedState {
     StateSchema schema;
@@ -127,22 +157,41 @@ class KeyedStateBackendBase {
   };
 
   [[nodiscard]] absl::Status CheckHandles(const std::vector<KeyedStateHandle>& handles) const;
-  [[nodiscard]] absl::Status AddRestoredSchemas(const KeyedStateHandle& handle, bool in_database);
+  [[nodiscard]] absl::Status AddRestoredSchemas(const KeyedStateHandle& handle, bool adopt);
+  // Whether restored files of that size stay on disk, and are read entry by entry.
+  [[nodiscard]] bool RestoresLazily(const std::vector<KeyedStateHandle>& handles) const;
   [[nodiscard]] absl::Status RestoreRows(const KeyedStateHandle& handle, bool is_inline,
                                          StateFileStore& store);
+  // Calls add(table, reader, value) with the entries of the handle that are in our key groups; the
+  // reader holds the parts of the entry's key.
+  using RowVisitor =
+      absl::FunctionRef<absl::Status(internal::RawTable& table, std::string_view entry_key,
+                                     const internal::EntryKeyReader& key, std::string_view value)>;
+  [[nodiscard]] absl::Status VisitRows(const KeyedStateHandle& handle, bool is_inline,
+                                       StateFileStore& store, RowVisitor visit);
   [[nodiscard]] absl::Status LoadInto(internal::StateTable& table,
                                       const internal::RawTable& raw) const;
 
+  void UpdateMetrics();
+
   const KeyedStateBackendOptions options_;
-  const std::shared_ptr<internal::SnapshotBase> base_;  // Shared with the running snapshot.
+  const std::shared_ptr<internal::StateTime> time_;
+  const std::shared_ptr<internal::ExpiryRules> expiry_rules_;
+  const std::shared_ptr<internal::SnapshotBase> base_;     // Shared with the running snapshot.
+  const std::unique_ptr<internal::ColdStore> cold_store_;  // Null without a budget.
   // In the order of names, which is that of files within a key group. Declared before the states
   // that borrow them.
   std::map<std::string, std::unique_ptr<internal::StateTable>, std::less<>> tables_;
   // Restored tables that a registered one replaced while a snapshot held their entries.
   std::vector<std::unique_ptr<internal::StateTable>> replaced_tables_;
   std::map<std::string, NamedState, std::less<>> states_;
+  std::vector<internal::TtlStateBase*> expiring_states_;
   bool snapshot_in_progress_ = false;
   bool tracks_changes_;
+  bool restored_lazily_ = false;  // Restored entries in the database stay there until looked up.
+  Counter* num_hits_ = nullptr;   // These may be null.
+  Gauge* num_entries_ = nullptr;
+  Gauge* memory_bytes_ = nullptr;
 };
 
 /// KeyedStateBackendBase for keys of type K: gives out handles and tables.
@@ -162,6 +211,15 @@ class KeyedStateBackend final : public KeyedStateBackendBase {
     current_.hash = hash;
   }
   [[nodiscard]] const K& current_key() const { return current_.key; }
+
+  /// Calls visit(const K&) for each key in the key groups `groups` that has a value in the state of
+  /// that name, with the key as the current one: `visit` may read and change state. Keys whose
+  /// values have expired and are not cleaned up yet are visited too. Holds all these keys in memory
+  /// meanwhile; ask for some key groups after another where that is too much.
+  /// Errors: kNotFound if no such state is registered; StateError is thrown.
+  template <class Visitor>
+  [[nodiscard]] absl::Status ForEachKey(std::string_view state_name, KeyGroupRange groups,
+                                        Visitor&& visit);
   [[nodiscard]] uint64_t current_hash() const { return current_.hash; }
 
   // All of these return the state of that name, made at the first call.
@@ -183,6 +241,25 @@ class KeyedStateBackend final : public KeyedStateBackendBase {
   [[nodiscard]] absl::StatusOr<AggregatingState<In, Out>> GetState(
       const AggregatingStateDescriptor<In, Acc, Out>& descriptor);
 
+  // The same with time to live. A name keeps its first registration's.
+  // Errors: also kInvalidArgument if the time is not positive.
+
+  template <class T>
+  [[nodiscard]] absl::StatusOr<ValueState<T>> GetState(
+      const TtlStateDescriptor<ValueStateDescriptor<T>>& descriptor);
+  template <class T>
+  [[nodiscard]] absl::StatusOr<ListState<T>> GetState(
+      const TtlStateDescriptor<ListStateDescriptor<T>>& descriptor);
+  template <class UK, class UV>
+  [[nodiscard]] absl::StatusOr<MapState<UK, UV>> GetState(
+      const TtlStateDescriptor<MapStateDescriptor<UK, UV>>& descriptor);
+  template <class T>
+  [[nodiscard]] absl::StatusOr<ReducingState<T>> GetState(
+      const TtlStateDescriptor<ReducingStateDescriptor<T>>& descriptor);
+  template <class In, class Acc, class Out>
+  [[nodiscard]] absl::StatusOr<AggregatingState<In, Out>> GetState(
+      const TtlStateDescriptor<AggregatingStateDescriptor<In, Acc, Out>>& descriptor);
+
   template <class N, class V>
   [[nodiscard]] absl::StatusOr<ObjectTable<K, N, V>*> Table(
       const TableDescriptor<N, V>& descriptor);
@@ -203,6 +280,11 @@ class KeyedStateBackend final : public KeyedStateBackendBase {
   absl::StatusOr<State*> Register(const StateSchema& schema, Make&& make);
 
   using MadeState = absl::StatusOr<std::unique_ptr<RegisteredState>>;
+
+  // The same with time to live, made by make(table, expiry).
+  template <class State, class N, class V, class Make>
+  absl::StatusOr<State*> RegisterExpiring(const StateSchema& schema, const StateTtlConfig& ttl,
+                                          Make&& make);
 
   internal::CurrentKey<K> current_;
 };

@@ -53,6 +53,11 @@ class MapTable {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
     return keys == nullptr ? 0 : keys->size();
   }
+  /// Returns the last user key in that order, null if the map is empty.
+  [[nodiscard]] const UK* LastKey(uint64_t hash, const K& key, const N& ns) const {
+    const UserKeys* keys = user_keys_.Find(hash, key, ns);
+    return keys == nullptr ? nullptr : &*keys->rbegin();
+  }
   /// Visits entries in the order of their user keys' encoding. `visit` must not change the map.
   template <class Visitor>
   void ForEach(uint64_t hash, const K& key, const N& ns, Visitor&& visit) const {
@@ -60,6 +65,7 @@ class MapTable {
     if (keys == nullptr) return;
     for (const UK& user_key : *keys) visit(user_key, *Get(hash, key, ns, user_key));
   }
+  [[nodiscard]] Entries& entries() { return *entries_; }
   void Clear(uint64_t hash, const K& key, const N& ns) {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
     if (keys == nullptr) return;

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <compare>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -29,7 +33,20 @@ struct Serde<VoidNamespace> {
   static Schema GetSchema() { return {Schema::Kind::kStruct, "", {}}; }
 };
 
+/// What tells the timers of one key apart: when they are due, and what for. In files the time comes
+/// before the key, so that those that are due next can be found.
+template <class N>
+struct TimerPlace {
+  int64_t time_ms = 0;
+  N ns{};
+};
+
 namespace internal {
+
+template <class T>
+inline constexpr bool kIsTimerPlace = false;
+template <class N>
+inline constexpr bool kIsTimerPlace<TimerPlace<N>> = true;
 
 template <class T>
 struct IsPair : std::false_type {};
@@ -49,6 +66,8 @@ uint64_t HashNamespace(const N& ns) {
     return HashNamespace(ns.millis());
   } else if constexpr (IsPair<N>::value) {
     return HashNamespace(ns.first) * 31 + HashNamespace(ns.second);
+  } else if constexpr (kIsTimerPlace<N>) {
+    return HashNamespace(ns.time_ms) * 31 + HashNamespace(ns.ns);
   } else {
     return KeyHash(ns);
   }
@@ -59,6 +78,8 @@ template <class K>
 bool KeysEqual(const K& a, const K& b) {
   if constexpr (IsPair<K>::value) {  // Whose operator exists even where those of its parts do not.
     return KeysEqual(a.first, b.first) && KeysEqual(a.second, b.second);
+  } else if constexpr (kIsTimerPlace<K>) {
+    return a.time_ms == b.time_ms && KeysEqual(a.ns, b.ns);
   } else if constexpr (requires {
                          { a == b } -> std::convertible_to<bool>;
                        }) {
@@ -88,6 +109,36 @@ struct KeyLess {
     }
   }
 };
+
+// The key of an entry in files, behind key group and name: canonical key and namespace.
+template <class K, class N, class Sink>
+void EncodeEntry(Sink& sink, const K& key, const N& ns) {
+  if constexpr (kIsTimerPlace<N>) {
+    KeyCodec<int64_t>::Encode(sink, ns.time_ms);
+    KeyCodec<K>::Encode(sink, key);
+    KeyCodec<decltype(ns.ns)>::Encode(sink, ns.ns);
+  } else {
+    KeyCodec<K>::Encode(sink, key);
+    KeyCodec<N>::Encode(sink, ns);
+  }
+}
+
+// Reads what EncodeEntry wrote; `hash` becomes that of the key. False on malformed input.
+template <class K, class N>
+bool DecodeEntry(std::string_view bytes, K& key, uint64_t& hash, N& ns) {
+  ByteReader reader(bytes);
+  if constexpr (kIsTimerPlace<N>) {
+    if (!KeyCodec<int64_t>::Decode(reader, ns.time_ms)) return false;
+  }
+  const size_t begin = bytes.size() - reader.remaining();
+  if (!KeyCodec<K>::Decode(reader, key)) return false;
+  hash = XXH3_64bits(bytes.data() + begin, bytes.size() - reader.remaining() - begin);
+  if constexpr (kIsTimerPlace<N>) {
+    return KeyCodec<decltype(ns.ns)>::Decode(reader, ns.ns) && reader.remaining() == 0;
+  } else {
+    return KeyCodec<N>::Decode(reader, ns) && reader.remaining() == 0;
+  }
+}
 
 }  // namespace internal
 

@@ -5,8 +5,11 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -14,6 +17,8 @@
 #include "runtime/base/memory_budget.h"
 #include "runtime/record/serde.h"
 #include "runtime/state/internal/cell_pool.h"
+#include "runtime/state/internal/cold_entries.h"
+#include "runtime/state/key_groups.h"
 #include "runtime/state/namespace.h"
 
 namespace weir {
@@ -43,6 +48,12 @@ enum class SnapshotResult : uint8_t {
 /// changed meanwhile is first copied. An erased entry that a snapshot may hold leaves a dead cell
 /// in the list; any other vanishes. EndSnapshot says what became of the list: written, or it is
 /// listed again, so nothing is lost when a snapshot fails.
+///
+/// Cold entries: with SetColdEntries, entries that were not used for a while leave for the database
+/// when the process is short of memory, some at each few insertions, and come back when they are
+/// looked up. An unchanged one just goes, a changed one is written first. Entries of the key that
+/// is being looked up stay, so pointers are good until the next key. A hit costs no more; a table
+/// that no entry has left asks no database.
 template <class K, class N, class V>
   requires std::default_initializable<V> && std::copy_constructible<V>
 class ObjectTable {
@@ -118,9 +129,15 @@ class ObjectTable {
     if (slot.mixed == mixed && slot.cell != nullptr) __builtin_prefetch(slot.cell, 1);
   }
 
-  /// Returns the value, or null.
+  /// Returns the value, or null. Not const in its workings: an entry on disk is brought back.
   [[nodiscard]] const V* Find(uint64_t hash, const K& key, const N& ns = N{}) const {
-    const Slot* slot = FindSlot(hash, key, ns);
+    Cell* cell = FindCell(hash, key, ns);
+    if (cell != nullptr) [[likely]] {
+      Touch(*cell);
+      return &cell->body.value;
+    }
+    if (num_cold_ == 0) return nullptr;
+    const Slot* slot = const_cast<ObjectTable*>(this)->Fetch(Mix(hash, ns), hash, key, ns);
     return slot == nullptr ? nullptr : &slot->cell->body.value;
   }
 
@@ -132,6 +149,7 @@ class ObjectTable {
       Slot& slot = slots_[index];
       if (slot.cell == nullptr) return Insert(mixed, hash, key, ns)->body.value;
       if (slot.mixed == mixed && Matches(*slot.cell, hash, key, ns)) {
+        Touch(*slot.cell);
         if (slot.cell->epoch != epoch_) [[unlikely]]
           MarkChanged(slot);
         return slot.cell->body.value;
@@ -139,10 +157,16 @@ class ObjectTable {
     }
   }
 
+  /// Puts in a default value. Needs that there is none of that key and namespace.
+  V& InsertNew(uint64_t hash, const K& key, const N& ns = N{}) {
+    return InsertAbsent(Mix(hash, ns), hash, key, ns)->body.value;
+  }
+
   /// Returns the value for changing it if there is one, else null.
   [[nodiscard]] V* FindMutable(uint64_t hash, const K& key, const N& ns = N{}) {
-    Slot* slot = const_cast<Slot*>(FindSlot(hash, key, ns));
+    Slot* slot = FindSlot(hash, key, ns);
     if (slot == nullptr) return nullptr;
+    Touch(*slot->cell);
     if (slot->cell->epoch != epoch_) MarkChanged(*slot);
     return &slot->cell->body.value;
   }
@@ -156,35 +180,86 @@ class ObjectTable {
   }
 
   /// Returns a reference to an entry that exists.
-  [[nodiscard]] EntryReference Reference(uint64_t hash, const K& key, const N& ns = N{}) const {
-    const Slot* slot = FindSlot(hash, key, ns);
+  [[nodiscard]] EntryReference Reference(uint64_t hash, const K& key, const N& ns = N{}) {
+    Slot* slot = FindSlot(hash, key, ns);
     DCHECK(slot != nullptr);
+    referred_to_ = true;
     return EntryReference(slot->cell);
   }
 
-  /// Calls visit(hash, key, ns, const value&) for each entry, in no particular order. `visit` must
-  /// not change the table.
+  /// Calls visit(hash, key, ns, const value&) for each entry, in no particular order; those on disk
+  /// are read and stay there, and only those of the key groups `on_disk`. `visit` must not use the
+  /// table.
   template <class Visitor>
-  void ForEach(Visitor&& visit) const {
+  void ForEach(Visitor&& visit, KeyGroupRange on_disk = {0, kMaxMaxParallelism}) const {
+    ForEachInMemory(visit);
+    if (num_cold_ == 0) return;
+    cold_->ForEach(on_disk, [&](uint64_t hash, const K& key, const N& ns, const V& value) {
+      if (FindCell(hash, key, ns) == nullptr && !IsErased(Mix(hash, ns), hash, key, ns)) {
+        visit(hash, key, ns, value);
+      }
+    });
+  }
+  /// The same, without those on disk.
+  template <class Visitor>
+  void ForEachInMemory(Visitor&& visit) const {
     for (const Slot& slot : slots_) {
       if (slot.cell == nullptr) continue;
       visit(slot.cell->hash, slot.cell->body.key, slot.cell->body.ns, slot.cell->body.value);
     }
   }
-  /// The same with an EntryReference.
+  /// Visits the next few entries in memory, going round and round; looks at `num_slots` places.
+  /// `visit` must not change the table.
   template <class Visitor>
-  void ForEachReference(Visitor&& visit) const {
+  void VisitSomeInMemory(size_t num_slots, Visitor&& visit) {
+    for (size_t i = 0; i < num_slots; ++i, ++next_visited_) {
+      const Cell* cell = slots_[next_visited_ & mask_].cell;
+      if (cell != nullptr) visit(cell->hash, cell->body.key, cell->body.ns, cell->body.value);
+    }
+  }
+  /// Visits each entry by an EntryReference; brings all that are on disk back first.
+  template <class Visitor>
+  void ForEachReference(Visitor&& visit) {
+    BringBackAll();
+    ForEachReferenceInMemory(visit);
+  }
+  /// The same, without those on disk.
+  template <class Visitor>
+  void ForEachReferenceInMemory(Visitor&& visit) {
+    referred_to_ = true;
     for (const Slot& slot : slots_) {
       if (slot.cell != nullptr) visit(EntryReference(slot.cell));
     }
   }
 
-  [[nodiscard]] size_t size() const { return size_; }
-  [[nodiscard]] bool empty() const { return size_ == 0; }
+  /// Returns the number of entries, on disk or in memory.
+  [[nodiscard]] size_t size() const { return size_ + num_cold_; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] size_t NumInMemory() const { return size_; }
+  /// Returns how many look-ups found their entry in memory so far.
+  [[nodiscard]] uint64_t NumHits() const { return num_hits_; }
   /// Returns about how much memory entries, index and what the values own take. Cheap.
   [[nodiscard]] size_t MemoryBytes() const {
     return pool_->bytes() + slots_.size() * sizeof(Slot) + owned_bytes_;
   }
+
+  /// Lets entries leave for `cold`, which is borrowed and outlives the table's use. Before any use.
+  void SetColdEntries(internal::ColdEntries<K, N, V>* cold) { cold_ = cold; }
+  /// Takes over `count` entries that are in the cold ones and not in the table. Needs tracking.
+  void AdoptCold(size_t count) {
+    DCHECK(tracking_ && cold_ != nullptr);
+    num_cold_ += count;
+    evicts_ = evicts_ || count > 0;
+  }
+  /// Keeps entries in memory whose namespace may_leave does not say yes to.
+  void SetMayLeave(std::function<bool(const N&)> may_leave) { may_leave_ = std::move(may_leave); }
+  [[nodiscard]] bool UnderPressure() { return cold_ != nullptr && cold_->UnderPressure(); }
+  /// Of timers: brings those back that are due after `after_ms` and until a time that it returns,
+  /// about `count`. See ColdEntries::ForEachTimerAfter.
+  int64_t BringBackTimersAfter(int64_t after_ms, size_t count);
+  /// Lets some entries leave if the process is short of memory, but none of the key that hashes to
+  /// `protected_hash`. Looks at no more than `max_entries`, so that no step takes long.
+  void Shed(uint64_t protected_hash, size_t max_entries);
 
   /// Puts in an entry read from a snapshot; there must be none of that key and namespace yet.
   /// `changed` says that it is not in the base of the next snapshot.
@@ -214,11 +289,12 @@ class ObjectTable {
   /// Takes out what changed since the last snapshot, in constant time. Needs tracking, and the last
   /// snapshot ended.
   [[nodiscard]] FrozenEntries BeginSnapshot() {
-    CHECK(tracking_ && frozen_epoch_ == kLongAgo);
+    CHECK(tracking_ && !snapshot_running_);
     FrozenEntries frozen;
     frozen.pool_ = pool_;
     frozen.changed_ = std::exchange(changed_, {});
     frozen.dead_ = std::exchange(dead_, {});
+    snapshot_running_ = true;
     frozen_epoch_ = epoch_++;
     UpdateOwnedBytes();
     return frozen;
@@ -226,7 +302,8 @@ class ObjectTable {
 
   /// Ends the snapshot begun last; nobody reads `frozen` any more.
   void EndSnapshot(FrozenEntries frozen, SnapshotResult result) {
-    CHECK(frozen_epoch_ != kLongAgo);
+    CHECK(snapshot_running_);
+    snapshot_running_ = false;
     frozen_epoch_ = kLongAgo;
     if (result != SnapshotResult::kWritten) {
       for (Cell* cell : frozen.changed_) {
@@ -235,17 +312,20 @@ class ObjectTable {
         if (result == SnapshotResult::kUnknown) cell->persisted = true;
       }
     }
-    if (result == SnapshotResult::kUnknown) {
-      dead_.insert(dead_.end(), frozen.dead_.begin(), frozen.dead_.end());
-    } else {
-      for (Cell* cell : frozen.dead_) pool_->Free(cell);
+    for (Cell* cell : frozen.dead_) {
+      if (result == SnapshotResult::kUnknown && (!evicts_ || IsNewestOfErased(*cell))) {
+        AddDead(cell);
+      } else {
+        ForgetErased(cell);
+        pool_->Free(cell);
+      }
     }
     if (result == SnapshotResult::kNothingWritten) {
       for (Cell* cell : dead_) pool_->Free(cell);  // There is no base in which they could live.
       dead_.clear();
+      erased_.clear();
     }
-    for (Cell* cell : retired_) pool_->Free(cell);
-    retired_.clear();
+    FreeRetired();
   }
 
  private:
@@ -271,16 +351,42 @@ class ObjectTable {
            internal::KeysEqual(cell.body.ns, ns);
   }
 
-  [[nodiscard]] const Slot* FindSlot(uint64_t hash, const K& key, const N& ns) const {
+  void Touch(Cell& cell) const {
+    ++num_hits_;
+    if (!cell.hot) [[unlikely]]
+      cell.hot = true;
+  }
+
+  // Returns the entry if it is in memory.
+  [[nodiscard]] Cell* FindCell(uint64_t hash, const K& key, const N& ns) const {
     const uint64_t mixed = Mix(hash, ns);
     for (size_t index = Home(mixed);; index = (index + 1) & mask_) {
       const Slot& slot = slots_[index];
       if (slot.cell == nullptr) return nullptr;
+      if (slot.mixed == mixed && Matches(*slot.cell, hash, key, ns)) return slot.cell;
+    }
+  }
+  // Returns the entry's place; brings it back if it is on disk.
+  [[nodiscard]] Slot* FindSlot(uint64_t hash, const K& key, const N& ns) {
+    const uint64_t mixed = Mix(hash, ns);
+    for (size_t index = Home(mixed);; index = (index + 1) & mask_) {
+      Slot& slot = slots_[index];
+      if (slot.cell == nullptr) return num_cold_ == 0 ? nullptr : Fetch(mixed, hash, key, ns);
       if (slot.mixed == mixed && Matches(*slot.cell, hash, key, ns)) return &slot;
     }
   }
 
   [[gnu::noinline]] Cell* Insert(uint64_t mixed, uint64_t hash, const K& key, const N& ns) {
+    if (num_cold_ > 0) {
+      if (Slot* slot = Fetch(mixed, hash, key, ns)) {
+        MarkChanged(*slot);
+        return slot->cell;
+      }
+    }
+    return InsertAbsent(mixed, hash, key, ns);
+  }
+  Cell* InsertAbsent(uint64_t mixed, uint64_t hash, const K& key, const N& ns) {
+    MakeRoom(hash);
     const size_t slabs = pool_->num_slabs();
     Cell* cell = pool_->New(hash, key, ns, V{});
     if (tracking_) {
@@ -288,20 +394,22 @@ class ObjectTable {
     } else {
       cell->epoch = epoch_;
     }
+    if (!erased_.empty()) Revive(mixed, *cell);
     AddToIndex(mixed, cell);
     if (pool_->num_slabs() != slabs) UpdateOwnedBytes();
     return cell;
   }
 
-  void AddToIndex(uint64_t mixed, Cell* cell) {
+  Slot* AddToIndex(uint64_t mixed, Cell* cell) {
     if ((size_ + 1) * 10 > slots_.size() * 7) Grow();
-    Place(mixed, cell);
     ++size_;
+    return Place(mixed, cell);
   }
-  void Place(uint64_t mixed, Cell* cell) {
+  Slot* Place(uint64_t mixed, Cell* cell) {
     size_t index = Home(mixed);
     while (slots_[index].cell != nullptr) index = (index + 1) & mask_;
     slots_[index] = {mixed, cell};
+    return &slots_[index];
   }
   void Grow() {
     std::vector<Slot> old(slots_.size() * 2);
@@ -337,7 +445,7 @@ class ObjectTable {
     if (IsFrozen(*cell)) {
       Cell* dead = pool_->New(cell->hash, cell->body.key, cell->body.ns, V{});
       Retire(cell);
-      dead_.push_back(dead);
+      AddErased(dead);
       return;
     }
     const bool persisted = cell->epoch != epoch_ || cell->persisted;
@@ -345,7 +453,7 @@ class ObjectTable {
     if (persisted) {
       ++cell->generation;
       cell->body.value = V{};  // Frees what it owns.
-      dead_.push_back(cell);
+      AddErased(cell);
     } else {
       pool_->Free(cell);
     }
@@ -372,17 +480,61 @@ class ObjectTable {
     cell->position = static_cast<uint32_t>(changed_.size());
     changed_.push_back(cell);
   }
-  void Unlist(Cell* cell) {
-    Cell* last = changed_.back();
-    changed_[cell->position] = last;
+  void Unlist(Cell* cell) { TakeOut(cell, changed_); }
+  static void TakeOut(Cell* cell, std::vector<Cell*>& cells) {
+    Cell* last = cells.back();
+    cells[cell->position] = last;
     last->position = cell->position;
-    changed_.pop_back();
+    cells.pop_back();
+  }
+  void AddDead(Cell* cell) {
+    cell->dead = true;
+    cell->position = static_cast<uint32_t>(dead_.size());
+    dead_.push_back(cell);
+  }
+  void AddErased(Cell* dead) {
+    AddDead(dead);
+    if (evicts_) erased_.emplace(Mix(dead->hash, dead->body.ns), dead);
   }
   void Retire(Cell* cell) {
     cell->retired = true;
     ++cell->generation;
     retired_.push_back(cell);
   }
+  void FreeRetired() {
+    for (Cell* cell : retired_) pool_->Free(cell);
+    retired_.clear();
+  }
+
+  // What follows is in internal/object_table_cold.h.
+
+  // Before an insertion: now and then lets other entries leave.
+  void MakeRoom(uint64_t hash) {
+    if (cold_ == nullptr || --insertions_until_shedding_ != 0) return;
+    insertions_until_shedding_ = kInsertionsPerShedding;
+    Shed(hash, kEntriesPerShedding);
+  }
+  void BringBackAll();
+  // Puts an entry in that is on disk and not in memory.
+  Slot* BringBack(uint64_t mixed, uint64_t hash, const K& key, const N& ns, V value);
+  // Brings an entry back; returns null if there is none on disk, or it was erased.
+  Slot* Fetch(uint64_t mixed, uint64_t hash, const K& key, const N& ns);
+  // Makes the table one that entries may leave. Returns false if this cannot be done now.
+  bool BeginEvicting();
+  void Evict(Cell& cell);
+  // Moves what is left of a slab that is nearly empty, and gives its memory back.
+  void VacateSlab(size_t slab, uint64_t protected_hash);
+  void WriteSomeDead(size_t max_entries);
+
+  // Erased entries that may still be in the database: they must not be brought back.
+  [[nodiscard]] bool IsErased(uint64_t mixed, uint64_t hash, const K& key, const N& ns) const {
+    return !erased_.empty() && FindErased(mixed, hash, key, ns) != nullptr;
+  }
+  [[nodiscard]] Cell* FindErased(uint64_t mixed, uint64_t hash, const K& key, const N& ns) const;
+  [[nodiscard]] bool IsNewestOfErased(const Cell& dead) const;
+  void ForgetErased(const Cell* dead);
+  // Lets a new entry take over from the dead one of its key, if there is one.
+  void Revive(uint64_t mixed, Cell& cell);
 
   // Estimates what keys and values own on the heap from a few of them.
   void UpdateOwnedBytes() {
@@ -406,20 +558,43 @@ class ObjectTable {
     charge_.Resize(static_cast<int64_t>(slots_.size() * sizeof(Slot) + owned_bytes_));
   }
 
+  static constexpr uint32_t kInsertionsPerShedding = 32;
+  static constexpr size_t kEntriesPerShedding = 256;
+  static constexpr size_t kWritesPerShedding = 64;
+  static constexpr size_t kDeadPerEntry = 4;  // To be written, for each entry looked at.
+
   std::shared_ptr<Pool> pool_;
   std::vector<Slot> slots_;  // Open addressing, linear probing; a power of two.
   size_t mask_ = kMinSlots - 1;
   int shift_ = 64 - std::countr_zero(kMinSlots);
-  size_t size_ = 0;
+  size_t size_ = 0;      // Entries in memory.
+  size_t num_cold_ = 0;  // Entries that are only on disk; none of them is in slots_.
+  mutable uint64_t num_hits_ = 0;
   size_t owned_bytes_ = 0;
   MemoryCharge charge_;  // For the index and what is owned; the pool charges for itself.
 
   bool tracking_;
+  bool snapshot_running_ = false;
+  bool evicts_ = false;       // Entries have left, or may.
+  bool referred_to_ = false;  // There may be EntryReferences, so that cells stay where they are.
   uint32_t epoch_ = kLongAgo + 1;
   uint32_t frozen_epoch_ = kLongAgo;  // Of the running snapshot's entries; kLongAgo if none runs.
   std::vector<Cell*> changed_;        // Entries whose epoch is epoch_.
   std::vector<Cell*> dead_;           // Erased entries that the next snapshot must record.
   std::vector<Cell*> retired_;        // Frozen entries that were replaced or erased.
+
+  internal::ColdEntries<K, N, V>* cold_ = nullptr;
+  std::function<bool(const N&)> may_leave_;  // Empty: all may.
+  uint32_t insertions_until_shedding_ = kInsertionsPerShedding;
+  // The place that eviction has come to, going round and round.
+  size_t hand_slab_ = 0;
+  size_t hand_cell_ = 0;
+  size_t next_visited_ = 0;  // By VisitSomeInMemory.
+  // Dead cells by mixed hash, if evicts_: those in dead_ and in the running snapshot that nothing
+  // newer of their key has replaced.
+  std::unordered_multimap<uint64_t, Cell*> erased_;
 };
 
 }  // namespace weir
+
+#include "runtime/state/internal/object_table_cold.h"

@@ -17,6 +17,8 @@ class ValueStateAccess {
   virtual ~ValueStateAccess() = default;
   virtual const T* Get() const = 0;
   virtual T& Mutable() = 0;
+  // Returns null if there is none to change.
+  virtual T* FindMutable() = 0;
   virtual void Clear() = 0;
 };
 
@@ -152,10 +154,10 @@ class ReducingState {
       : access_(access), reduce_(reduce) {}
 
   void Add(const T& element) {
-    if (access_->Get() == nullptr) {
-      access_->Mutable() = element;
+    if (T* accumulated = access_->FindMutable()) {
+      (*reduce_)(*accumulated, element);
     } else {
-      (*reduce_)(access_->Mutable(), element);
+      access_->Mutable() = element;
     }
   }
   /// Returns null if nothing was added.

@@ -4,28 +4,42 @@
 #include <string>
 
 #include "runtime/record/serde.h"
+#include "runtime/state/state_ttl.h"
 
 namespace weir {
 
 // A descriptor names a state of an operator and gives its types. Names are unique in an operator;
-// the same name with the same types is the same state. Plain data.
+// the same name with the same types is the same state. EnableTimeToLive makes the descriptor of a
+// state whose values expire. Plain data.
 
 /// One T per key.
 template <Serializable T>
 struct ValueStateDescriptor {
   std::string name;
+
+  [[nodiscard]] auto EnableTimeToLive(const StateTtlConfig& ttl) const {
+    return TtlStateDescriptor<ValueStateDescriptor>{*this, ttl};
+  }
 };
 
 /// A list of T per key.
 template <Serializable T>
 struct ListStateDescriptor {
   std::string name;
+
+  [[nodiscard]] auto EnableTimeToLive(const StateTtlConfig& ttl) const {
+    return TtlStateDescriptor<ListStateDescriptor>{*this, ttl};
+  }
 };
 
 /// A map from UK, which needs a KeyCodec, to UV per key.
 template <Serializable UK, Serializable UV>
 struct MapStateDescriptor {
   std::string name;
+
+  [[nodiscard]] auto EnableTimeToLive(const StateTtlConfig& ttl) const {
+    return TtlStateDescriptor<MapStateDescriptor>{*this, ttl};
+  }
 };
 
 /// The reduction of all T added per key. `reduce` folds an element into the value so far.
@@ -33,6 +47,10 @@ template <Serializable T>
 struct ReducingStateDescriptor {
   std::string name;
   std::function<void(T& accumulated, const T& element)> reduce;
+
+  [[nodiscard]] auto EnableTimeToLive(const StateTtlConfig& ttl) const {
+    return TtlStateDescriptor<ReducingStateDescriptor>{*this, ttl};
+  }
 };
 
 /// The aggregate of all In added per key, kept as an Acc that starts default-made.
@@ -41,6 +59,10 @@ struct AggregatingStateDescriptor {
   std::string name;
   std::function<void(Acc& accumulator, const In& element)> add;
   std::function<Out(const Acc& accumulator)> result;
+
+  [[nodiscard]] auto EnableTimeToLive(const StateTtlConfig& ttl) const {
+    return TtlStateDescriptor<AggregatingStateDescriptor>{*this, ttl};
+  }
 };
 
 /// One V per key and namespace, for operators that use the typed table.

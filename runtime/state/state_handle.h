@@ -76,12 +76,14 @@ struct StateFile {
 /// An entry's key is [key group, 16 bits big-endian][name][key][namespace], all in the encoding of
 /// KeyCodec, its value what Serde writes; a file is sorted by the key.
 struct KeyedStateHandle {
-  static constexpr uint32_t kFormatVersion = 1;
+  static constexpr uint32_t kFormatVersion = 2;
 
   uint32_t format_version = kFormatVersion;
   KeyGroupRange key_groups;
   uint32_t max_parallelism = 0;
   std::vector<StateSchema> states;
+  /// Of each state; with time to live, expired ones that are gone may be counted.
+  std::vector<uint64_t> num_entries;
   std::vector<StateFile> files;
 
   /// Returns the bytes of all files: the full size of the snapshot.

@@ -8,6 +8,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/state/state_error.h"
 
 namespace weir {
 namespace {
@@ -29,6 +30,8 @@ template <class Call>
 auto Guarded(Call&& call) -> decltype(call()) {
   try {
     return call();
+  } catch (const StateError& error) {
+    return error.status();
   } catch (const std::exception& exception) {
     return ThrownStatus(exception.what());
   } catch (...) {

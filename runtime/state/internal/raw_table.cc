@@ -26,7 +26,7 @@ class RawTable::Snapshot final : public TableSnapshot {
   const std::shared_ptr<const Rows> rows_;
 };
 
-size_t RawTable::NumEntries() const { return rows_->rows.size(); }
+size_t RawTable::NumEntries() const { return num_in_database_ + rows_->rows.size(); }
 
 size_t RawTable::MemoryBytes() const {
   return rows_->bytes.capacity() + rows_->rows.capacity() * sizeof(Rows::Row);
@@ -46,8 +46,8 @@ std::unique_ptr<TableSnapshot> RawTable::BeginSnapshot() {
 
 void RawTable::EndSnapshot(std::unique_ptr<TableSnapshot> /*snapshot*/, SnapshotResult result) {
   if (result != SnapshotResult::kWritten) return;
+  num_in_database_ += rows_->rows.size();
   rows_ = std::make_shared<Rows>();
-  in_database_ = true;
 }
 
 absl::Status RawTable::LoadInto(StateTable& table, uint32_t max_parallelism) const {

@@ -10,18 +10,23 @@
 
 namespace weir::internal {
 
-/// A restored state that nobody has registered yet: its entries as bytes, in memory or still in the
+/// A restored state that nobody has registered yet: its entries as bytes, in memory or in the
 /// database of the backend. Takes part in snapshots, so that it is not lost. Threads: the task's.
 class RawTable final : public StateTable {
  public:
-  RawTable(StateSchema schema, bool in_database)
-      : StateTable(std::move(schema)), in_database_(in_database) {}
+  explicit RawTable(StateSchema schema) : StateTable(std::move(schema)) {}
 
-  /// Whether the entries are in the backend's database, and not in memory.
-  [[nodiscard]] bool in_database() const { return in_database_; }
+  /// Says that `count` more entries are in the backend's database.
+  void AddInDatabase(size_t count) { num_in_database_ += count; }
+  /// Returns how many entries are in the backend's database, and not in memory.
+  [[nodiscard]] size_t num_in_database() const { return num_in_database_; }
+
+  void UseColdStore(ColdStore*, KeyGroupRange, uint32_t, size_t) override {}
+  void Shed(size_t) override {}
 
   [[nodiscard]] size_t NumEntries() const override;
   [[nodiscard]] size_t MemoryBytes() const override;
+  [[nodiscard]] uint64_t NumHits() const override { return 0; }
   [[nodiscard]] absl::Status Load(std::string_view key, std::string_view value, KeyGroup key_group,
                                   uint32_t max_parallelism, bool changed) override;
   [[nodiscard]] std::unique_ptr<TableSnapshot> BeginSnapshot() override;
@@ -52,7 +57,7 @@ class RawTable final : public StateTable {
 
   // Not changed any more once a snapshot shares it: all loading happens before.
   std::shared_ptr<Rows> rows_ = std::make_shared<Rows>();
-  bool in_database_;
+  size_t num_in_database_ = 0;
 };
 
 }  // namespace weir::internal

@@ -30,8 +30,9 @@ class ScratchDirectory {
 
 }  // namespace
 
-SnapshotBase::SnapshotBase(std::string local_directory)
-    : local_directory_(std::move(local_directory)) {}
+SnapshotBase::SnapshotBase(std::string local_directory,
+                           std::shared_ptr<const ExpiryRules> expiry_rules)
+    : local_directory_(std::move(local_directory)), expiry_rules_(std::move(expiry_rules)) {}
 
 SnapshotBase::~SnapshotBase() {
   {
@@ -50,7 +51,7 @@ StateDatabase* SnapshotBase::database() const {
 absl::StatusOr<StateDatabase*> SnapshotBase::OpenDatabase() {
   if (StateDatabase* open = database()) return open;
   ASSIGN_OR_RETURN(std::unique_ptr<StateDatabase> made,
-                   StateDatabase::Create(local_directory_ + "/database"));
+                   StateDatabase::Create(local_directory_ + "/database", expiry_rules_));
   MutexLock lock(&mutex_);
   database_ = std::move(made);
   return database_.get();
@@ -79,22 +80,25 @@ absl::Status SnapshotBase::FetchFiles(const std::vector<StateFile>& files, State
 absl::Status SnapshotBase::Adopt(const std::vector<StateFile>& files, StateFileStore& store) {
   const ScratchDirectory fetched(local_directory_ + "/fetched");
   RETURN_IF_ERROR(FetchFiles(files, store, fetched.path()));
-  ASSIGN_OR_RETURN(std::unique_ptr<StateDatabase> made,
-                   StateDatabase::Import(local_directory_ + "/database", fetched.path(), files));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<StateDatabase> made,
+      StateDatabase::Import(local_directory_ + "/database", fetched.path(), files, expiry_rules_));
   // The database has given the files other names. A file that compaction has replaced already
   // finds no match and is stored anew.
   FilesByLocalName adopted;
-  RETURN_IF_ERROR(made->VisitLiveFiles([&](const StateFile& live, const std::string&) {
-    for (const StateFile& file : files) {
-      if (live.level == file.level && live.size_bytes == file.size_bytes &&
-          live.largest_sequence_number == file.largest_sequence_number &&
-          live.smallest_key == file.smallest_key && live.largest_key == file.largest_key) {
-        adopted[live.local_name] = file;
-        adopted[live.local_name].local_name = live.local_name;
-      }
-    }
-    return absl::OkStatus();
-  }));
+  RETURN_IF_ERROR(made->VisitLiveFiles(
+      [] {},
+      [&](const StateFile& live, const std::string&) {
+        for (const StateFile& file : files) {
+          if (live.level == file.level && live.size_bytes == file.size_bytes &&
+              live.largest_sequence_number == file.largest_sequence_number &&
+              live.smallest_key == file.smallest_key && live.largest_key == file.largest_key) {
+            adopted[live.local_name] = file;
+            adopted[live.local_name].local_name = live.local_name;
+          }
+        }
+        return absl::OkStatus();
+      }));
   MutexLock lock(&mutex_);
   database_ = std::move(made);
   completed_ = std::move(adopted);
@@ -107,7 +111,8 @@ absl::Status SnapshotBase::ReadFiles(
   const ScratchDirectory fetched(local_directory_ + "/fetched");
   RETURN_IF_ERROR(FetchFiles(files, store, fetched.path()));
   ASSIGN_OR_RETURN(const std::unique_ptr<StateDatabase> source,
-                   StateDatabase::Import(local_directory_ + "/restored", fetched.path(), files));
+                   StateDatabase::Import(local_directory_ + "/restored", fetched.path(), files,
+                                         /*expiry_rules=*/nullptr));
   return source->ForEach(KeyGroupPrefix(range.first), KeyGroupPrefix(range.last + 1), visit);
 }
 
@@ -128,6 +133,7 @@ absl::StatusOr<std::vector<StateFile>> SnapshotBase::StoreLiveFiles(
   std::vector<StateFile> files;
   std::vector<std::string> stored_now;
   const absl::Status status = database()->VisitLiveFiles(
+      [&] { files_chosen_.store(true, std::memory_order_release); },
       [&](const StateFile& live, const std::string& path) -> absl::Status {
         if (cancelled.load(std::memory_order_relaxed)) {
           return absl::AbortedError("the snapshot was cancelled");

@@ -27,7 +27,7 @@ namespace weir::internal {
 class SnapshotBase {
  public:
   /// `local_directory` need not exist.
-  explicit SnapshotBase(std::string local_directory);
+  SnapshotBase(std::string local_directory, std::shared_ptr<const ExpiryRules> expiry_rules);
   SnapshotBase(const SnapshotBase&) = delete;
   SnapshotBase& operator=(const SnapshotBase&) = delete;
   /// Removes the local folder.
@@ -53,6 +53,13 @@ class SnapshotBase {
 
   void NotifyCheckpointComplete(CheckpointId checkpoint_id);
 
+  /// Between these two, on the task's thread, a snapshot runs.
+  void BeginSnapshot() { files_chosen_.store(false, std::memory_order_relaxed); }
+  void EndSnapshot() { files_chosen_.store(true, std::memory_order_relaxed); }
+  /// Whether what is written to the database now stays out of the running snapshot, if any: its
+  /// entries are in the database and its files are chosen. Nobody reads its frozen entries then.
+  [[nodiscard]] bool FilesChosen() const { return files_chosen_.load(std::memory_order_acquire); }
+
  private:
   using FilesByLocalName = std::map<std::string, StateFile>;
 
@@ -63,6 +70,8 @@ class SnapshotBase {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string local_directory_;
+  const std::shared_ptr<const ExpiryRules> expiry_rules_;
+  std::atomic<bool> files_chosen_{true};  // Set with release by StoreLiveFiles.
   mutable Mutex mutex_;
   std::unique_ptr<StateDatabase> database_ ABSL_GUARDED_BY(mutex_);
   FilesByLocalName completed_ ABSL_GUARDED_BY(mutex_);  // Of the newest completed checkpoint.

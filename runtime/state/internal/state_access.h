@@ -31,6 +31,7 @@ class KeyedValueState final : public ValueStateAccess<T> {
 
   const T* Get() const override { return table_->Find(current_->hash, current_->key); }
   T& Mutable() override { return table_->Mutable(current_->hash, current_->key); }
+  T* FindMutable() override { return table_->FindMutable(current_->hash, current_->key); }
   void Clear() override { table_->Erase(current_->hash, current_->key); }
 
  private:

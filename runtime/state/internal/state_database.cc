@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "rocksdb/cache.h"
+#include "rocksdb/compaction_filter.h"
 #include "rocksdb/comparator.h"
 #include "rocksdb/db.h"
 #include "rocksdb/filter_policy.h"
@@ -14,20 +15,24 @@
 #include "rocksdb/options.h"
 #include "rocksdb/sst_file_writer.h"
 #include "rocksdb/table.h"
+#include "rocksdb/write_batch.h"
 #include "rocksdb/write_buffer_manager.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/state/internal/entry_key.h"
 #include "runtime/state/internal/scratch_env.h"
+#include "runtime/state/internal/state_expiry.h"
 
 namespace weir::internal {
 
 namespace {
 
 constexpr size_t kBlockCacheBytes = size_t{64} << 20;
-constexpr size_t kWriteBufferBytes = size_t{64} << 10;  // Stays empty.
-constexpr size_t kAllWriteBuffersBytes = size_t{16} << 20;
+// Takes memory only once entries are written in batches.
+constexpr size_t kWriteBufferBytes = size_t{8} << 20;
+constexpr size_t kWriteArenaBlockBytes = size_t{128} << 10;
+constexpr size_t kAllWriteBuffersBytes = size_t{32} << 20;
 constexpr uint64_t kTargetFileBytes = uint64_t{32} << 20;
 constexpr int kMaxOpenFiles = 256;
 constexpr char kColumnFamily[] = "state";
@@ -58,7 +63,36 @@ const SharedResources& Shared() {
   return *shared;
 }
 
-rocksdb::Options MakeOptions() {
+class ExpiryFilter final : public rocksdb::CompactionFilter {
+ public:
+  explicit ExpiryFilter(std::unique_ptr<const ExpiryCheck> check) : check_(std::move(check)) {}
+  const char* Name() const override { return "WeirExpiryFilter"; }
+  bool Filter(int /*level*/, const rocksdb::Slice& key, const rocksdb::Slice& value,
+              std::string* /*new_value*/, bool* /*value_changed*/) const override {
+    return check_->IsExpired(ToView(key), ToView(value));
+  }
+
+ private:
+  const std::unique_ptr<const ExpiryCheck> check_;
+};
+
+class ExpiryFilterFactory final : public rocksdb::CompactionFilterFactory {
+ public:
+  explicit ExpiryFilterFactory(std::shared_ptr<const ExpiryRules> rules)
+      : rules_(std::move(rules)) {}
+  const char* Name() const override { return "WeirExpiryFilterFactory"; }
+  std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
+      const rocksdb::CompactionFilter::Context& /*context*/) override {
+    std::unique_ptr<const ExpiryCheck> check = rules_->Check();
+    if (check == nullptr) return nullptr;
+    return std::make_unique<ExpiryFilter>(std::move(check));
+  }
+
+ private:
+  const std::shared_ptr<const ExpiryRules> rules_;
+};
+
+rocksdb::Options MakeOptions(std::shared_ptr<const ExpiryRules> expiry_rules) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = Shared().block_cache;
   table.cache_index_and_filter_blocks = true;
@@ -71,6 +105,9 @@ rocksdb::Options MakeOptions() {
   options.create_missing_column_families = true;
   options.error_if_exists = true;
   options.write_buffer_size = kWriteBufferBytes;
+  options.arena_block_size = kWriteArenaBlockBytes;
+  options.memtable_prefix_bloom_size_ratio = 0.02;
+  options.memtable_whole_key_filtering = true;
   options.write_buffer_manager = Shared().write_buffers;
   options.compression = rocksdb::kLZ4Compression;
   options.target_file_size_base = kTargetFileBytes;
@@ -85,6 +122,10 @@ rocksdb::Options MakeOptions() {
   options.skip_stats_update_on_db_open = true;
   options.avoid_flush_during_shutdown = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  if (expiry_rules != nullptr) {
+    options.compaction_filter_factory =
+        std::make_shared<ExpiryFilterFactory>(std::move(expiry_rules));
+  }
   return options;
 }
 
@@ -149,10 +190,32 @@ class RocksFileWriter final : public StateDatabase::FileWriter {
   uint64_t num_entries_ = 0;
 };
 
+class RocksWriteBatch final : public StateDatabase::WriteBatch {
+ public:
+  explicit RocksWriteBatch(rocksdb::ColumnFamilyHandle* family) : family_(family) {}
+
+  void Put(std::string_view key, std::string_view value) override {
+    Check(batch_.Put(family_, ToSlice(key), ToSlice(value)));
+  }
+  void Delete(std::string_view key) override { Check(batch_.Delete(family_, ToSlice(key))); }
+
+  rocksdb::WriteBatch& batch() { return batch_; }
+  [[nodiscard]] const rocksdb::Status& status() const { return status_; }
+
+ private:
+  void Check(const rocksdb::Status& status) {
+    if (!status.ok()) status_ = status;
+  }
+
+  rocksdb::WriteBatch batch_;
+  rocksdb::ColumnFamilyHandle* const family_;
+  rocksdb::Status status_;
+};
+
 class RocksStateDatabase final : public StateDatabase {
  public:
-  explicit RocksStateDatabase(std::string directory)
-      : directory_(std::move(directory)), options_(MakeOptions()) {}
+  RocksStateDatabase(std::string directory, std::shared_ptr<const ExpiryRules> expiry_rules)
+      : directory_(std::move(directory)), options_(MakeOptions(std::move(expiry_rules))) {}
 
   ~RocksStateDatabase() override {
     if (database_ != nullptr) {
@@ -227,11 +290,50 @@ class RocksStateDatabase final : public StateDatabase {
     return ToStatus(status, StrCat("cannot add a file of state: path=", writer.path()));
   }
 
+  std::unique_ptr<WriteBatch> NewBatch() override {
+    return std::make_unique<RocksWriteBatch>(family_);
+  }
+
+  absl::Status Write(WriteBatch& batch) override {
+    auto& writes = static_cast<RocksWriteBatch&>(batch);
+    RETURN_IF_ERROR(ToStatus(writes.status(), "cannot collect changes of state"));
+    if (writes.batch().Count() == 0) return absl::OkStatus();
+    rocksdb::WriteOptions write;
+    write.disableWAL = true;
+    RETURN_IF_ERROR(ToStatus(database_->Write(write, &writes.batch()),
+                             StrCat("cannot write to a state database: path=", directory_)));
+    writes.batch().Clear();
+    return absl::OkStatus();
+  }
+
+  absl::Status Flush() override {
+    return ToStatus(database_->Flush(rocksdb::FlushOptions(), family_),
+                    StrCat("cannot write to a state database: path=", directory_));
+  }
+
+  absl::Status Compact() override {
+    return ToStatus(
+        database_->CompactRange(rocksdb::CompactRangeOptions(), family_, nullptr, nullptr),
+        StrCat("cannot compact a state database: path=", directory_));
+  }
+
+  absl::StatusOr<bool> Get(std::string_view key,
+                           absl::FunctionRef<void(std::string_view)> read) override {
+    rocksdb::PinnableSlice value;
+    const rocksdb::Status status =
+        database_->Get(rocksdb::ReadOptions(), family_, ToSlice(key), &value);
+    if (status.IsNotFound()) return false;
+    RETURN_IF_ERROR(ToStatus(status, StrCat("cannot read a state database: path=", directory_)));
+    read(ToView(value));
+    return true;
+  }
+
   absl::Status VisitLiveFiles(
+      absl::FunctionRef<void()> listed,
       absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit)
       override {
     RETURN_IF_ERROR(ToStatus(database_->DisableFileDeletions(), "cannot pin files of state"));
-    const absl::Status visited = VisitPinnedFiles(visit);
+    const absl::Status visited = VisitPinnedFiles(listed, visit);
     RETURN_IF_ERROR(ToStatus(database_->EnableFileDeletions(/*force=*/false),
                              "cannot let go of files of state"));
     return visited;
@@ -253,9 +355,11 @@ class RocksStateDatabase final : public StateDatabase {
 
  private:
   absl::Status VisitPinnedFiles(
+      absl::FunctionRef<void()> listed,
       absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit) {
     std::vector<rocksdb::LiveFileMetaData> live_files;
     database_->GetLiveFilesMetaData(&live_files);
+    listed();
     // Deeper levels hold older data, and within the first level sequence numbers tell.
     std::sort(live_files.begin(), live_files.end(),
               [](const rocksdb::LiveFileMetaData& a, const rocksdb::LiveFileMetaData& b) {
@@ -280,8 +384,9 @@ class RocksStateDatabase final : public StateDatabase {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Create(const std::string& directory) {
-  auto database = std::make_unique<RocksStateDatabase>(directory);
+absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Create(
+    const std::string& directory, std::shared_ptr<const ExpiryRules> expiry_rules) {
+  auto database = std::make_unique<RocksStateDatabase>(directory, std::move(expiry_rules));
   RETURN_IF_ERROR(database->Open());
   RETURN_IF_ERROR(database->MakeEmpty());
   return database;
@@ -289,8 +394,8 @@ absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Create(const std::
 
 absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Import(
     const std::string& directory, const std::string& source_directory,
-    const std::vector<StateFile>& files) {
-  auto database = std::make_unique<RocksStateDatabase>(directory);
+    const std::vector<StateFile>& files, std::shared_ptr<const ExpiryRules> expiry_rules) {
+  auto database = std::make_unique<RocksStateDatabase>(directory, std::move(expiry_rules));
   RETURN_IF_ERROR(database->Open());
   RETURN_IF_ERROR(database->Import(source_directory, files));
   return database;

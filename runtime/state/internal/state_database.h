@@ -13,12 +13,14 @@
 
 namespace weir::internal {
 
+class ExpiryRules;
+
 /// The one place that knows RocksDB: sorted files of state on the local disk, as the base that
 /// incremental snapshots build on.
 ///
-/// It has no log and its memtable stays empty: entries come only as whole sorted files, which are
-/// ingested. What a crash leaves behind is of no use; checkpoints are what counts. Files never
-/// change once they are listed, and their names are not used twice.
+/// It has no log. Snapshots come as whole sorted files, which are ingested; entries that memory has
+/// no room for come in small batches. What a crash leaves behind is of no use; checkpoints are what
+/// counts. Files never change once they are listed, and their names are not used twice.
 /// Lifecycle: owns its folder, and removes it when destroyed. Threads: any. All methods block.
 class StateDatabase {
  public:
@@ -31,14 +33,23 @@ class StateDatabase {
     [[nodiscard]] virtual absl::Status Delete(std::string_view key) = 0;
   };
 
-  /// Opens an empty database in `directory`, which must not hold one.
+  /// Changes that are written together.
+  class WriteBatch {
+   public:
+    virtual ~WriteBatch() = default;
+    virtual void Put(std::string_view key, std::string_view value) = 0;
+    virtual void Delete(std::string_view key) = 0;
+  };
+
+  /// Opens an empty database in `directory`, which must not hold one. What has expired by
+  /// `expiry_rules`, which may be null, goes whenever files are compacted.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<StateDatabase>> Create(
-      const std::string& directory);
+      const std::string& directory, std::shared_ptr<const ExpiryRules> expiry_rules);
   /// Opens a database in `directory` that consists of `files`, whose copies in `source_directory`
   /// have their local names and are moved or linked. Errors: kDataLoss if they cannot be read.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<StateDatabase>> Import(
       const std::string& directory, const std::string& source_directory,
-      const std::vector<StateFile>& files);
+      const std::vector<StateFile>& files, std::shared_ptr<const ExpiryRules> expiry_rules);
 
   virtual ~StateDatabase() = default;
 
@@ -46,10 +57,25 @@ class StateDatabase {
   /// Adds what `file` holds over what is there. An empty file adds nothing.
   [[nodiscard]] virtual absl::Status Ingest(std::unique_ptr<FileWriter> file) = 0;
 
+  [[nodiscard]] virtual std::unique_ptr<WriteBatch> NewBatch() = 0;
+  /// Adds the batch over what is there and empties it.
+  [[nodiscard]] virtual absl::Status Write(WriteBatch& batch) = 0;
+  /// Puts what batches have added into files, so that VisitLiveFiles tells of it.
+  [[nodiscard]] virtual absl::Status Flush() = 0;
+
+  /// Rewrites all files without what was replaced, erased or has expired.
+  [[nodiscard]] virtual absl::Status Compact() = 0;
+
+  /// Calls `read(value)` if there is an entry, and returns whether there is.
+  [[nodiscard]] virtual absl::StatusOr<bool> Get(
+      std::string_view key, absl::FunctionRef<void(std::string_view value)> read) = 0;
+
   /// Calls `visit(file, path)` with each file that the database consists of, newest data last;
-  /// `file` has no path and checksum. No file is deleted meanwhile. Stops at the first error and
-  /// returns it.
+  /// `file` has no path and checksum. No file is deleted meanwhile; `listed()` is called before the
+  /// first one, when what is added is no longer part of them. Stops at the first error and returns
+  /// it.
   [[nodiscard]] virtual absl::Status VisitLiveFiles(
+      absl::FunctionRef<void()> listed,
       absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit) = 0;
 
   /// Calls `visit(key, value)` with each entry from `begin` up to, not including, `end`, in order.

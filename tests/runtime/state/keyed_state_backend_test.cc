@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -84,6 +85,43 @@ TEST_P(KeyedStateBackendTest, HandlesActOnTheCurrentKey) {
   EXPECT_EQ(count.Get(), nullptr);
   SetKey(*backend, "b");
   EXPECT_EQ(*count.Get(), 2);
+}
+
+TEST_P(KeyedStateBackendTest, VisitsTheKeysOfAStateByKeyGroups) {
+  const MapStateDescriptor<int32_t, int64_t> map_descriptor{"map"};
+  auto backend = NewBackend();
+  auto count = *backend->GetState(kCount);
+  auto map = *backend->GetState(map_descriptor);
+  for (int i = 0; i < 500; ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    SetKey(*backend, key);
+    if (i % 2 == 0) count.Set(i);
+    map.Put(i, i);
+    map.Put(i + 1, i);
+  }
+  SetKey(*backend, "current");
+  std::map<std::string, int64_t> visited;
+  for (KeyGroup group = 0; group < 128; group += 32) {
+    const KeyGroupRange groups{group, group + 31};
+    ASSERT_TRUE(backend
+                    ->ForEachKey("count", groups,
+                                 [&](const std::string& key) {
+                                   ASSERT_TRUE(groups.Contains(KeyGroupOf(KeyHash(key), 128)));
+                                   ASSERT_TRUE(visited.emplace(key, *count.Get()).second);
+                                   count.Clear();
+                                 })
+                    .ok());
+  }
+  EXPECT_EQ(visited.size(), 250u);
+  EXPECT_EQ(visited["key-42"], 42);
+  EXPECT_EQ(backend->current_key(), "current");
+  size_t num_keys = 0;
+  EXPECT_TRUE(backend->ForEachKey("map", {0, 127}, [&](const std::string&) { ++num_keys; }).ok());
+  EXPECT_EQ(num_keys, 500u);
+  num_keys = 0;
+  EXPECT_TRUE(backend->ForEachKey("count", {0, 127}, [&](const std::string&) { ++num_keys; }).ok());
+  EXPECT_EQ(num_keys, 0u);
+  EXPECT_TRUE(absl::IsNotFound(backend->ForEachKey("other", {0, 127}, [](const std::string&) {})));
 }
 
 TEST_P(KeyedStateBackendTest, RestoresEveryKindOfState) {
@@ -185,7 +223,7 @@ TEST_P(KeyedStateBackendTest, RefusesAnUnknownFormatVersionAndAnotherMaxParallel
   absl::Status status = NewBackend()->Restore({handle}, store_);
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(status.ToString(), HasSubstr("format_version=9"));
-  handle.format_version = 1;
+  handle.format_version = KeyedStateHandle::kFormatVersion;
   handle.max_parallelism = 256;
   status = NewBackend()->Restore({handle}, store_);
   EXPECT_TRUE(absl::IsFailedPrecondition(status));

@@ -24,6 +24,13 @@ namespace {
 
 constexpr uint32_t kMaxParallelism = 16;
 constexpr size_t kInlineOnly = size_t{1} << 20;  // No state outgrows it.
+constexpr int64_t kAmple = int64_t{1} << 40;
+
+// The forms of a backend: all of them must behave alike.
+struct Form {
+  size_t inline_limit_bytes;
+  int64_t memory_bytes;
+};
 
 struct Window {
   int64_t start = 0;
@@ -39,6 +46,8 @@ struct Model {
   std::map<std::string, std::map<int32_t, std::string>> maps;
   std::map<std::pair<std::string, int64_t>, int64_t> windows;
   TimerModel timers;
+
+  friend bool operator==(const Model&, const Model&) = default;
 
   [[nodiscard]] size_t NumEntries() const {
     size_t entries = values.size() + windows.size() + timers.size();
@@ -77,13 +86,25 @@ class Subtask {
 // that neither it nor a pending one refers to, and whose messages may be late or lost.
 class Job {
  public:
-  Job(unsigned seed, size_t inline_limit_bytes)
+  Job(unsigned seed, Form form)
       : random_(seed),
-        inline_limit_bytes_(inline_limit_bytes),
-        store_(directory_.path() + "/checkpoints") {
+        form_(form),
+        store_(directory_.path() + "/checkpoints"),
+        budget_(form.memory_bytes) {
     Start(static_cast<uint32_t>(1 + random_() % 5));
   }
   ~Job() { JoinSnapshots(); }
+
+  // Takes a checkpoint that completes, and begins anew from it.
+  void RestartFromNow() {
+    const Model expected = model_;
+    while (!completed_.has_value() || completed_->model != expected) {
+      CompleteCheckpoint();
+      TriggerCheckpoint();
+      CompleteCheckpoint();
+    }
+    Restart();
+  }
 
   void Step() {
     switch (random_() % 40) {
@@ -96,6 +117,11 @@ class Job {
         break;
       case 3:
         if (random_() % 4 == 0) Restart();
+        break;
+      case 4:
+      case 5:
+      case 6:
+        subtasks_[random_() % subtasks_.size()]->backend().ShedMemory();
         break;
       default:
         Operate();
@@ -146,7 +172,7 @@ class Job {
       options.max_parallelism = kMaxParallelism;
       options.memory_budget = &budget_;
       options.local_dir = directory_.path() + "/local-" + std::to_string(next_directory_++);
-      options.inline_limit_bytes = inline_limit_bytes_;
+      options.inline_limit_bytes = form_.inline_limit_bytes;
       options.track_changes = random_() % 4 != 0;
       subtasks_.push_back(std::make_unique<Subtask>(std::move(options)));
     }
@@ -382,10 +408,10 @@ class Job {
   }
 
   std::mt19937 random_;
-  const size_t inline_limit_bytes_;
+  const Form form_;
   TestDirectory directory_;
   UnreliableStore store_;
-  MemoryBudget budget_{int64_t{1} << 40};
+  MemoryBudget budget_;
   uint64_t next_checkpoint_ = 1;
   int next_directory_ = 0;
   Model model_;
@@ -394,15 +420,19 @@ class Job {
   std::optional<Checkpoint> completed_;
 };
 
-class KeyedStatePropertyTest : public ::testing::TestWithParam<size_t> {};
+unsigned FromEnvironment(const char* name, unsigned otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : static_cast<unsigned>(std::atoi(value));
+}
+
+class KeyedStatePropertyTest : public ::testing::TestWithParam<Form> {};
 
 TEST_P(KeyedStatePropertyTest, StateIsThatOfPlainContainersThroughFailuresAndRescaling) {
-  unsigned first_seed = 1;
-  unsigned num_seeds = GetParam() == kInlineOnly ? 300 : 100;
-  if (const char* seed = std::getenv("WEIR_TEST_SEED")) {
-    first_seed = static_cast<unsigned>(std::atoi(seed));
-    num_seeds = 1;
-  }
+  const bool is_one = std::getenv("WEIR_TEST_SEED") != nullptr;
+  const unsigned first_seed = FromEnvironment("WEIR_TEST_SEED", 1);
+  const bool opens_databases =
+      GetParam().inline_limit_bytes != kInlineOnly || GetParam().memory_bytes != kAmple;
+  const unsigned num_seeds = is_one ? 1 : opens_databases ? 20 : 200;
   for (unsigned seed = first_seed; seed < first_seed + num_seeds; ++seed) {
     SCOPED_TRACE("WEIR_TEST_SEED=" + std::to_string(seed));
     Job job(seed, GetParam());
@@ -416,11 +446,30 @@ TEST_P(KeyedStatePropertyTest, StateIsThatOfPlainContainersThroughFailuresAndRes
   }
 }
 
+TEST_P(KeyedStatePropertyTest, ALongLifeWithARestoreNowAndThen) {
+  const unsigned seed = FromEnvironment("WEIR_TEST_SEED", 1);
+  const unsigned num_steps = FromEnvironment("WEIR_TEST_STEPS", 3'000);
+  const unsigned steps_per_restore = std::min(num_steps / 3, 10'000u);
+  SCOPED_TRACE("WEIR_TEST_SEED=" + std::to_string(seed));
+  Job job(seed, GetParam());
+  for (unsigned step = 1; step <= num_steps; ++step) {
+    job.Step();
+    if (step % steps_per_restore == 0) job.RestartFromNow();
+    ASSERT_FALSE(HasFailure());
+  }
+  job.Finish();
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, KeyedStatePropertyTest,
                          // All snapshots in files; all inline; and state that outgrows the limit.
-                         ::testing::Values(size_t{0}, kInlineOnly, size_t{1500}),
+                         // With room in memory for all state, and for none that is not in use.
+                         ::testing::Values(Form{0, kAmple}, Form{kInlineOnly, kAmple},
+                                           Form{1500, kAmple}, Form{0, 1}, Form{kInlineOnly, 1},
+                                           Form{1500, 1}),
                          [](const auto& parameter) {
-                           return "InlineLimit" + std::to_string(parameter.param);
+                           return "InlineLimit" +
+                                  std::to_string(parameter.param.inline_limit_bytes) +
+                                  (parameter.param.memory_bytes == kAmple ? "InMemory" : "OnDisk");
                          });
 
 }  // namespace

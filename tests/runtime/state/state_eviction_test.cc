@@ -1,0 +1,156 @@
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runtime/metrics/metric_group.h"
+#include "runtime/state/keyed_state_backend.h"
+#include "tests/runtime/state/state_test_support.h"
+
+namespace weir {
+namespace {
+
+using Backend = KeyedStateBackend<int64_t>;
+
+class StateEvictionTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Backend> NewBackend(MemoryBudget* budget, MetricGroup* metrics,
+                                      uint32_t index = 0, uint32_t parallelism = 1) {
+    KeyedStateBackendOptions options;
+    options.range = RangeOfSubtask(index, 128, parallelism);
+    options.memory_budget = budget;
+    options.metrics = metrics;
+    options.local_dir = directory_.path() + "/local-" + std::to_string(next_directory_++);
+    return std::make_unique<Backend>(std::move(options));
+  }
+  KeyedStateHandle Checkpoint(Backend& backend) {
+    const CheckpointId id(next_checkpoint_++);
+    auto snapshot = backend.Snapshot(id);
+    auto handle = snapshot->Run(store_);
+    EXPECT_TRUE(handle.ok()) << handle.status();
+    backend.FinishSnapshot(std::move(snapshot));
+    backend.NotifyCheckpointComplete(id);
+    return *std::move(handle);
+  }
+  static double Metric(const MetricGroup& metrics, const std::string& name) {
+    struct Values final : public MetricGroup::Visitor {
+      void OnCounter(std::string_view key, uint64_t value) override {
+        values[std::string(key)] = static_cast<double>(value);
+      }
+      void OnGauge(std::string_view key, double value) override {
+        values[std::string(key)] = value;
+      }
+      void OnHistogram(std::string_view, const HistogramSnapshot&) override {}
+      std::map<std::string, double> values;
+    } values;
+    metrics.Visit(values);
+    return values.values.at(name);
+  }
+
+  TestDirectory directory_;
+  UnreliableStore store_{directory_.path() + "/checkpoints"};
+  uint64_t next_checkpoint_ = 1;
+  int next_directory_ = 0;
+};
+
+const ValueStateDescriptor<std::string> kText{"text"};
+
+TEST_F(StateEvictionTest, HotKeysAreReadFromMemoryAndTheRestStaysWithinTheLimit) {
+  constexpr int64_t kNumKeys = 100'000;
+  constexpr int64_t kLimitBytes = 4 << 20;  // A fifth of what all would take.
+  MemoryBudget budget(kLimitBytes);
+  MetricGroup metrics;
+  auto backend = NewBackend(&budget, &metrics);
+  auto text = *backend->GetState(kText);
+  const auto set_key = [&](int64_t key) { backend->SetCurrentKey(key, KeyHash(key)); };
+  for (int64_t key = 0; key < kNumKeys; ++key) {
+    set_key(key);
+    text.Set("a text that does not fit into the string itself: " + std::to_string(key));
+  }
+  Checkpoint(*backend);
+  EXPECT_EQ(backend->NumEntries(), static_cast<size_t>(kNumKeys));
+  EXPECT_GT(Metric(metrics, "state.evictions"), kNumKeys / 2);
+  const double gets_before = Metric(metrics, "state.rocksdbGets");
+  const double hits_before = Metric(metrics, "state.tableHits");
+
+  std::mt19937_64 random(1);
+  constexpr int kNumReads = 300'000;
+  for (int i = 0; i < kNumReads; ++i) {
+    const auto key = static_cast<int64_t>(random() % 100 < 95 ? random() % (kNumKeys / 100)
+                                                              : random() % kNumKeys);
+    set_key(key);
+    ASSERT_EQ(*text.Get(),
+              "a text that does not fit into the string itself: " + std::to_string(key));
+  }
+  backend->ShedMemory();
+  const double gets = Metric(metrics, "state.rocksdbGets") - gets_before;
+  const double hits = Metric(metrics, "state.tableHits") - hits_before;
+  EXPECT_EQ(gets + hits, kNumReads);
+  EXPECT_GT(gets, 0);
+  EXPECT_LT(gets, kNumReads / 10);
+  EXPECT_LT(budget.peak_bytes(), kLimitBytes * 11 / 10);
+}
+
+TEST_F(StateEvictionTest, ARestoreReadsWhatIsAskedForOnly) {
+  constexpr int64_t kNumKeys = 20'000;
+  MemoryBudget budget(1 << 20);
+  std::vector<KeyedStateHandle> handles;
+  {
+    MetricGroup metrics;
+    auto backend = NewBackend(&budget, &metrics);
+    auto text = *backend->GetState(kText);
+    for (int64_t key = 0; key < kNumKeys; ++key) {
+      backend->SetCurrentKey(key, KeyHash(key));
+      text.Set(std::string(100, 'x') + std::to_string(key));
+    }
+    handles.push_back(Checkpoint(*backend));
+  }
+  for (const uint32_t parallelism : {1u, 2u}) {  // The files are adopted, or copied.
+    size_t num_entries = 0;
+    for (uint32_t index = 0; index < parallelism; ++index) {
+      MetricGroup metrics;
+      auto backend = NewBackend(&budget, &metrics, index, parallelism);
+      ASSERT_TRUE(backend->Restore(handles, store_).ok());
+      auto text = *backend->GetState(kText);
+      num_entries += backend->NumEntries();
+      EXPECT_LT(backend->MemoryBytes(), 10'000u);
+      int num_read = 0;
+      for (int64_t key = 0; num_read < 100; ++key) {
+        if (SubtaskOfHash(KeyHash(key), 128, parallelism) != index) continue;
+        backend->SetCurrentKey(key, KeyHash(key));
+        ASSERT_NE(text.Get(), nullptr);
+        ASSERT_EQ(*text.Get(), std::string(100, 'x') + std::to_string(key));
+        ++num_read;
+      }
+      EXPECT_EQ(Metric(metrics, "state.rocksdbGets"), 100);
+    }
+    EXPECT_EQ(num_entries, static_cast<size_t>(kNumKeys));
+  }
+}
+
+TEST_F(StateEvictionTest, AnUnreadableDatabaseIsToldByAStateError) {
+  MemoryBudget budget(1);
+  MetricGroup metrics;
+  KeyedStateBackendOptions options;
+  options.range = {0, 127};
+  options.memory_budget = &budget;
+  options.local_dir = "/dev/null/no-folder";
+  Backend backend(std::move(options));
+  auto text = *backend.GetState(kText);
+  const auto fill = [&] {
+    for (int64_t key = 0; key < 10'000; ++key) {
+      backend.SetCurrentKey(key, KeyHash(key));
+      text.Set("text");
+    }
+  };
+  EXPECT_THROW(fill(), StateError);
+}
+
+}  // namespace
+}  // namespace weir
