@@ -110,6 +110,36 @@ TEST(OperatorStateTest, DealsOutSplitStateEvenlyAndInOrder) {
   EXPECT_THAT(all, ElementsAre(1, 2, 3, 4, 5, 6, 7));
 }
 
+TEST(OperatorStateTest, SevenItemsGoFromThreeSubtasksToFiveToTwo) {
+  for (const bool is_union : {false, true}) {
+    std::vector<OperatorStateHandle> handles = {
+        Numbers({1, 2, 3}, is_union), Numbers({4, 5}, is_union), Numbers({6, 7}, is_union)};
+    for (const uint32_t parallelism : {5u, 2u}) {
+      const auto dealt_out = RedistributeOperatorState(handles, parallelism);
+      ASSERT_TRUE(dealt_out.ok());
+      ASSERT_EQ(dealt_out->size(), parallelism);
+      handles.clear();
+      std::vector<int64_t> all;
+      for (uint32_t subtask = 0; subtask < parallelism; ++subtask) {
+        const std::vector<int64_t> part = NumbersOf((*dealt_out)[subtask], is_union);
+        if (is_union) {
+          EXPECT_THAT(part, ElementsAre(1, 2, 3, 4, 5, 6, 7));
+          // Each subtask of a source keeps its own of all that it was given.
+          handles.push_back(Numbers(subtask == 0 ? part : std::vector<int64_t>(), is_union));
+        } else {
+          EXPECT_GE(part.size(), 7 / parallelism);
+          EXPECT_LE(part.size(), 7 / parallelism + 1);
+          all.insert(all.end(), part.begin(), part.end());
+          handles.push_back(Numbers(part));
+        }
+      }
+      if (!is_union) {
+        EXPECT_THAT(all, ElementsAre(1, 2, 3, 4, 5, 6, 7));
+      }
+    }
+  }
+}
+
 TEST(OperatorStateTest, SplitStateStaysWhereItIsWhenTheParallelismDoes) {
   const auto same = RedistributeOperatorState({Numbers({1, 2, 3}), Numbers({})}, 2);
   EXPECT_THAT(NumbersOf((*same)[0]), ElementsAre(1, 2, 3));
