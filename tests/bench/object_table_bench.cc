@@ -210,10 +210,112 @@ void BenchmarkAsynchronousPart(size_t num_keys, size_t num_changed) {
   std::filesystem::remove_all(directory);
 }
 
+// State that memory has room for a quarter of: hot keys, keys that come back, new ones.
+void BenchmarkEviction(int64_t num_keys) {
+  const std::string directory =
+      (std::filesystem::temp_directory_path() / ("weir-bench-" + ToString(RandomId<JobId>())))
+          .string();
+  FileStateStore store(directory + "/checkpoints", "bench");
+  {
+    MemoryBudget budget(num_keys * 75 / 4);
+    KeyedStateBackendOptions options;
+    options.range = {0, 127};
+    options.memory_budget = &budget;
+    options.local_dir = directory + "/local";
+    KeyedStateBackend<int64_t> backend(std::move(options));
+    auto* const table = *backend.Table(TableDescriptor<VoidNamespace, int64_t>{"count"});
+    const std::string name =
+        "over RocksDB, " + std::to_string(num_keys) + " keys, a quarter fits: ";
+    double longest = 0;
+    const auto run = [&](const char* what, size_t operations, auto&& key_of) {
+      longest = 0;
+      const auto begin = Clock::now();
+      auto last = begin;
+      for (size_t i = 0; i < operations; ++i) {
+        const int64_t key = key_of(i);
+        ++table->Mutable(KeyHash(key), key);
+        if (i % 64 == 0) {
+          const auto now = Clock::now();
+          longest = std::max(longest, std::chrono::duration<double, std::nano>(now - last).count());
+          last = now;
+        }
+      }
+      const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+      Report(name + what, spent.count() / static_cast<double>(operations));
+      Report(name + what + ", longest 64 in all", longest);
+    };
+    std::mt19937_64 random(1);
+    const auto num = static_cast<uint64_t>(num_keys);
+    run("insert", num, [](size_t i) { return static_cast<int64_t>(i); });
+    run("increment, 99 % of a hundredth", 2'000'000, [&](size_t) {
+      return static_cast<int64_t>(random() % 100 == 0 ? random() % num : random() % (num / 100));
+    });
+    run("increment, all alike", 300'000,
+        [&](size_t) { return static_cast<int64_t>(random() % num); });
+    for (int round = 0; round < 3; ++round) {
+      auto begin = Clock::now();
+      auto snapshot = backend.Snapshot(CheckpointId(static_cast<uint64_t>(round) + 1));
+      const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+      const bool written = snapshot->Run(store).ok();
+      backend.FinishSnapshot(std::move(snapshot));
+      Report(name + "snapshot, synchronous part", written ? spent.count() : -1);
+      run("increment after a snapshot", 300'000,
+          [&](size_t) { return static_cast<int64_t>(random() % num); });
+    }
+    std::printf("%-66s %9.1f MB of %.1f\n", (name + "most memory").c_str(),
+                static_cast<double>(budget.peak_bytes()) / 1e6,
+                static_cast<double>(budget.limit_bytes()) / 1e6);
+  }
+  std::filesystem::remove_all(directory);
+}
+
+void BenchmarkTimers(int64_t num_timers, int64_t limit_bytes) {
+  const std::string directory =
+      (std::filesystem::temp_directory_path() / ("weir-bench-" + ToString(RandomId<JobId>())))
+          .string();
+  {
+    MemoryBudget budget(limit_bytes);
+    KeyedStateBackendOptions options;
+    options.range = {0, 127};
+    options.memory_budget = &budget;
+    options.local_dir = directory;
+    KeyedStateBackend<int64_t> backend(std::move(options));
+    auto* const timers = *backend.Timers<VoidNamespace>("timers", TimeDomain::kEventTime);
+    const std::string name =
+        std::to_string(num_timers) + " timers, " + std::to_string(limit_bytes >> 20) + " MiB: ";
+    std::mt19937_64 random(1);
+    const auto measure = [&](const char* what, auto&& work) {
+      const auto begin = Clock::now();
+      for (int64_t i = 0; i < num_timers; ++i) {
+        work(i);
+        if (i % 1024 == 0) backend.ShedMemory();
+      }
+      const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+      Report(name + what, spent.count() / static_cast<double>(num_timers));
+    };
+    measure("register", [&](int64_t i) {
+      timers->Register(i, KeyHash(i), {}, static_cast<int64_t>(random() % 86'400'000));
+    });
+    measure("fire", [&](int64_t) {
+      if (!timers->PopDue(86'400'000).has_value()) std::printf("a timer is lost\n");
+    });
+    std::printf("%-66s %9.1f MB\n", (name + "most memory").c_str(),
+                static_cast<double>(budget.peak_bytes()) / 1e6);
+  }
+  std::filesystem::remove_all(directory);
+}
+
 }  // namespace
 }  // namespace weir
 
-int main() {
+int main(int argc, char**) {
+  if (argc > 1) {  // Of state on disk only.
+    weir::BenchmarkEviction(1'000'000);
+    weir::BenchmarkTimers(1'000'000, int64_t{1} << 30);
+    weir::BenchmarkTimers(1'000'000, int64_t{64} << 20);
+    weir::BenchmarkTimers(10'000'000, int64_t{256} << 20);
+    return 0;
+  }
   weir::BenchmarkIntegers(1'000);
   weir::BenchmarkIntegers(1'000'000);
   weir::BenchmarkStrings(1'000);
