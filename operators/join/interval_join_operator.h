@@ -201,9 +201,9 @@ class IntervalJoinOperator final : public KeyedOperator<K, VoidNamespace> {
     const int64_t to_ms = Side::To(options_, time).millis();
     auto other = others.lower_bound(
         next_match_.value_or(TimeAndSequence(Side::From(options_, time).millis(), 0)));
-    for (; other != others.end() && other->first.first <= to_ms; ++other) {
-      if (next_match_ != other->first && output.Full()) {
-        next_match_ = other->first;
+    for (; other != others.end() && other->first <= to_ms; ++other) {
+      if (next_match_ != *other && output.Full()) {
+        next_match_ = *other;
         return false;
       }
       EmitPair<Side>(value, time, key, hash, other);
@@ -227,7 +227,7 @@ class IntervalJoinOperator final : public KeyedOperator<K, VoidNamespace> {
                 Iterator other) {
     using OtherSide = std::conditional_t<Side::kIsLeft, Right, Left>;
     auto& rows = Rows<OtherSide>();
-    const auto other_time = EventTime::FromMillis(other->first.first);
+    const auto other_time = EventTime::FromMillis(other->first);
     if constexpr (Side::kOtherIsOuter) {
       if (!rows.At(hash, key, other).second) rows.Mutable(hash, key, other).second = true;
     }
@@ -287,10 +287,10 @@ class IntervalJoinOperator final : public KeyedOperator<K, VoidNamespace> {
     auto& rows = Rows<Side>();
     auto row = index.begin();
     while (row != index.end() &&
-           Side::To(options_, EventTime::FromMillis(row->first.first)).millis() <= timer.time_ms) {
+           Side::To(options_, EventTime::FromMillis(row->first)).millis() <= timer.time_ms) {
       if constexpr (Side::kIsOuter) {
         const auto& [value, matched] = rows.At(timer.hash, timer.key, row);
-        if (!matched) EmitUnmatched<Side>(value, EventTime::FromMillis(row->first.first));
+        if (!matched) EmitUnmatched<Side>(value, EventTime::FromMillis(row->first));
       }
       row = rows.Erase(index, timer.hash, timer.key, row);
     }

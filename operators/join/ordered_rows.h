@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "runtime/base/memory_budget.h"
 #include "runtime/base/status_macros.h"
@@ -16,16 +16,15 @@
 namespace weir::internal {
 
 /// The rows of one side of a join, per key in order: keyed state, one entry a row, so that a
-/// snapshot writes only new rows. The operator keeps an Index per key, which says where the rows
-/// are; it is made anew from state at a restore.
+/// snapshot writes only new rows. The operator keeps an Index per key, which says what rows there
+/// are; it stays in memory when rows leave, and is made anew from state at a restore.
 ///
 /// `Place` orders the rows of a key and tells them apart. Threads: the task's.
 template <class K, class Place, class Row>
 class OrderedRows {
  public:
   using Table = ObjectTable<K, Place, Row>;
-  /// A reference spares the look-up while the entry is where it was.
-  using Index = absl::btree_map<Place, typename Table::EntryReference>;
+  using Index = absl::btree_set<Place>;
   using Iterator = typename Index::iterator;
 
   /// Calls adopt(hash, key) -> Index& for the key of each restored row.
@@ -34,8 +33,8 @@ class OrderedRows {
     ASSIGN_OR_RETURN(table_, (backend.template Table<Place, Row>({std::move(name)})));
     charge_.emplace(backend.options().memory_budget, 0);
     ChargeIndex();
-    table_->ForEachReference([&](const typename Table::EntryReference& entry) {
-      adopt(entry.hash(), entry.key()).emplace(entry.ns(), entry);
+    table_->ForEach([&](uint64_t hash, const K& key, const Place& place, const Row&) {
+      adopt(hash, key).insert(place);
     });
     return absl::OkStatus();
   }
@@ -43,20 +42,19 @@ class OrderedRows {
   /// There is no row at `place` yet.
   void Add(Index& index, uint64_t hash, const K& key, const Place& place, Row row) {
     table_->Mutable(hash, key, place) = std::move(row);
-    index.emplace_hint(index.end(), place, table_->Reference(hash, key, place));
+    index.emplace_hint(index.end(), place);
     if (table_->size() % kRowsPerCharge == 0) ChargeIndex();
   }
-  /// Good until the row is changed or erased.
+  /// Good until the row is changed or erased, or another key is looked up.
   [[nodiscard]] const Row& At(uint64_t hash, const K& key, Iterator row) const {
-    if (!row->second.IsCurrent()) row->second = table_->Reference(hash, key, row->first);
-    return row->second.value();
+    return *table_->Find(hash, key, *row);
   }
   [[nodiscard]] Row& Mutable(uint64_t hash, const K& key, Iterator row) {
-    return table_->Mutable(hash, key, row->first);
+    return table_->Mutable(hash, key, *row);
   }
   /// Returns the row behind.
   Iterator Erase(Index& index, uint64_t hash, const K& key, Iterator row) {
-    table_->Erase(hash, key, row->first);
+    table_->Erase(hash, key, *row);
     return index.erase(row);
   }
 
@@ -65,8 +63,7 @@ class OrderedRows {
 
   // The table charges for the rows.
   void ChargeIndex() {
-    charge_->Resize(
-        static_cast<int64_t>(table_->size() * 3 / 2 * sizeof(typename Index::value_type)));
+    charge_->Resize(static_cast<int64_t>(table_->size() * 3 / 2 * sizeof(Place)));
   }
 
   Table* table_ = nullptr;
@@ -95,9 +92,10 @@ using TimeBuffer = OrderedRows<K, TimeAndSequence, Row>;
 /// Returns the place behind all rows of `index` at `time_ms`.
 template <class Index>
 [[nodiscard]] TimeAndSequence NextPlaceAt(const Index& index, int64_t time_ms) {
+  if (index.empty() || index.rbegin()->first < time_ms) return {time_ms, 0};
   auto behind = index.upper_bound(TimeAndSequence(time_ms, UINT32_MAX));
   if (behind == index.begin()) return {time_ms, 0};
-  const TimeAndSequence& last = std::prev(behind)->first;
+  const TimeAndSequence& last = *std::prev(behind);
   return {time_ms, last.first == time_ms ? last.second + 1 : 0};
 }
 

@@ -170,7 +170,7 @@ class RegularJoinOperator final : public KeyedOperator<K, VoidNamespace> {
     auto& others = IndexOf<OtherSide<Side>>(sides);
     auto& rows = Rows<OtherSide<Side>>();
     for (auto other = First(others); other != others.end(); ++other) {
-      if (IsFull(other->first, output)) return false;
+      if (IsFull(*other, output)) return false;
       if constexpr (Side::kOtherIsOuter) {
         if (std::get<kPadded>(rows.At(hash, key, other))) {
           auto& stored = rows.Mutable(hash, key, other);
@@ -183,7 +183,7 @@ class RegularJoinOperator final : public KeyedOperator<K, VoidNamespace> {
     const bool padded = Side::kIsOuter && others.empty();
     if (padded) Emit<Side>(RowKind::kInsert, &row, nullptr);
     auto& index = IndexOf<Side>(sides);
-    Rows<Side>().Add(index, hash, key, index.empty() ? 0 : std::prev(index.end())->first + 1,
+    Rows<Side>().Add(index, hash, key, index.empty() ? 0 : *std::prev(index.end()) + 1,
                      {row, has_ttl_ ? now_ms_ : 0, padded});
     if (has_ttl_) RegisterCleanup(sides, key, hash);
     return true;
@@ -208,7 +208,7 @@ class RegularJoinOperator final : public KeyedOperator<K, VoidNamespace> {
     auto& others = IndexOf<OtherSide<Side>>(sides);
     auto& rows = Rows<OtherSide<Side>>();
     for (auto other = First(others); other != others.end(); ++other) {
-      if (IsFull(other->first, output)) return false;
+      if (IsFull(*other, output)) return false;
       Emit<Side>(RowKind::kDelete, &row, &std::get<kValue>(rows.At(hash, key, other)));
       if constexpr (Side::kOtherIsOuter) {
         if (index.empty()) {

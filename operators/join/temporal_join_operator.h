@@ -76,7 +76,7 @@ class TemporalJoinOperator final : public KeyedOperator<K, VoidNamespace> {
     if (sides->timer_ms == timer.time_ms) sides->timer_ms = Keys::kNoTimer;
     auto& waiting = sides->left;
     for (auto record = waiting.begin();
-         record != waiting.end() && record->first.first <= timer.time_ms;) {
+         record != waiting.end() && record->first <= timer.time_ms;) {
       Meet(*sides, timer.key, timer.hash, record);
       record = waiting_.Erase(waiting, timer.hash, timer.key, record);
     }
@@ -153,30 +153,30 @@ class TemporalJoinOperator final : public KeyedOperator<K, VoidNamespace> {
   void DropSuperseded(Keys& sides, const K& key, uint64_t hash, int64_t time_ms) {
     auto& versions = sides.right;
     auto version = versions.begin();
-    while (version != versions.end() && version->first.first <= time_ms) {
+    while (version != versions.end() && version->first <= time_ms) {
       const auto next = std::next(version);
-      const bool is_last = next == versions.end() || next->first.first > time_ms;
+      const bool is_last = next == versions.end() || next->first > time_ms;
       if (is_last && versions_.At(hash, key, version).has_value()) return;
       version = versions_.Erase(versions, hash, key, version);
     }
   }
   // Versions up to `time_ms` are clean.
   void RegisterCleanup(Keys& sides, const K& key, uint64_t hash, int64_t time_ms) {
-    const int64_t last_ms = std::prev(sides.right.end())->first.first;
+    const int64_t last_ms = std::prev(sides.right.end())->first;
     if (last_ms <= time_ms) return;
     sides.timer_ms = last_ms;
     this->event_timers().Register(key, hash, {}, last_ms);
   }
 
   void Meet(Keys& sides, const K& key, uint64_t hash, typename Waiting::Iterator record) {
-    const auto time = EventTime::FromMillis(record->first.first);
+    const auto time = EventTime::FromMillis(record->first);
     const L& left = waiting_.At(hash, key, record);
     auto version = sides.right.upper_bound(TimeAndSequence(time.millis(), UINT32_MAX));
     if (version != sides.right.begin()) {
       --version;
       const std::optional<R>& right = versions_.At(hash, key, version);
       if (right.has_value()) {
-        function_context_->set_timestamps(time, EventTime::FromMillis(version->first.first));
+        function_context_->set_timestamps(time, EventTime::FromMillis(version->first));
         collector_.set_timestamp(time);
         function_.Fn::ProcessElement(left, *right, *function_context_, collector_);
         return;
