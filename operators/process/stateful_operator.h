@@ -84,9 +84,9 @@ class KeyedOperator : public StreamOperator {
 
   absl::StatusOr<Progress> ProcessWatermark(Watermark watermark, Output& output) final {
     watermark_ = watermark.time;
-    backend_->AdvanceWatermark(watermark.time);
     backend_->ShedMemory();
     OnWatermarkAdvanced(watermark.time);
+    backend_->SetRecordTime(watermark.time);
     ASSIGN_OR_RETURN(const Progress fired_windows, FireWindows(watermark.time, output));
     if (fired_windows != Progress::kDone) return fired_windows;
     // A slice ends with full output, and now and then so that mail is read.
@@ -94,10 +94,12 @@ class KeyedOperator : public StreamOperator {
       if (output.Full()) return Progress::kSuspended;
       std::optional<Timer<K, Namespace>> timer = event_timers_->PopDue(watermark.time.millis());
       if (!timer.has_value()) {
+        backend_->AdvanceWatermark(watermark.time);
         output.EmitWatermark(OutputWatermark(watermark.time));
         return Progress::kDone;
       }
-      backend_->SetRecordTime(EventTime::Min());
+      // However far the watermark has come at once, the timer sees what was alive at its time.
+      backend_->SetRecordTime(EventTime::FromMillis(timer->time_ms));
       backend_->SetCurrentKey(timer->key, timer->hash);
       OnTimer(TimerKind::kEventTime, *timer);
     }

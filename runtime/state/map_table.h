@@ -13,7 +13,8 @@ namespace weir {
 
 /// A map from UK to UV per key and namespace, each entry one of the table, so that a snapshot
 /// writes only changed ones. The typed form of MapState; made by KeyedStateBackend. Threads: the
-/// task's. Invariant: the ordered set of a key's user keys is that of its entries.
+/// task's. Invariant: the ordered set of a key's user keys is that of its entries, and of those
+/// that have expired and left the database.
 template <class K, class N, class UK, class UV>
 class MapTable {
  public:
@@ -43,11 +44,12 @@ class MapTable {
     return entries_->Mutable(hash, key, place);
   }
   bool Remove(uint64_t hash, const K& key, const N& ns, const UK& user_key) {
-    if (!entries_->Erase(hash, key, {ns, user_key})) return false;
-    UserKeys& keys = user_keys_.Mutable(hash, key, ns);
-    keys.erase(user_key);
-    if (keys.empty()) user_keys_.Erase(hash, key, ns);
-    return true;
+    const bool found = entries_->Erase(hash, key, {ns, user_key});
+    if (UserKeys* keys = user_keys_.FindMutable(hash, key, ns)) {
+      keys->erase(user_key);
+      if (keys->empty()) user_keys_.Erase(hash, key, ns);
+    }
+    return found;
   }
   [[nodiscard]] size_t Size(uint64_t hash, const K& key, const N& ns) const {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
@@ -64,6 +66,14 @@ class MapTable {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
     if (keys == nullptr) return;
     for (const UK& user_key : *keys) visit(user_key, *Get(hash, key, ns, user_key));
+  }
+  /// Visits the user keys alone, in the same order; those of entries that have expired on disk
+  /// too. `visit` must not change the map.
+  template <class Visitor>
+  void ForEachUserKey(uint64_t hash, const K& key, const N& ns, Visitor&& visit) const {
+    const UserKeys* keys = user_keys_.Find(hash, key, ns);
+    if (keys == nullptr) return;
+    for (const UK& user_key : *keys) visit(user_key);
   }
   [[nodiscard]] Entries& entries() { return *entries_; }
   void Clear(uint64_t hash, const K& key, const N& ns) {

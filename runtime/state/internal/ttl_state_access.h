@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -28,6 +29,11 @@ class TtlStateBase {
   explicit TtlStateBase(std::shared_ptr<const StateExpiry> expiry) : expiry_(std::move(expiry)) {}
 
   [[nodiscard]] const StateExpiry& expiry() const { return *expiry_; }
+  // Records of event time come in any order: one from before takes no life away.
+  template <class T>
+  static void Renew(TtlValue<T>& stored, int64_t now_ms) {
+    stored.last_access_ms = std::max(stored.last_access_ms, now_ms);
+  }
   // Opens each access; returns its time.
   int64_t BeginAccess() {
     if (++num_accesses_ % kAccessesPerCleanUp == 0) DropSomeExpired(kSlotsPerCleanUp);
@@ -61,7 +67,7 @@ class TtlValues final : public TtlStateBase {
       table_->Erase(current_->hash, current_->key);
       return expiry().returns_expired() ? &*last_seen_ : nullptr;
     }
-    if (expiry().updates_on_read() && found->last_access_ms != now_ms) {
+    if (expiry().updates_on_read() && found->last_access_ms < now_ms) {
       TtlValue<T>* changed = table_->FindMutable(current_->hash, current_->key);
       changed->last_access_ms = now_ms;
       return &changed->value;
@@ -73,7 +79,7 @@ class TtlValues final : public TtlStateBase {
     const int64_t now_ms = BeginAccess();
     TtlValue<T>& stored = table_->Mutable(current_->hash, current_->key);
     if (expiry().IsExpired(stored.last_access_ms, now_ms)) stored.value = T{};
-    stored.last_access_ms = now_ms;
+    Renew(stored, now_ms);
     return stored.value;
   }
   /// Returns null if there is none or it has expired.
@@ -85,7 +91,7 @@ class TtlValues final : public TtlStateBase {
       table_->Erase(current_->hash, current_->key);
       return nullptr;
     }
-    stored->last_access_ms = now_ms;
+    Renew(*stored, now_ms);
     return &stored->value;
   }
   void Clear() { table_->Erase(current_->hash, current_->key); }
@@ -188,14 +194,14 @@ class TtlEntries final : public TtlStateBase {
       maps_.Remove(current_->hash, current_->key, {}, user_key);
       return expiry().returns_expired() ? &*last_seen_ : nullptr;
     }
-    if (!expiry().updates_on_read() || found->last_access_ms == now_ms) return &found->value;
+    if (!expiry().updates_on_read() || found->last_access_ms >= now_ms) return &found->value;
     return &Renewed(user_key, now_ms);
   }
   UV& Mutable(const UK& user_key) {
     const int64_t now_ms = BeginAccess();
     TtlValue<UV>& stored = maps_.Mutable(current_->hash, current_->key, {}, user_key);
     if (expiry().IsExpired(stored.last_access_ms, now_ms)) stored.value = UV{};
-    stored.last_access_ms = now_ms;
+    Renew(stored, now_ms);
     return stored.value;
   }
   bool Remove(const UK& user_key) {
@@ -211,12 +217,14 @@ class TtlEntries final : public TtlStateBase {
     const int64_t now_ms = BeginAccess();
     std::vector<UK> live;
     std::vector<UK> expired;
-    maps_.ForEach(
-        current_->hash, current_->key, {}, [&](const UK& user_key, const TtlValue<UV>& stored) {
-          const bool is_live =
-              expiry().returns_expired() || !expiry().IsExpired(stored.last_access_ms, now_ms);
-          (is_live ? live : expired).push_back(user_key);
-        });
+    maps_.ForEachUserKey(current_->hash, current_->key, {}, [&](const UK& user_key) {
+      const TtlValue<UV>* stored = maps_.Get(current_->hash, current_->key, {}, user_key);
+      // One that expired on disk may be gone.
+      const bool is_live =
+          stored != nullptr &&
+          (expiry().returns_expired() || !expiry().IsExpired(stored->last_access_ms, now_ms));
+      (is_live ? live : expired).push_back(user_key);
+    });
     for (const UK& user_key : expired) maps_.Remove(current_->hash, current_->key, {}, user_key);
     return live;
   }

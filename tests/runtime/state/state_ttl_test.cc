@@ -314,6 +314,30 @@ TEST_P(StateTtlTest, AReplayByEventTimeExpiresWhatLiveProcessingDid) {
   }
 }
 
+TEST_P(StateTtlTest, ARecordFromBeforeTakesNoLifeAway) {
+  StateTtlConfig ttl = kTenSeconds;
+  ttl.time_characteristic = Characteristic::kEventTime;
+  ttl.update_type = UpdateType::kOnReadAndWrite;
+  auto backend = NewBackend();
+  auto count = *backend->GetState(kCount.EnableTimeToLive(ttl));
+  auto map = *backend->GetState(MapStateDescriptor<int32_t, int32_t>{"map"}.EnableTimeToLive(ttl));
+  const auto at = [&](int64_t time_ms) {
+    SetKey(*backend, "a");
+    backend->SetRecordTime(EventTime::FromMillis(time_ms));
+  };
+  at(20'000);
+  count.Set(1);
+  map.Put(1, 1);
+  at(12'000);
+  ++count.Mutable();
+  ++map.Mutable(1);
+  EXPECT_EQ(*count.Get(), 2);
+  at(29'999);
+  ASSERT_NE(count.Get(), nullptr);
+  EXPECT_EQ(*count.Get(), 2);
+  EXPECT_EQ(*map.Get(1), 2);
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, StateTtlTest, ::testing::Values(int64_t{1} << 40, int64_t{1}),
                          [](const auto& parameter) {
                            return parameter.param == 1 ? "OnDisk" : "InMemory";
@@ -366,6 +390,39 @@ TEST(StateTtlCompactionTest, CompactionDropsWhatHasExpired) {
   clock.Advance(absl::Seconds(10));
   time->AdvanceWatermark(EventTime::FromMillis(now_ms + 10'000));
   EXPECT_EQ(contents(), (Rows{{"event", 1}, {"lasting", 2}}));
+}
+
+// Entries that a snapshot leaves out because they have expired may leave memory after it.
+TEST(StateTtlEvictionTest, AMapForgetsEntriesThatAreOnDiskNoMore) {
+  TestDirectory directory;
+  UnreliableStore store(directory.path() + "/checkpoints");
+  ManualClock clock;
+  MemoryBudget budget(int64_t{1} << 20);
+  KeyedStateBackendOptions options;
+  options.range = {0, 127};
+  options.memory_budget = &budget;
+  options.clock = &clock;
+  options.local_dir = directory.path() + "/local";
+  options.inline_limit_bytes = 1;
+  Backend backend(std::move(options));
+  auto map =
+      *backend.GetState(MapStateDescriptor<int32_t, int32_t>{"map"}.EnableTimeToLive(kTenSeconds));
+  backend.SetCurrentKey("a", KeyHash(std::string("a")));
+  for (int32_t user_key = 1; user_key <= 3; ++user_key) map.Put(user_key, user_key);
+  clock.Advance(absl::Seconds(6));
+  map.Put(3, 33);
+  clock.Advance(absl::Seconds(6));
+  auto snapshot = backend.Snapshot(CheckpointId(1));
+  ASSERT_TRUE(snapshot->Run(store).ok());
+  backend.FinishSnapshot(std::move(snapshot));
+  const MemoryCharge pressure(&budget, int64_t{1} << 20);
+  backend.ShedMemory();
+  backend.ShedMemory();
+  std::map<int32_t, int32_t> seen;
+  map.ForEach([&](int32_t user_key, int32_t value) { seen[user_key] = value; });
+  EXPECT_EQ(seen, (std::map<int32_t, int32_t>{{3, 33}}));
+  EXPECT_EQ(map.size(), 1u);
+  EXPECT_FALSE(map.Remove(1));
 }
 
 }  // namespace
