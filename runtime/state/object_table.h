@@ -401,7 +401,7 @@ class ObjectTable {
   }
 
   Slot* AddToIndex(uint64_t mixed, Cell* cell) {
-    if ((size_ + 1) * 10 > slots_.size() * 7) Grow();
+    if ((size_ + 1) * 10 > slots_.size() * 7) ResizeIndex(slots_.size() * 2);
     ++size_;
     return Place(mixed, cell);
   }
@@ -411,8 +411,8 @@ class ObjectTable {
     slots_[index] = {mixed, cell};
     return &slots_[index];
   }
-  void Grow() {
-    std::vector<Slot> old(slots_.size() * 2);
+  void ResizeIndex(size_t num_slots) {
+    std::vector<Slot> old(num_slots);
     old.swap(slots_);
     mask_ = slots_.size() - 1;
     shift_ = 64 - std::countr_zero(slots_.size());

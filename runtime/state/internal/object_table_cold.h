@@ -126,6 +126,9 @@ void ObjectTable<K, N, V>::Shed(uint64_t protected_hash, size_t max_entries) {
     WriteSomeDead(max_entries * kDeadPerEntry);
     cold_->Commit();
   }
+  if (size_ * 8 < slots_.size() && slots_.size() > kMinSlots) {
+    ResizeIndex(std::max(kMinSlots, slots_.size() / 4));
+  }
   UpdateOwnedBytes();
 }
 

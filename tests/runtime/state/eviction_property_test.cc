@@ -93,7 +93,7 @@ class Simulation {
         cold_.under_pressure = random_() % 4 != 0;
         break;
       case 1:
-        Snapshot();
+        if (num_keys_ < 1'000 || random_() % 8 == 0) Snapshot();  // It compares all.
         break;
       case 2:
         table_.Shed(0, random_() % 1000);
@@ -188,7 +188,7 @@ TEST(EvictionPropertyTest, EntriesLeaveAndComeBackAndSnapshotsHoldAllOfThem) {
   for (unsigned seed = first_seed; seed < first_seed + num_seeds; ++seed) {
     SCOPED_TRACE("WEIR_TEST_SEED=" + std::to_string(seed));
     Simulation simulation(seed);
-    const int num_steps = seed % 30 == 0 ? 150'000 : 5'000;
+    const int num_steps = seed % 30 == 0 ? 40'000 : 3'000;
     for (int step = 0; step < num_steps; ++step) {
       simulation.Step();
       ASSERT_FALSE(HasFailure());
@@ -212,15 +212,16 @@ TEST(EvictionTest, MemoryIsGivenBackAndHotEntriesStay) {
   const auto full = static_cast<double>(table.MemoryBytes());
   cold.under_pressure = true;
   for (int round = 0; round < 3 * kNumKeys / 100; ++round) {
-    for (int64_t i = 0; i < 10; ++i) {
-      const int64_t key = (round * 10 + i) % kNumHot;
+    for (int64_t i = 0; i < kNumHot / 10; ++i) {  // Each of them before the hand is round.
+      const int64_t key = (round * kNumHot / 10 + i) % kNumHot;
       ASSERT_NE(table.Find(KeyHash(key), key, 0), nullptr);
     }
     table.Shed(0, 100);
+    cold.under_pressure = table.NumInMemory() > static_cast<size_t>(2 * kNumHot);
   }
   EXPECT_EQ(table.size(), static_cast<size_t>(kNumKeys));
   EXPECT_LT(table.NumInMemory(), static_cast<size_t>(3 * kNumHot));
-  EXPECT_LT(static_cast<double>(table.MemoryBytes()), 0.4 * full);
+  EXPECT_LT(static_cast<double>(table.MemoryBytes()), 0.1 * full);
   EXPECT_LT(cold.num_reads, static_cast<size_t>(kNumHot));
   for (int64_t key = 0; key < kNumKeys; ++key) {
     ASSERT_EQ(*table.Find(KeyHash(key), key, 0), "value");

@@ -121,7 +121,7 @@ TEST_F(TimerSpillingTest, EachTimerFiresOnceAfterARestoreAtTwiceTheParallelism) 
 
 TEST_F(TimerSpillingTest, BehavesAsASetOfTimersThroughSnapshotsAndRestores) {
   using Model = std::set<std::tuple<int64_t, int64_t, int32_t>>;  // Time, key, namespace.
-  for (unsigned seed = 1; seed <= 12; ++seed) {
+  for (unsigned seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     MemoryBudget budget(1);
@@ -141,7 +141,7 @@ TEST_F(TimerSpillingTest, BehavesAsASetOfTimersThroughSnapshotsAndRestores) {
       }
     };
     add_many();
-    for (int step = 0; step < 4'000; ++step) {
+    for (int step = 0; step < 3'000; ++step) {
       switch (random() % 100) {
         case 0:
           if (model.size() < 20'000) add_many();
