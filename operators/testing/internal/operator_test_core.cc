@@ -131,7 +131,7 @@ class OperatorTestCore::Context final : public OperatorContext {
         handle_(std::make_shared<Handle>(core->mailbox_)) {}
 
   [[nodiscard]] const Place& place() const override { return place_; }
-  [[nodiscard]] MemoryBudget* memory_budget() const override { return &core_->memory_budget_; }
+  [[nodiscard]] MemoryBudget* memory_budget() const override { return &core_->state_memory_; }
   [[nodiscard]] IoPool* io_pool() const override { return core_->io_pool(); }
   [[nodiscard]] const Clock* clock() const override { return &core_->clock_; }
   [[nodiscard]] MetricGroup* metrics() const override { return metrics_; }

@@ -41,6 +41,9 @@ struct OperatorTestOptions {
   /// If set, an output is full as soon as it holds this many records: the operator must suspend
   /// and go on later, which it otherwise does only after about a thousand.
   std::optional<size_t> output_capacity = std::nullopt;
+  /// What keyed state of all operators may take in memory. Near it, entries not used for a while
+  /// leave for the disk, as in a TaskManager; 1 lets all leave that may.
+  int64_t state_memory_bytes = int64_t{1} << 40;
   /// Where processing time begins.
   absl::Time start_time = absl::UnixEpoch();
 };
@@ -166,7 +169,8 @@ class OperatorTestCore {
 
   const OperatorTestOptions options_;
   ManualClock clock_;
-  MemoryBudget memory_budget_{int64_t{1} << 40};
+  MemoryBudget memory_budget_{int64_t{1} << 40};  // For what is between operators.
+  MemoryBudget state_memory_{options_.state_memory_bytes};
   StreamGraph graph_;
   std::vector<StreamNodeIndex> inputs_;
   std::set<std::pair<StreamNodeIndex, uint32_t>> main_outputs_;

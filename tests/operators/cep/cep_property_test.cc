@@ -400,7 +400,8 @@ void RunSeed(uint32_t seed) {
               .Process(Report{})
               .Uid("cep");
         },
-        OperatorTestOptions{.parallelism = parallelism});
+        OperatorTestOptions{.parallelism = parallelism,
+                            .state_memory_bytes = seed % 9 == 0 ? 1 : int64_t{1} << 40});
   };
   auto harness = make(static_cast<uint32_t>(1 + random() % 3));
   std::vector<TimedEvent> all;

@@ -80,6 +80,8 @@ struct Model {
   }
 };
 
+uint64_t num_cold_reads = 0;  // Of all seeds, of rows that had left memory.
+
 template <JoinType kType>
 void RunSeed(unsigned seed) {
   std::mt19937 random(seed);
@@ -94,6 +96,7 @@ void RunSeed(unsigned seed) {
     OperatorTestOptions options;
     options.parallelism = static_cast<uint32_t>(1 + below(3));
     if (below(2) == 0) options.output_capacity = static_cast<size_t>(1 + below(3));
+    if (seed % 9 == 0) options.state_memory_bytes = 1;
     auto made = std::make_unique<Harness>(
         [&](DataStream<Row> left, DataStream<OtherRow> right) {
           return Join<kType>(left, right, interval);
@@ -148,6 +151,7 @@ void RunSeed(unsigned seed) {
   EXPECT_EQ(late, model.late);
   EXPECT_EQ(harness->NumKeyedStateEntries(), 0U);
   EXPECT_EQ(harness->NumEventTimeTimers(), 0U);
+  num_cold_reads += harness->CounterValue("state.rocksdbGetsFound");
 }
 
 TEST(IntervalJoinPropertyTest, EqualsANestedLoopThroughDisorderAndRestores) {
@@ -167,6 +171,7 @@ TEST(IntervalJoinPropertyTest, EqualsANestedLoopThroughDisorderAndRestores) {
         RunSeed<JoinType::kFullOuter>(seed);
     }
   }
+  EXPECT_GT(num_cold_reads, 0U);
 }
 
 /// Puts out the times of both records and, aside, the results' own.

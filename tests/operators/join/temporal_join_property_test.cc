@@ -78,6 +78,8 @@ struct Model {
   }
 };
 
+uint64_t num_cold_reads = 0;  // Of all seeds, of rows that had left memory.
+
 template <JoinType kType>
 void RunSeed(unsigned seed) {
   std::mt19937 random(seed);
@@ -88,6 +90,7 @@ void RunSeed(unsigned seed) {
     OperatorTestOptions options;
     options.parallelism = static_cast<uint32_t>(1 + below(3));
     if (below(2) == 0) options.output_capacity = static_cast<size_t>(1 + below(3));
+    if (seed % 9 == 0) options.state_memory_bytes = 1;
     auto made = std::make_unique<Harness>(
         [](DataStream<Row> left, DataStream<Version> right) { return Join<kType>(left, right); },
         options);
@@ -148,6 +151,7 @@ void RunSeed(unsigned seed) {
   for (const auto& [key, all] : model.versions) versions += all.size();
   EXPECT_EQ(harness->NumKeyedStateEntries(), versions);
   EXPECT_EQ(harness->NumEventTimeTimers(), 0U);
+  num_cold_reads += harness->CounterValue("state.rocksdbGetsFound");
 }
 
 TEST(TemporalJoinPropertyTest, EachRecordMeetsTheVersionOfItsTimeThroughDisorderAndRestores) {
@@ -159,6 +163,7 @@ TEST(TemporalJoinPropertyTest, EachRecordMeetsTheVersionOfItsTimeThroughDisorder
       RunSeed<JoinType::kLeftOuter>(seed);
     }
   }
+  EXPECT_GT(num_cold_reads, 0U);
 }
 
 TEST(TemporalJoinPropertyTest, TheWatermarkLeavesOneVersionOfAKeyThatNothingTouches) {

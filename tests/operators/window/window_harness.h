@@ -16,6 +16,7 @@
 #include "operators/testing/manual_clock.h"
 #include "runtime/base/check.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/memory_budget.h"
 #include "runtime/base/strings.h"
 #include "runtime/checkpoint/file_state_store.h"
 #include "runtime/graph/stream_graph.h"
@@ -42,6 +43,15 @@ class WindowHarness {
       }
       return bytes;
     }
+    /// Of the keyed state, timers included. Where entries were on disk, files outlive them.
+    [[nodiscard]] uint64_t NumKeyedEntries() const {
+      uint64_t entries = 0;
+      for (const OperatorSubtaskState& state : subtasks) {
+        if (!state.keyed.has_value()) continue;
+        for (const uint64_t of_state : state.keyed->num_entries) entries += of_state;
+      }
+      return entries;
+    }
   };
 
   /// `stream` is what the operator under test gives out.
@@ -55,6 +65,9 @@ class WindowHarness {
     }
   }
   ~WindowHarness() { Close(); }
+
+  /// Gives state no room in memory, from the next Start on: what may leave for the disk does.
+  void LimitStateMemory() { budget_ = &no_memory_; }
 
   absl::Status Start(uint32_t parallelism, const Snapshot* snapshot = nullptr) {
     Close();
@@ -190,7 +203,7 @@ class WindowHarness {
       }
     }
     [[nodiscard]] const Place& place() const override { return place_; }
-    [[nodiscard]] MemoryBudget* memory_budget() const override { return nullptr; }
+    [[nodiscard]] MemoryBudget* memory_budget() const override { return harness.budget_; }
     [[nodiscard]] IoPool* io_pool() const override { return nullptr; }
     [[nodiscard]] const Clock* clock() const override { return &harness.clock_; }
     [[nodiscard]] MetricGroup* metrics() const override { return &metrics_; }
@@ -258,6 +271,8 @@ class WindowHarness {
   const std::shared_ptr<StateFileStore> state_store_ = store_;
   const std::string directory_;
   ManualClock clock_{absl::FromUnixMillis(1'000'000)};
+  MemoryBudget no_memory_{1};
+  MemoryBudget* budget_ = nullptr;
   std::vector<std::unique_ptr<Subtask>> subtasks_;
   std::vector<std::pair<Out, EventTime>> results_;
   std::vector<In> side_output_;
