@@ -1,5 +1,7 @@
 #include "runtime/network/channel_queue.h"
 
+#include <algorithm>
+
 #include "runtime/base/strings.h"
 
 namespace weir {
@@ -24,7 +26,7 @@ std::string ToString(const ChannelKey& key) {
 }
 
 ChannelQueue::ChannelQueue(size_t capacity_bytes, MemoryBudget* budget)
-    : capacity_bytes_(capacity_bytes), budget_(budget) {}
+    : capacity_bytes_(capacity_bytes), budget_(budget), limit_bytes_(capacity_bytes) {}
 
 ChannelQueue::~ChannelQueue() {
   MutexLock lock(&mutex_);
@@ -49,7 +51,7 @@ void ChannelQueue::Push(StreamElement element, size_t cost_bytes) {
     elements_.push_back({std::move(element), cost_bytes});
     queued_bytes_ += cost_bytes;
     if (budget_ != nullptr) budget_->Charge(static_cast<int64_t>(cost_bytes));
-    if (queued_bytes_ >= capacity_bytes_) full_.store(true, std::memory_order_release);
+    if (queued_bytes_ >= limit_bytes()) full_.store(true, std::memory_order_release);
   }
   Call(listener);
 }
@@ -109,19 +111,53 @@ std::optional<ChannelQueue::Popped> ChannelQueue::PopIf(bool batches_too) {
     queued_bytes_ -= cost_bytes;
     if (budget_ != nullptr) budget_->Release(static_cast<int64_t>(cost_bytes));
     // Half-empty before the producer goes on: it then has room for several batches a wake-up.
-    if (full_.load(std::memory_order_relaxed) && queued_bytes_ <= capacity_bytes_ / 2) {
+    if (full_.load(std::memory_order_relaxed) && queued_bytes_ <= limit_bytes() / 2) {
       full_.store(false, std::memory_order_release);
       space_listener = space_listener_;
     }
-    const bool below = consumed_bytes_ < consumed_threshold_bytes_;
+    const bool below = ReturnableBytes() < ReturnThresholdBytes();
     consumed_bytes_ += cost_bytes;
-    if (below && consumed_bytes_ >= consumed_threshold_bytes_) {
+    if (below && ReturnableBytes() >= ReturnThresholdBytes()) {
       consumed_listener = consumed_listener_;
     }
   }
   Call(space_listener);
   Call(consumed_listener);
   return popped;
+}
+
+void ChannelQueue::SetLimit(size_t bytes) {
+  SharedListener space_listener;
+  SharedListener consumed_listener;
+  {
+    MutexLock lock(&mutex_);
+    const size_t limit = std::clamp<size_t>(bytes, 1, std::max<size_t>(capacity_bytes_, 1));
+    if (limit == limit_bytes()) return;
+    limit_bytes_.store(limit, std::memory_order_relaxed);
+    if (broken_.ok() && queued_bytes_ >= limit) {
+      full_.store(true, std::memory_order_release);
+    } else if (full_.load(std::memory_order_relaxed) && queued_bytes_ <= limit / 2) {
+      full_.store(false, std::memory_order_release);
+      space_listener = space_listener_;
+    }
+    consumed_listener = consumed_listener_;
+  }
+  Call(space_listener);
+  Call(consumed_listener);
+}
+
+size_t ChannelQueue::ReturnableBytes() const {
+  const size_t limit = limit_bytes();
+  const size_t withheld = capacity_bytes_ > limit ? capacity_bytes_ - limit : 0;
+  return consumed_bytes_ > withheld ? consumed_bytes_ - withheld : 0;
+}
+
+// A sender out of credit has used up the limit. Once that is popped the threshold has been passed,
+// as it is at most a quarter of it: so credit always comes back.
+size_t ChannelQueue::ReturnThresholdBytes() const {
+  const size_t limit = limit_bytes();
+  if (limit >= capacity_bytes_) return consumed_threshold_bytes_;
+  return std::min(consumed_threshold_bytes_, std::max<size_t>(limit / 4, 1));
 }
 
 bool ChannelQueue::Empty() const {
@@ -155,7 +191,9 @@ void ChannelQueue::SetConsumedListener(size_t threshold_bytes, Listener listener
 
 size_t ChannelQueue::TakeConsumedBytes() {
   MutexLock lock(&mutex_);
-  return std::exchange(consumed_bytes_, 0);
+  const size_t returned = ReturnableBytes();
+  consumed_bytes_ -= returned;
+  return returned;
 }
 
 ChannelQueue::Load ChannelQueue::load() const {

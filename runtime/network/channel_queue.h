@@ -44,7 +44,8 @@ struct ChannelKey {
 /// client. Threads: one producer thread and one consumer thread at a time; which thread that is may
 /// change between calls if the change is ordered by other means (tasks migrate between workers).
 /// Flow control: Push always takes its element; the producer asks Full() first and may overdraft by
-/// what one record emits, and by control elements, which cost nothing. Beside the queue stands an
+/// what one record emits, and by control elements, which cost nothing. What the queue may hold is
+/// its limit: the capacity, unless the consumer sets less. Beside the queue stands an
 /// announcement slot: the newest barrier pushed or announced, visible before it is popped. It never
 /// goes back.
 class ChannelQueue {
@@ -82,16 +83,25 @@ class ChannelQueue {
   [[nodiscard]] std::optional<Popped> Pop();
   /// Returns the oldest element if it is not a batch: for a consumer that has no room for records.
   [[nodiscard]] std::optional<Popped> PopControl();
+  /// Lets the queue hold `bytes` from now on, at least 1 and at most its capacity. What is queued
+  /// beyond that stays. Calls the space listener if that makes room, and the consumed listener. Any
+  /// thread.
+  void SetLimit(size_t bytes);
+  /// What the queue may hold. Any thread.
+  [[nodiscard]] size_t limit_bytes() const { return limit_bytes_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool Empty() const;
   /// Why the channel broke, once everything queued before has been popped; OK while it has not.
   [[nodiscard]] absl::Status status() const;
   /// Called when the queue stops being empty, when a newer barrier is announced, and when it
   /// breaks. If there is something already, at once.
   void SetDataListener(Listener listener);
-  /// Called by Pop, on the consumer's thread, as soon as `threshold_bytes` (at least 1) have been
-  /// popped since the last TakeConsumedBytes. Set it before the first element is pushed.
+  /// Called by Pop, on the consumer's thread, as soon as TakeConsumedBytes would return
+  /// `threshold_bytes` (at least 1), or a quarter of a limit that is below the capacity if that is
+  /// less; and by SetLimit. Set it before the first element is pushed.
   void SetConsumedListener(size_t threshold_bytes, Listener listener);
-  /// Returns the cost of what was popped since the last call. Any thread.
+  /// Returns the cost of what was popped and not yet returned, but for what the limit is below the
+  /// capacity: who takes the capacity as credit, and these bytes as credit that comes back, has no
+  /// more than the limit under way and queued. Any thread.
   [[nodiscard]] size_t TakeConsumedBytes();
   /// The newest barrier pushed or announced, queued or not; 0 if there was none.
   [[nodiscard]] CheckpointId announced_checkpoint() const {
@@ -112,10 +122,13 @@ class ChannelQueue {
 
   // Returns whether `id` is newer than every barrier announced before.
   bool RaiseAnnounced(CheckpointId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] size_t ReturnableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] size_t ReturnThresholdBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Popped> PopIf(bool batches_too);
 
   const size_t capacity_bytes_;
   MemoryBudget* const budget_;
+  std::atomic<size_t> limit_bytes_;  // Written with the mutex held.
   std::atomic<bool> full_{false};
   std::atomic<uint64_t> announced_{0};
   mutable Mutex mutex_;

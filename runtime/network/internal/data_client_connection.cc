@@ -163,13 +163,26 @@ void DataClientConnection::Request(Channel& channel) {
   const size_t capacity_bytes = std::max<size_t>(channel.target->capacity_bytes(), 1);
   channel.credit_bytes = static_cast<int64_t>(capacity_bytes);
   AppendRequest(channel.number, {channel.key, capacity_bytes}, output());
+  channel.limit_bytes = channel.target->capacity_bytes();
+  TellLimit(channel);
+}
+
+// Both queues of a channel have one limit.
+void DataClientConnection::TellLimit(Channel& channel) {
+  const size_t limit_bytes = channel.target->limit_bytes();
+  if (limit_bytes == channel.limit_bytes) return;
+  channel.limit_bytes = limit_bytes;
+  AppendNumber(FrameType::kLimit, channel.number, limit_bytes, output());
 }
 
 void DataClientConnection::ReturnCredit(Channel& channel) {
+  if (!open() || !channels_.contains(channel.number)) return;
+  TellLimit(channel);
   const size_t bytes = channel.target->TakeConsumedBytes();
-  if (bytes == 0 || !open() || !channels_.contains(channel.number)) return;
-  channel.credit_bytes += static_cast<int64_t>(bytes);
-  AppendNumber(FrameType::kCredit, channel.number, bytes, output());
+  if (bytes > 0) {
+    channel.credit_bytes += static_cast<int64_t>(bytes);
+    AppendNumber(FrameType::kCredit, channel.number, bytes, output());
+  }
   Flush();
 }
 

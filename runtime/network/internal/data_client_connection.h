@@ -27,6 +27,7 @@ struct ClientChannel {
   // On the connection's strand.
   uint32_t number = 0;
   int64_t credit_bytes = 0;  // What the sender may have left.
+  size_t limit_bytes = 0;    // Of its queue, as last told.
 };
 
 /// The client's side of one connection: feeds the queues of all channels from one peer.
@@ -49,7 +50,7 @@ class DataClientConnection final : public FrameConnection {
   void Start();
   void AddChannel(const std::shared_ptr<ClientChannel>& channel);
   void RemoveChannel(const std::shared_ptr<ClientChannel>& channel);
-  /// Gives the sender back what the consumer has popped.
+  /// Gives the sender back what the consumer has popped, and tells it a new limit of the queue.
   void ReturnCreditOf(const std::shared_ptr<ClientChannel>& channel);
   /// Says what is left to say and closes.
   void Shutdown();
@@ -73,6 +74,7 @@ class DataClientConnection final : public FrameConnection {
   void OnConnected();
 
   void Request(Channel& channel);
+  void TellLimit(Channel& channel);
   void ReturnCredit(Channel& channel);
   absl::Status OnData(const ChannelPtr& channel, std::string_view payload);
   absl::Status OnCompressedData(const ChannelPtr& channel, std::string_view payload);

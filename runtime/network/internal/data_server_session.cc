@@ -58,6 +58,8 @@ absl::Status DataServerSession::OnFrame(const FrameHeader& header, std::string_v
       return OnRequest(header.channel, payload);
     case FrameType::kCredit:
       return OnCredit(header.channel, payload);
+    case FrameType::kLimit:
+      return OnLimit(header.channel, payload);
     case FrameType::kCancelChannel: {
       RETURN_IF_ERROR(CheckNumber(header.channel));
       const auto it = channels_.find(header.channel);
@@ -114,6 +116,7 @@ void DataServerSession::OnPresent(const ChannelPtr& channel,
     SendBreak(*channel, status, output());
   } else {
     channel->queue = *queue;
+    if (channel->limit_bytes > 0) channel->queue->SetLimit(channel->limit_bytes);
     channel->queue->SetDataListener(
         [this, session = weak_from_this(), weak_channel = std::weak_ptr<Channel>(channel)] {
           const auto self = session.lock();
@@ -140,6 +143,17 @@ absl::Status DataServerSession::OnCredit(uint32_t number, std::string_view paylo
   }
   channel->credit_bytes += static_cast<int64_t>(bytes);
   MakeReady(channel);
+  return absl::OkStatus();
+}
+
+absl::Status DataServerSession::OnLimit(uint32_t number, std::string_view payload) {
+  RETURN_IF_ERROR(CheckNumber(number));
+  ASSIGN_OR_RETURN(const uint64_t bytes, ParseNumber(payload));
+  if (bytes == 0) return ProtocolError(StrCat("a limit must be positive: number=", number));
+  const auto it = channels_.find(number);
+  if (it == channels_.end()) return absl::OkStatus();
+  it->second->limit_bytes = static_cast<size_t>(bytes);
+  if (it->second->queue != nullptr) it->second->queue->SetLimit(it->second->limit_bytes);
   return absl::OkStatus();
 }
 

@@ -38,6 +38,7 @@ class DataServerSession final : public FrameConnection {
     ChannelKey key;
     int64_t credit_bytes = 0;          // May fall below zero by one element.
     int64_t initial_credit_bytes = 0;  // What credit never exceeds.
+    size_t limit_bytes = 0;            // Of the queue, as the consumer told; 0: it has not.
     ChannelRegistry::WaitId wait = 0;
     std::shared_ptr<ChannelQueue> queue;  // Null until the producer is there.
     CheckpointId announced;               // Newest barrier the consumer knows of.
@@ -55,6 +56,7 @@ class DataServerSession final : public FrameConnection {
 
   absl::Status OnRequest(uint32_t number, std::string_view payload);
   absl::Status OnCredit(uint32_t number, std::string_view payload);
+  absl::Status OnLimit(uint32_t number, std::string_view payload);
   absl::Status CheckNumber(uint32_t number) const;
   void OnPresent(const ChannelPtr& channel,
                  const absl::StatusOr<std::shared_ptr<ChannelQueue>>& queue);

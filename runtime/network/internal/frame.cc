@@ -9,7 +9,7 @@ namespace weir::internal {
 namespace {
 
 constexpr uint32_t kMagic = 0x52494557;  // "WEIR".
-constexpr uint16_t kVersion = 2;
+constexpr uint16_t kVersion = 3;
 // A message is for people; a longer one is cut.
 constexpr size_t kMaxMessageBytes = 3000;
 

@@ -25,6 +25,7 @@ enum class FrameType : uint8_t {
   kCancelChannel = 7,   // To the producer: the consumer closed the channel.
   kError = 8,           // Both ways, last: why the connection is refused or given up.
   kCompressedData = 9,  // To the consumer: one stream element, compressed; costs its full size.
+  kLimit = 10,          // To the producer: bytes that its queue may hold from now on.
 };
 
 struct FrameHeader {
@@ -57,7 +58,7 @@ struct ChannelRequest {
 
 void AppendHello(std::string_view cluster_id, std::string* out);
 void AppendRequest(uint32_t channel, const ChannelRequest& request, std::string* out);
-/// For kAnnouncement and kCredit.
+/// For kAnnouncement, kCredit and kLimit.
 void AppendNumber(FrameType type, uint32_t channel, uint64_t value, std::string* out);
 /// For kBreak and kError.
 void AppendStatus(FrameType type, uint32_t channel, const absl::Status& status, std::string* out);

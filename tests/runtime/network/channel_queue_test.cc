@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/runtime/network/network_test_support.h"
@@ -251,6 +254,112 @@ TEST(ChannelQueueTest, ListenersMayBeReplacedWhileTheyAreCalled) {
     ASSERT_EQ(NumberIn(popped->element), next++);
   }
   done = true;
+}
+
+TEST(ChannelQueueTest, ALimitCountsInsteadOfTheCapacity) {
+  ChannelQueue queue(kCapacity, nullptr);
+  int space_calls = 0;
+  queue.SetSpaceListener([&] { ++space_calls; });
+  queue.SetLimit(30);
+  EXPECT_EQ(queue.limit_bytes(), 30u);
+  queue.Push(Number(1), 20);
+  EXPECT_FALSE(queue.Full());
+  queue.Push(Number(2), 10);
+  EXPECT_TRUE(queue.Full());
+  (void)queue.Pop();
+  EXPECT_FALSE(queue.Full()) << "half-empty";
+  EXPECT_EQ(space_calls, 1);
+  queue.SetLimit(10);
+  EXPECT_TRUE(queue.Full()) << "what is queued beyond a lower limit stays";
+  queue.SetLimit(19);
+  EXPECT_TRUE(queue.Full()) << "more than half";
+  queue.SetLimit(20);
+  EXPECT_FALSE(queue.Full());
+  EXPECT_EQ(space_calls, 2);
+  queue.SetLimit(0);
+  EXPECT_EQ(queue.limit_bytes(), 1u);
+  queue.SetLimit(1000);
+  EXPECT_EQ(queue.limit_bytes(), kCapacity);
+  queue.Break(absl::CancelledError("x"));
+  queue.SetLimit(1);
+  EXPECT_FALSE(queue.Full()) << "a broken queue holds nobody back";
+}
+
+TEST(ChannelQueueTest, WithholdsConsumedBytesBelowTheCapacity) {
+  ChannelQueue queue(kCapacity, nullptr);
+  int calls = 0;
+  queue.SetConsumedListener(25, [&] { ++calls; });
+  queue.SetLimit(40);
+  EXPECT_EQ(calls, 1) << "it learns of the limit";
+  for (int i = 0; i < 10; ++i) queue.Push(Number(i), 10);
+  for (int i = 0; i < 6; ++i) (void)queue.Pop();
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(queue.TakeConsumedBytes(), 0u) << "the sender has the limit under way: 40";
+  (void)queue.Pop();
+  EXPECT_EQ(calls, 2) << "a quarter of the limit";
+  EXPECT_EQ(queue.TakeConsumedBytes(), 10u);
+  queue.SetLimit(70);
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(queue.TakeConsumedBytes(), 30u) << "what was withheld comes back";
+  queue.SetLimit(kCapacity);
+  EXPECT_EQ(queue.TakeConsumedBytes(), 30u);
+}
+
+// The sender of a remote channel, without a network: it spends credit, and gets back what the queue
+// gives.
+TEST(ChannelQueueTest, NoSequenceOfLimitsLosesCreditOrDeadlocks) {
+  for (uint32_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const size_t capacity = 1 + random() % 1000;
+    ChannelQueue queue(capacity, nullptr);
+    auto credit = static_cast<int64_t>(capacity);
+    bool due = false;  // As the network does, credit is returned some time after the call.
+    queue.SetConsumedListener(std::max<size_t>(capacity / 4, 1), [&] { due = true; });
+    const auto return_credit = [&] {
+      if (std::exchange(due, false)) credit += static_cast<int64_t>(queue.TakeConsumedBytes());
+    };
+    size_t limit = capacity;
+    int64_t sent = 0;
+    int64_t received = 0;
+    for (int step = 0; step < 2000; ++step) {
+      switch (random() % 8) {
+        case 0:
+          limit = random() % 3 == 0 ? 1 + random() % 8 : 1 + random() % (capacity + 10);
+          queue.SetLimit(limit);
+          break;
+        case 1:
+          return_credit();
+          break;
+        case 2:
+        case 3:
+        case 4:
+          if (auto popped = queue.Pop()) {
+            ASSERT_EQ(NumberIn(popped->element), received++);
+          }
+          break;
+        default:
+          if (credit > 0) {
+            const size_t cost = 1 + random() % 64;
+            credit -= static_cast<int64_t>(cost);
+            queue.Push(Number(sent++), cost);
+          }
+      }
+      ASSERT_LE(credit, static_cast<int64_t>(capacity));
+    }
+    while (queue.Pop().has_value()) ++received;
+    EXPECT_EQ(sent, received);
+    return_credit();
+    limit = std::min(limit, capacity);
+    EXPECT_GT(credit, 0) << "the sender would wait for ever";
+    EXPECT_GE(credit, static_cast<int64_t>(limit - limit / 4));
+    queue.SetLimit(capacity);
+    queue.SetLimit(std::max<size_t>(capacity - 1, 1));
+    queue.SetLimit(capacity);
+    due = true;
+    return_credit();
+    EXPECT_EQ(credit, static_cast<int64_t>(capacity)) << "nothing is lost";
+  }
 }
 
 }  // namespace

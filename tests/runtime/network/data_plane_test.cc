@@ -226,6 +226,99 @@ TEST_F(DataPlaneTest, AStalledConsumerFillsItsProducerAndBlocksNoOtherChannel) {
   EXPECT_FALSE(stalled_queue->Full());
 }
 
+TEST_F(DataPlaneTest, ALimitHoldsAtBothEndsAndIsTakenBack) {
+  constexpr size_t kElement = 100;
+  constexpr size_t kLimit = 2000;
+  const auto queue = registry_.GetOrCreate(TestKey(0));
+  const auto target = NewTarget();
+  target->SetLimit(kLimit);
+  const ChannelHandle handle = Connect(TestKey(0), target);
+  ASSERT_TRUE(waiter_.Until([&] { return queue->limit_bytes() == kLimit; }));
+  // Credit was the capacity: it shrinks as it is consumed.
+  size_t sent = 0;
+  size_t received = 0;
+  const auto send = [&] {
+    for (; !queue->Full(); ++sent) queue->Push(Text(kElement));
+  };
+  for (; received * kElement < 2 * kCapacity; ++received) {
+    send();
+    ASSERT_TRUE(Next(*target).has_value());
+  }
+  // At rest.
+  ASSERT_TRUE(waiter_.Until([&] {
+    send();
+    return target->queued_bytes() >= kLimit * 3 / 4;
+  }));
+  send();
+  EXPECT_LE(target->queued_bytes(), kLimit + 2 * kElement);
+  EXPECT_LE((sent - received) * kElement, 2 * (kLimit + 2 * kElement));
+  target->SetLimit(kCapacity);
+  ASSERT_TRUE(waiter_.Until([&] { return queue->limit_bytes() == kCapacity; }));
+  EXPECT_TRUE(waiter_.Until([&] {
+    send();
+    return target->queued_bytes() >= kCapacity * 3 / 4;
+  })) << "withheld credit is given back without a pop";
+}
+
+TEST_F(DataPlaneTest, ARaisedLimitWakesTheProducer) {
+  const auto queue = registry_.GetOrCreate(TestKey(0));
+  std::atomic<int> space_calls{0};
+  queue->SetSpaceListener([&] { ++space_calls; });
+  const auto target = NewTarget();
+  target->SetLimit(10);
+  const ChannelHandle handle = Connect(TestKey(0), target);
+  ASSERT_TRUE(waiter_.Until([&] { return queue->limit_bytes() == 10; }));
+  // All of the first credit, and some more that stays at the producer.
+  for (size_t i = 0; i < 20; ++i) queue->Push(Text(kCapacity / 10));
+  ASSERT_TRUE(waiter_.Until([&] { return target->queued_bytes() >= kCapacity; }));
+  ASSERT_TRUE(queue->Full());
+  const int before = space_calls;
+  target->SetLimit(kCapacity * 10);
+  EXPECT_TRUE(waiter_.Until([&] { return queue->limit_bytes() == kCapacity; }));
+  for (size_t i = 0; i < 20; ++i) ASSERT_TRUE(Next(*target).has_value());
+  EXPECT_TRUE(waiter_.Until([&] { return !queue->Full() && space_calls > before; }));
+}
+
+// Limits change at random while a fast producer and a consumer work: nothing is lost, and nobody
+// waits for ever.
+TEST_F(DataPlaneTest, RandomLimitsNeverStopTheFlow) {
+  constexpr uint32_t kChannels = 8;
+  constexpr int kElements = 1500;
+  std::vector<std::shared_ptr<ChannelQueue>> targets;
+  std::vector<ChannelHandle> handles;
+  for (uint32_t i = 0; i < kChannels; ++i) {
+    targets.push_back(NewTarget(8192));
+    handles.push_back(Connect(TestKey(i), targets.back()));
+  }
+  std::jthread producer([&] {
+    std::vector<std::shared_ptr<ChannelQueue>> queues;
+    std::vector<int> sent(kChannels, 0);
+    Waiter space;
+    for (uint32_t i = 0; i < kChannels; ++i) {
+      queues.push_back(registry_.GetOrCreate(TestKey(i)));
+      queues.back()->SetSpaceListener([&] { space.Notify(); });
+    }
+    // Waits for each channel in turn, as a task with several outputs does.
+    for (int n = 0; n < kElements; ++n) {
+      for (uint32_t i = 0; i < kChannels; ++i) {
+        ASSERT_TRUE(space.Until([&] { return !queues[i]->Full(); }));
+        queues[i]->Push(Text(static_cast<size_t>(n) % 300, static_cast<char>('a' + n % 26)));
+      }
+    }
+    for (const auto& queue : queues) queue->SetSpaceListener(nullptr);
+  });
+  std::mt19937 random(5);
+  for (int n = 0; n < kElements; ++n) {
+    for (uint32_t i = 0; i < kChannels; ++i) {
+      if (random() % 20 == 0) targets[i]->SetLimit(1 + random() % (random() % 2 == 0 ? 9000 : 100));
+      const auto element = Next(*targets[i]);
+      ASSERT_TRUE(element.has_value()) << targets[i]->status();
+      ASSERT_EQ(TextIn(*element),
+                std::string(static_cast<size_t>(n) % 300, static_cast<char>('a' + n % 26)));
+    }
+  }
+}
+
 TEST_F(DataPlaneTest, ControlElementsNeedNoCredit) {
   const auto queue = registry_.GetOrCreate(TestKey(0));
   const auto target = NewTarget(100);

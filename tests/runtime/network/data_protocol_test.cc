@@ -214,6 +214,11 @@ TEST_F(DataServerProtocolTest, GivesUpPeersThatBreakTheRules) {
   internal::AppendNumber(FrameType::kCredit, 1, 1, &credit);
   EXPECT_THAT(ErrorFor(credit).ToString(), HasSubstr("more credit returned than was used"));
 
+  std::string limit;
+  internal::AppendRequest(1, {TestKey(2), 100}, &limit);
+  internal::AppendNumber(FrameType::kLimit, 1, 0, &limit);
+  EXPECT_THAT(ErrorFor(limit).ToString(), HasSubstr("a limit must be positive"));
+
   std::string unknown;
   internal::AppendCancel(5, &unknown);
   EXPECT_THAT(ErrorFor(unknown).ToString(), HasSubstr("never requested"));

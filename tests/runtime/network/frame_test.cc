@@ -45,8 +45,8 @@ TEST(FrameTest, HelloRefusesOtherProtocolsVersionsAndClusters) {
   EXPECT_EQ(CheckHello(payload, "test").code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(CheckHello("GET / HTTP/1.1", "prod").code(), absl::StatusCode::kDataLoss);
   std::string newer = payload;
-  newer[4] = 3;
-  EXPECT_THAT(CheckHello(newer, "prod").ToString(), ::testing::HasSubstr("peer_version=3"));
+  newer[4] = 4;
+  EXPECT_THAT(CheckHello(newer, "prod").ToString(), ::testing::HasSubstr("peer_version=4"));
   EXPECT_EQ(CheckHello(payload + "x", "prod").code(), absl::StatusCode::kDataLoss);
 }
 
