@@ -224,6 +224,7 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
       environment.listener = this;
       environment.state_store = std::make_shared<FileStateStore>(
           StrCat(options_.directory, "/shared"), ToString(description.attempt));
+      environment.buffer_debloat = options_.buffer_debloat;
       const ExecutionAttemptId attempt = description.attempt;
       ASSIGN_OR_RETURN(std::shared_ptr<Task> task,
                        Task::Create(std::move(description), std::move(environment)));

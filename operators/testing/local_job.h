@@ -41,6 +41,7 @@ struct LocalJobOptions {
   size_t channel_bytes = 64 << 10;
   absl::Duration buffer_timeout = absl::Milliseconds(5);
   bool checkpointing = true;
+  BufferDebloatOptions buffer_debloat = {};
 };
 
 /// Runs a job's real tasks in this process, without JobManager and network: for tests of operators

@@ -54,7 +54,10 @@ class Collector final : public PendingRecords {
       return;
     }
     while (!rows.empty()) {
-      const size_t count = std::min(rows.size(), port_->max_batch_records() - builder_.size());
+      // At least one: the most may have become less than what is held.
+      const size_t room =
+          std::max(port_->max_batch_records(), builder_.size() + 1) - builder_.size();
+      const size_t count = std::min(rows.size(), room);
       builder_.AppendRows(batch, rows.first(count), {});
       rows = rows.subspan(count);
       FlushIfFull();

@@ -83,9 +83,51 @@ absl::StatusOr<std::optional<InputGate::Input>> InputGate::Next() {
     readable_.push_back(index);
     Traffic& traffic = channel.remote ? remote_ : local_;
     traffic.num_bytes += popped->cost_bytes;
-    if (std::holds_alternative<BatchPtr>(popped->element)) ++traffic.num_batches;
+    if (std::holds_alternative<BatchPtr>(popped->element)) {
+      ++traffic.num_batches;
+      channel.last_used = debloat_period_;
+    }
     RETURN_IF_ERROR(Handle(index, std::move(popped->element)));
   }
+}
+
+void InputGate::EnableDebloating(const BufferDebloatOptions& options) {
+  size_t num_queues = 0;
+  size_t capacity_bytes = 1;
+  for (const ChannelState& channel : channels_) {
+    num_queues += channel.remote ? 2 : 1;
+    capacity_bytes = std::max(capacity_bytes, channel.queue->capacity_bytes());
+  }
+  debloater_ = std::make_unique<BufferDebloater>(options, num_queues, capacity_bytes);
+  for (const ChannelState& channel : channels_) {
+    channel.queue->SetLimit(debloater_->limit_bytes());
+  }
+}
+
+void InputGate::Debloat(int64_t active_nanos) {
+  TakeReady();
+  const std::optional<size_t> limit =
+      debloater_->Update({local_.num_bytes + remote_.num_bytes,
+                          local_.num_batches + remote_.num_batches, active_nanos},
+                         CountQueuesInUse());
+  ++debloat_period_;
+  if (!limit.has_value()) return;
+  for (const ChannelState& channel : channels_) {
+    if (!channel.ended) channel.queue->SetLimit(*limit);
+  }
+}
+
+// Those that may hold data: a remote channel has a queue at each end.
+size_t InputGate::CountQueuesInUse() {
+  for (const uint32_t index : readable_) channels_[index].last_used = debloat_period_;
+  size_t num_queues = 0;
+  for (const ChannelState& channel : channels_) {
+    if (channel.ended) continue;
+    const bool used = channel.aligning || channel.parked ||
+                      channel.last_used + BufferDebloater::kMaxSamples > debloat_period_;
+    if (used) num_queues += channel.remote ? 2 : 1;
+  }
+  return num_queues;
 }
 
 QueueUsage InputGate::Usage() const {

@@ -17,6 +17,7 @@
 #include "runtime/checkpoint/barrier_aligner.h"
 #include "runtime/network/channel_queue.h"
 #include "runtime/record/stream_element.h"
+#include "runtime/task/buffer_debloater.h"
 #include "runtime/task/queue_usage.h"
 
 namespace weir {
@@ -52,6 +53,15 @@ class InputGate {
   /// broke.
   [[nodiscard]] absl::StatusOr<std::optional<Input>> Next();
 
+  /// From now on channels hold only what is consumed within the options' target time. Call once,
+  /// before the first Next.
+  void EnableDebloating(const BufferDebloatOptions& options);
+  /// Looks at the throughput, once a period. `active_nanos` is how long the task has not been idle
+  /// since it began.
+  void Debloat(int64_t active_nanos);
+  /// Null if debloating is off.
+  [[nodiscard]] const BufferDebloater* debloater() const { return debloater_.get(); }
+
   /// Whether an input still waits for another one to catch up.
   [[nodiscard]] bool HoldsBackInputs() const { return num_held_inputs_ > 0; }
   void OnCheckpointAborted(CheckpointId checkpoint);
@@ -77,8 +87,9 @@ class InputGate {
     bool idle = false;
     bool ended = false;
     bool caught_up = false;
-    bool aligning = false;  // Delivered its barrier; waits for the others'.
-    bool parked = false;    // Had data while it must not be read.
+    bool aligning = false;   // Delivered its barrier; waits for the others'.
+    bool parked = false;     // Had data while it must not be read.
+    uint64_t last_used = 0;  // In which period of debloating it had a batch.
   };
   // Shared with the channels' listeners, which may outlive the gate.
   struct ReadyList {
@@ -90,6 +101,7 @@ class InputGate {
   };
 
   void TakeReady();
+  size_t CountQueuesInUse();
   bool MayRead(const ChannelState& channel) const;
   void ReleaseParked();
   absl::Status Handle(uint32_t index, StreamElement element);
@@ -116,6 +128,8 @@ class InputGate {
   std::deque<Input> pending_;      // Merged elements for the head.
   Traffic local_;
   Traffic remote_;
+  std::unique_ptr<BufferDebloater> debloater_;
+  uint64_t debloat_period_ = BufferDebloater::kMaxSamples;  // Its number.
 };
 
 }  // namespace weir

@@ -145,6 +145,10 @@ void OperatorChain::SetMaxBatchRecords(size_t records) {
   }
 }
 
+void OperatorChain::SetMaxBatchRecords(size_t index, uint32_t port, size_t records) {
+  links_[index]->output.port(port).set_max_batch_records(records);
+}
+
 const KeyedStateBackendBase* OperatorChain::keyed_state(size_t index) const {
   return links_[index]->op->keyed_state();
 }

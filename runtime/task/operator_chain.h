@@ -55,6 +55,8 @@ class OperatorChain {
   /// Makes every operator send its records in batches of at most `records`, so that outputs are
   /// full, and operators suspend, more often.
   void SetMaxBatchRecords(size_t records);
+  /// The same for one port of one operator.
+  void SetMaxBatchRecords(size_t index, uint32_t port, size_t records);
   /// The keyed state of operator `index`, null if it has none. For tests and diagnosis.
   [[nodiscard]] const KeyedStateBackendBase* keyed_state(size_t index) const;
 

@@ -13,7 +13,7 @@ QueueUsage MeasureQueues(size_t num_queues,
     const ChannelQueue& measured = queue(i * num_queues / num_measured);
     const ChannelQueue::Load load = measured.load();
     usage += {static_cast<double>(load.num_elements), static_cast<double>(load.num_bytes),
-              static_cast<double>(measured.capacity_bytes())};
+              static_cast<double>(measured.limit_bytes())};
   }
   if (num_measured == num_queues) return usage;
   const double scale = static_cast<double>(num_queues) / static_cast<double>(num_measured);

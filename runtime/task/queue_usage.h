@@ -12,9 +12,10 @@ namespace weir {
 struct QueueUsage {
   double num_elements = 0;
   double num_bytes = 0;
-  double capacity_bytes = 0;
+  double capacity_bytes = 0;  // What they may hold now.
 
-  /// The part of the capacity that is in use, 0 to 1; more where a producer overdrew.
+  /// The part of the capacity that is in use, 0 to 1; more where a producer overdrew or a limit
+  /// was lowered.
   [[nodiscard]] double Fraction() const {
     return capacity_bytes == 0 ? 0 : num_bytes / capacity_bytes;
   }

@@ -14,6 +14,22 @@ namespace {
 // channel has got; smaller totals are divided record by record.
 constexpr uint64_t kFairness = 100;
 
+// A smaller batch costs more than it is worth, however low the channel's limit.
+constexpr size_t kMinBatchBytes = 256;
+
+// With how many bytes a batch for the channel is full.
+size_t FullBatchBytes(const ChannelQueue& channel) {
+  const size_t limit = channel.limit_bytes();
+  if (limit >= channel.capacity_bytes()) return kMaxBatchBytes;
+  return std::clamp(limit / 2, kMinBatchBytes, kMaxBatchBytes);
+}
+
+// How many records have `bytes`, if so many have `total_bytes`; at least one.
+size_t RecordsIn(size_t bytes, size_t num_records, size_t total_bytes) {
+  const uint64_t records = uint64_t{bytes} * num_records / std::max<size_t>(total_bytes, 1);
+  return std::clamp<size_t>(records, 1, kMaxBatchRecords);
+}
+
 // xorshift64*: passes for random where records are spread, and costs a few cycles.
 uint64_t NextRandom(uint64_t* state) {
   *state ^= *state >> 12;
@@ -185,12 +201,18 @@ void RecordWriter::Append(size_t channel, BatchPtr& batch, std::span<const uint3
                           std::span<const uint64_t> hashes) {
   std::unique_ptr<BatchBuilder>& builder = builders_[channel];
   if (builder == nullptr) builder = batch->NewBuilder();
+  const size_t full_bytes = FullBatchBytes(*channels_[channel]);
+  const size_t most = full_bytes >= kMaxBatchBytes
+                          ? kMaxBatchRecords
+                          : RecordsIn(full_bytes, batch->size(),
+                                      batch->SizeBytes() + hashes.size() * sizeof(uint64_t));
   while (!rows.empty()) {
-    const size_t count =
-        std::min(rows.size(), kMaxBatchRecords - std::min(kMaxBatchRecords - 1, builder->size()));
+    const size_t count = std::min(rows.size(), most - std::min(most - 1, builder->size()));
     builder->AppendRows(batch, rows.first(count), hashes);
     rows = rows.subspan(count);
-    if (builder->IsBatchFull()) Send(channel, builder->Finish());
+    if (builder->size() >= most || builder->SizeBytes() >= full_bytes) {
+      Send(channel, builder->Finish());
+    }
   }
   if (builder->size() > 0) NotePending();
 }
@@ -198,7 +220,23 @@ void RecordWriter::Append(size_t channel, BatchPtr& batch, std::span<const uint3
 void RecordWriter::Send(size_t channel, BatchPtr batch) {
   bytes_out_ += batch->SizeBytes();
   ++batches_out_;
+  records_out_ += batch->size();
   channels_[channel]->Push(std::move(batch));
+}
+
+size_t RecordWriter::MaxBatchRecords() const {
+  size_t least_bytes = kMaxBatchBytes;
+  size_t sum_bytes = 0;
+  for (const auto& channel : channels_) {
+    const size_t bytes = FullBatchBytes(*channel);
+    least_bytes = std::min(least_bytes, bytes);
+    sum_bytes += bytes;
+  }
+  if (least_bytes >= kMaxBatchBytes || records_out_ == 0) return kMaxBatchRecords;
+  const ShipStrategy strategy = options_.partitioning.strategy;
+  const bool divides = strategy == ShipStrategy::kHash || strategy == ShipStrategy::kShuffle ||
+                       strategy == ShipStrategy::kCustom;
+  return RecordsIn(divides ? sum_bytes : least_bytes, records_out_, bytes_out_);
 }
 
 QueueUsage RecordWriter::Usage() const {

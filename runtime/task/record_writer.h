@@ -17,8 +17,9 @@ namespace weir {
 /// Spreads one outgoing edge's records over its channels and sends them in batches.
 ///
 /// A channel's batch is sent when it is full, and all of them by Flush: when the task goes idle, at
-/// the buffer timeout, and before control elements. Watermarks wait for the next Flush, at most one
-/// a flush. Threads: within a step only.
+/// the buffer timeout, and before control elements. Where a channel's limit is below its capacity a
+/// batch is full with half of the limit. Watermarks wait for the next Flush, at most one a flush.
+/// Threads: within a step only.
 class RecordWriter final : public OutputTarget {
  public:
   struct Options {
@@ -41,6 +42,9 @@ class RecordWriter final : public OutputTarget {
   [[nodiscard]] std::optional<int64_t> pending_since() const { return pending_since_; }
   [[nodiscard]] uint64_t bytes_out() const { return bytes_out_; }
   [[nodiscard]] uint64_t batches_out() const { return batches_out_; }
+  /// How many records a batch that it is given should have at most, so that it is not more than
+  /// the channels' limits have room for.
+  [[nodiscard]] size_t MaxBatchRecords() const;
   /// How full the channels are. Any thread.
   [[nodiscard]] QueueUsage Usage() const;
   /// Calls `listener`, on any thread, when a full channel has room again.
@@ -76,6 +80,7 @@ class RecordWriter final : public OutputTarget {
   std::optional<int64_t> pending_since_;
   uint64_t bytes_out_ = 0;
   uint64_t batches_out_ = 0;
+  uint64_t records_out_ = 0;
 };
 
 }  // namespace weir

@@ -204,6 +204,7 @@ absl::Status StreamTask::Init() {
     writer->SetSpaceListener(wake);
     chain_->AddTarget(*from, edge.source_port, writer.get());
     writers_.push_back(std::move(writer));
+    writer_ports_.emplace_back(*from, edge.source_port);
   }
 
   if (!chain_->has_source()) {
@@ -216,6 +217,10 @@ absl::Status StreamTask::Init() {
     }
     const StreamNode& head = graph.nodes()[description_.operators.front().node];
     gate_ = std::make_unique<InputGate>(std::move(channels), head.num_inputs, head.start_after);
+  }
+  if (environment_.buffer_debloat.enabled) {
+    if (gate_ != nullptr) gate_->EnableDebloating(environment_.buffer_debloat);
+    next_debloat_nanos_ = MonotonicNanos();
   }
   return absl::OkStatus();
 }
@@ -294,6 +299,7 @@ bool StreamTask::Step() {
     Terminate(TaskState::kCanceled, absl::OkStatus());
     return false;
   }
+  if (begin >= next_debloat_nanos_) Debloat(begin);
   const absl::StatusOr<StepEnd> end = RunSlice(begin + kQuantumNanos);
   const int64_t now = MonotonicNanos();
   time_.Switch(end.ok() ? UseAfter(*end) : TimeAccount::Use::kIdle, now);
@@ -392,6 +398,28 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::FinishSlice(StepEnd end) {
 
 void StreamTask::FlushWriters() {
   for (const auto& writer : writers_) writer->Flush();
+}
+
+// A source has no channels of its own to limit, but like every task it fits what it emits to the
+// limits of those it writes to.
+void StreamTask::Debloat(int64_t now_nanos) {
+  next_debloat_nanos_ = now_nanos + absl::ToInt64Nanoseconds(environment_.buffer_debloat.period);
+  if (gate_ != nullptr) {
+    const TimeAccount::Totals time = time_.Read(now_nanos);
+    gate_->Debloat(time.busy_nanos + time.back_pressured_nanos);
+    debloated_bytes_.store(gate_->debloater()->limit_bytes(), std::memory_order_relaxed);
+    time_to_consume_nanos_.store(absl::ToInt64Nanoseconds(gate_->debloater()->time_to_consume()),
+                                 std::memory_order_relaxed);
+  }
+  for (size_t i = 0; i < writers_.size(); ++i) {
+    size_t records = kMaxBatchRecords;
+    for (size_t k = 0; k < writers_.size(); ++k) {
+      if (writer_ports_[k] == writer_ports_[i]) {
+        records = std::min(records, writers_[k]->MaxBatchRecords());
+      }
+    }
+    chain_->SetMaxBatchRecords(writer_ports_[i].first, writer_ports_[i].second, records);
+  }
 }
 
 bool StreamTask::AnyWriterFull() const {
@@ -565,6 +593,11 @@ TaskMetricsSnapshot StreamTask::metrics() const {
       absl::Nanoseconds(start_delay_nanos_.load(std::memory_order_relaxed));
   snapshot.checkpoint_alignment =
       absl::Nanoseconds(alignment_nanos_.load(std::memory_order_relaxed));
+  if (gate_ != nullptr && environment_.buffer_debloat.enabled) {
+    snapshot.debloated_bytes = debloated_bytes_.load(std::memory_order_relaxed);
+    snapshot.time_to_consume =
+        absl::Nanoseconds(time_to_consume_nanos_.load(std::memory_order_relaxed));
+  }
   snapshot.initialization =
       absl::Nanoseconds(initialization_nanos_.load(std::memory_order_relaxed));
   MutexLock lock(&split_watermarks_mutex_);

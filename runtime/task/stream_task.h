@@ -2,9 +2,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -73,6 +75,7 @@ class StreamTask final : public Task,
   absl::StatusOr<bool> EmitLatencyMarker();
   absl::StatusOr<StepEnd> FinishSlice(StepEnd end);
   void FlushWriters();
+  void Debloat(int64_t now_nanos);
   [[nodiscard]] bool AnyWriterFull() const;
 
   void Open();
@@ -96,6 +99,7 @@ class StreamTask final : public Task,
   std::unique_ptr<OperatorChain> chain_;
   std::unique_ptr<InputGate> gate_;
   std::vector<std::unique_ptr<RecordWriter>> writers_;
+  std::vector<std::pair<size_t, uint32_t>> writer_ports_;       // By writer: operator and port.
   std::vector<std::unique_ptr<MetricGroup>> operator_metrics_;  // One per operator of the chain.
 
   std::atomic<bool> opened_{
@@ -109,6 +113,7 @@ class StreamTask final : public Task,
   int64_t snapshot_begin_nanos_ = 0;
   CheckpointId snapshot_checkpoint_;  // Of the snapshot in flight.
   int64_t last_flush_nanos_ = 0;
+  int64_t next_debloat_nanos_ = std::numeric_limits<int64_t>::max();
   absl::Time next_latency_marker_ = absl::InfinitePast();
 
   // What other threads may read.
@@ -126,6 +131,8 @@ class StreamTask final : public Task,
   std::atomic<int64_t> watermark_ms_;
   std::atomic<int64_t> start_delay_nanos_{0};
   std::atomic<int64_t> alignment_nanos_{0};
+  std::atomic<uint64_t> debloated_bytes_{0};
+  std::atomic<int64_t> time_to_consume_nanos_{0};
 
   mutable Mutex split_watermarks_mutex_;
   std::vector<SplitWatermark> split_watermarks_ ABSL_GUARDED_BY(split_watermarks_mutex_);

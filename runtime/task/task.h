@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "runtime/record/stream_element.h"
 #include "runtime/state/operator_subtask_state.h"
 #include "runtime/state/state_file_store.h"
+#include "runtime/task/buffer_debloater.h"
 #include "runtime/task/operator.h"
 #include "runtime/task/operator_metrics.h"
 #include "runtime/task/queue_usage.h"
@@ -138,6 +140,7 @@ struct TaskEnvironment {
   TaskListener* listener = nullptr;
   /// Where the job's state files go; the task keeps it.
   std::shared_ptr<StateFileStore> state_store;
+  BufferDebloatOptions buffer_debloat = {};
 };
 
 /// Totals since the task began, and what it is at now.
@@ -165,6 +168,10 @@ struct TaskMetricsSnapshot {
   /// to the last.
   absl::Duration checkpoint_start_delay;
   absl::Duration checkpoint_alignment;
+  /// What each input channel may hold, and how long it takes to consume what all may; nothing
+  /// without buffer debloating, and for a source.
+  std::optional<uint64_t> debloated_bytes;
+  absl::Duration time_to_consume;
   /// From Start to RUNNING; zero before it is.
   absl::Duration initialization;
   /// Of a source: its splits, those that hold event time back first; bounded in number.

@@ -272,5 +272,35 @@ TEST_F(InputGateTest, TheFinalWatermarkIsTheFurthestForEveryOrder) {
   }
 }
 
+// 100 batches a second of 64 + 8 bytes each through the channels that are used.
+TEST_F(InputGateTest, DebloatingLimitsChannelsToWhatIsConsumedInTheTargetTime) {
+  MakeGate({0, 0, 0, 0});
+  gate_->EnableDebloating({.enabled = true});
+  for (const auto& queue : queues_)
+    EXPECT_EQ(queue->limit_bytes(), BufferDebloater::kInitialBytes / 4);
+  int64_t active_nanos = 0;
+  const auto run = [&](int periods, int batches, size_t num_channels) {
+    for (int period = 0; period < periods; ++period) {
+      for (int i = 0; i < batches; ++i) queues_[i % num_channels]->Push(Record(i));
+      (void)Drain();
+      active_nanos += 200'000'000;
+      gate_->Debloat(active_nanos);
+    }
+  };
+  run(10, 400, 4);
+  const size_t four = queues_[0]->limit_bytes();
+  EXPECT_NEAR(static_cast<double>(four), 5 * 400 * 72 / 4, 400 * 72 / 4);
+  run(30, 400, 1);
+  EXPECT_NEAR(static_cast<double>(queues_[0]->limit_bytes()), 5 * 400 * 72, 400 * 72)
+      << "channels that are not used leave their share to the others";
+  // A channel counts as soon as it has data, before any of it is consumed.
+  for (int i = 0; i < 3; ++i) queues_[i + 1]->Push(Record(i));
+  gate_->Debloat(active_nanos += 200'000'000);
+  EXPECT_LE(queues_[0]->limit_bytes(), 4 * four / 3);
+  run(100, 4, 4);
+  EXPECT_LT(queues_[3]->limit_bytes(), 1000U);
+  EXPECT_GE(queues_[3]->limit_bytes(), BufferDebloater::kMinLimitBytes);
+}
+
 }  // namespace
 }  // namespace weir

@@ -253,5 +253,28 @@ TEST_F(RecordWriterTest, AWatermarkFollowsTheRecordsBeforeIt) {
   EXPECT_THAT(Drain(1), ElementsAre("1", "w"));
 }
 
+TEST_F(RecordWriterTest, CutsBatchesAtHalfOfAChannelsLimit) {
+  MakeWriter(ShipStrategy::kHash, 4);
+  writer_->Accept(Batch(1000));
+  writer_->Flush();
+  EXPECT_EQ(writer_->MaxBatchRecords(), kMaxBatchRecords);
+  for (size_t i = 0; i < 4; ++i) (void)Drain(i);
+  channels_[2]->SetLimit(2048);
+  for (int i = 0; i < 10; ++i) writer_->Accept(Batch(1000));
+  EXPECT_GT(channels_[2]->load().num_elements, 30U);
+  while (auto popped = channels_[2]->Pop()) {
+    const auto& batch = *std::get<BatchPtr>(popped->element);
+    EXPECT_LE(batch.SizeBytes(), 1024 + 100U);
+    EXPECT_GT(batch.SizeBytes(), 900U);
+  }
+  EXPECT_LT(channels_[1]->load().num_elements, 5U) << "a channel without a limit gets full ones";
+  channels_[2]->SetLimit(1);
+  writer_->Accept(Batch(1000));
+  EXPECT_GE(std::get<BatchPtr>(channels_[2]->Pop()->element)->size(), 1U);
+  for (const auto& channel : channels_) channel->SetLimit(2048);
+  // 24 bytes a record, and 1,024 bytes for each of four channels.
+  EXPECT_NEAR(static_cast<double>(writer_->MaxBatchRecords()), 4 * 1024 / 24, 30);
+}
+
 }  // namespace
 }  // namespace weir

@@ -1,0 +1,232 @@
+// Measures buffer debloating on a job with two shuffles, source → map → sink, records of 100 bytes:
+// what is in flight and how long an aligned checkpoint takes behind a slow sink, and what it costs
+// a fast one.
+// Usage: debloat_bench [slow|fast] [parallelism] [million records of fast]
+
+#include <sys/resource.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "operators/api/stream_environment.h"
+#include "operators/connectors/blackhole_sink.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/strings.h"
+#include "tests/support/local_job.h"
+
+namespace weir {
+namespace {
+
+struct Event {
+  int64_t key = 0;
+  std::string text;
+};
+
+class OneSplit final : public SplitEnumerator {
+ public:
+  absl::Status Start(SplitEnumeratorContext& context, const std::string* restored) override {
+    context_ = &context;
+    assigned_ = restored != nullptr;
+    return absl::OkStatus();
+  }
+  absl::Status AddReader(uint32_t subtask, const std::vector<std::string>&) override {
+    if (!std::exchange(assigned_, true)) context_->AssignSplits(subtask, {{"events", ""}});
+    context_->SignalInitialSplitsAssigned(subtask);
+    context_->SignalNoMoreSplits(subtask);
+    return absl::OkStatus();
+  }
+  absl::Status HandleSplitRequest(uint32_t) override { return absl::OkStatus(); }
+  absl::StatusOr<std::string> Snapshot(CheckpointId) override { return std::string(); }
+
+ private:
+  SplitEnumeratorContext* context_ = nullptr;
+  bool assigned_ = false;
+};
+
+class EventReader final : public SourceReader<Event> {
+ public:
+  explicit EventReader(int64_t count) : count_(count) {}
+  absl::Status Start(SourceReaderContext&) override { return absl::OkStatus(); }
+  absl::Status AddSplits(std::vector<SourceSplit>) override {
+    has_split_ = true;
+    return absl::OkStatus();
+  }
+  void NotifyNoMoreSplits() override { no_more_ = true; }
+  absl::StatusOr<ReadStatus> Poll(SourceOutput<Event>& output) override {
+    if (!has_split_) return no_more_ ? ReadStatus::kEnd : ReadStatus::kNothing;
+    for (int i = 0; i < 1024 && next_ < count_ && !output.Full(); ++i, ++next_) {
+      output.Collect({next_, kText}, EventTime::Min(), "events");
+    }
+    return next_ < count_ ? ReadStatus::kMore : ReadStatus::kEnd;
+  }
+  std::vector<SourceSplit> Snapshot(CheckpointId) override { return {}; }
+  [[nodiscard]] bool IsCaughtUp() const override { return true; }
+
+ private:
+  static inline const std::string kText = std::string(90, 'x');
+  const int64_t count_;
+  int64_t next_ = 0;
+  bool has_split_ = false;
+  bool no_more_ = false;
+};
+
+class EventSource final : public Source<Event> {
+ public:
+  explicit EventSource(int64_t count) : count_(count) {}
+  std::unique_ptr<SplitEnumerator> CreateEnumerator() const override {
+    return std::make_unique<OneSplit>();
+  }
+  std::unique_ptr<SourceReader<Event>> CreateReader() const override {
+    return std::make_unique<EventReader>(count_);
+  }
+
+ private:
+  int64_t count_;
+};
+
+struct Settings {
+  uint32_t parallelism = 2;
+  int64_t records = 0;
+  bool debloat = false;
+  bool slow = false;
+};
+
+class BenchJob {
+ public:
+  explicit BenchJob(const Settings& settings)
+      : folder_(std::filesystem::temp_directory_path() /
+                StrCat("debloat-bench-", ToString(RandomId<JobId>()))) {
+    std::filesystem::create_directories(folder_);
+    StreamGraph graph;
+    StreamEnvironment environment(&graph);
+    const bool slow = settings.slow;
+    environment
+        .FromSource(EventSource(settings.records), WatermarkStrategy<Event>::NoWatermarks(),
+                    "Events")
+        .SetParallelism(1)
+        .Shuffle()
+        .Map([](Event event) { return event; })
+        .Name("middle")
+        .Shuffle()
+        .Map([slow, taken = taken_](Event event) {
+          if (slow) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            taken->fetch_add(1, std::memory_order_relaxed);
+          }
+          return event;
+        })
+        .Name("end")
+        .SinkTo(BlackholeSink<Event>());
+    LocalJobOptions options;
+    options.directory = folder_;
+    options.parallelism = settings.parallelism;
+    options.num_workers = slow ? static_cast<int>(settings.parallelism) + 2 : 2;
+    options.channel_bytes = 256 << 10;
+    options.checkpointing = slow;
+    options.buffer_debloat.enabled = settings.debloat;
+    job_ = std::make_unique<LocalJob>(std::move(graph), options);
+    if (const absl::Status status = job_->Start(); !status.ok()) std::abort();
+  }
+  ~BenchJob() {
+    job_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  LocalJob& job() { return *job_; }
+  uint64_t taken() const { return taken_->load(std::memory_order_relaxed); }
+  uint64_t sent() const {
+    uint64_t sum = 0;
+    for (const auto& task : job_->TasksOf("Events")) sum += task->metrics().records_out;
+    return sum;
+  }
+  double queued_bytes() const {
+    double sum = 0;
+    for (const auto& task : job_->TasksOf("middle")) sum += task->input_usage().num_bytes;
+    for (const auto& task : job_->TasksOf("end")) sum += task->input_usage().num_bytes;
+    return sum;
+  }
+
+ private:
+  const std::filesystem::path folder_;
+  const std::shared_ptr<std::atomic<uint64_t>> taken_ = std::make_shared<std::atomic<uint64_t>>(0);
+  std::unique_ptr<LocalJob> job_;
+};
+
+void RunSlow(Settings settings) {
+  settings.slow = true;
+  settings.records = int64_t{1} << 40;
+  BenchJob bench(settings);
+  const Stopwatch since_start;
+  for (int i = 0; i < 6; ++i) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    const uint64_t in_flight = bench.sent() - bench.taken();
+    const double queued_bytes = bench.queued_bytes();
+    const uint64_t before = bench.taken();
+    const Stopwatch stopwatch;
+    if (!bench.job().TriggerCheckpoint().ok()) {
+      std::printf("the checkpoint did not complete in %.1f s\n",
+                  absl::ToDoubleSeconds(stopwatch.Elapsed()));
+      return;
+    }
+    const uint64_t taken = bench.taken() - before;
+    std::printf(
+        "  %5.1f s: in flight %llu records, %.0f KiB queued; checkpoint took %.2f s and %llu "
+        "records, at %.0f records/s\n",
+        absl::ToDoubleSeconds(since_start.Elapsed()), static_cast<unsigned long long>(in_flight),
+        queued_bytes / 1024, absl::ToDoubleSeconds(stopwatch.Elapsed()),
+        static_cast<unsigned long long>(taken),
+        static_cast<double>(taken) / absl::ToDoubleSeconds(stopwatch.Elapsed()));
+  }
+}
+
+double CpuSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+void RunFast(const Settings& settings) {
+  const double cpu_before = CpuSeconds();
+  const Stopwatch stopwatch;
+  {
+    BenchJob bench(settings);
+    if (!bench.job().WaitUntilFinished(absl::Minutes(5)).ok()) std::abort();
+  }
+  const double seconds = absl::ToDoubleSeconds(stopwatch.Elapsed());
+  const auto records = static_cast<double>(settings.records);
+  std::printf("  %.2f s, %.2f M records/s, %.0f ns of CPU a record\n", seconds,
+              records / 1e6 / seconds, (CpuSeconds() - cpu_before) * 1e9 / records);
+}
+
+int Main(int argc, char** argv) {
+  const std::string_view mode = argc > 1 ? argv[1] : "fast";
+  Settings settings;
+  settings.parallelism = argc > 2 ? static_cast<uint32_t>(std::atoi(argv[2])) : 2;
+  settings.records = static_cast<int64_t>((argc > 3 ? std::atof(argv[3]) : 5) * 1e6);
+  const int runs = mode == "fast" ? 5 : 1;
+  for (int run = 0; run < runs; ++run) {
+    for (const bool debloat : {true, false}) {
+      settings.debloat = debloat;
+      std::printf("%s, parallelism %u, debloating %s\n", mode == "fast" ? "fast" : "slow",
+                  settings.parallelism, debloat ? "on" : "off");
+      mode == "fast" ? RunFast(settings) : RunSlow(settings);
+      std::fflush(stdout);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir
+
+int main(int argc, char** argv) { return weir::Main(argc, argv); }
