@@ -259,6 +259,10 @@ void MetricsCollector::TaskEntry::AddTo(const std::vector<OperatorMetrics>& all_
   report->Add("currentInputWatermark", Millis(metrics.watermark));
   report->Add("checkpointAlignmentTime", Nanos(metrics.checkpoint_alignment));
   report->Add("checkpointStartDelayNanos", Nanos(metrics.checkpoint_start_delay));
+  if (metrics.debloated_bytes.has_value()) {
+    report->Add("debloatedBufferSize", Count(*metrics.debloated_bytes));
+    report->Add("estimatedTimeToConsumeBuffersMs", Millis(metrics.time_to_consume));
+  }
   report->Add("initializationTime", Millis(metrics.initialization));
   const HistogramSnapshot mail_latency = task->mail_latency_ms();
   report->AddHistogram("mailboxLatencyMs", mail_latency);

@@ -215,6 +215,7 @@ absl::Status TaskExecutor::StartTask(const JobPlan& plan, Job& job, const Messag
   environment.clock = environment_.clock;
   environment.listener = this;
   environment.state_store = job.state_store;
+  environment.buffer_debloat = environment_.buffer_debloat;
   TaskIdentity identity{plan.job,
                         message->deploy().job().job_name(),
                         running.vertex,

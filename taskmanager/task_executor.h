@@ -57,6 +57,7 @@ struct TaskExecutorEnvironment {
   TimerThread* timers = nullptr;
   JobRegistry* jobs = nullptr;
   ChannelSources channels;
+  BufferDebloatOptions buffer_debloat = {};
   /// Makes the store of a job's state files, in the job's checkpoint folder.
   std::function<absl::StatusOr<std::shared_ptr<StateFileStore>>(JobId job,
                                                                 const std::string& folder)>

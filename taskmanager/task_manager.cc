@@ -75,6 +75,10 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   options.num_workers = static_cast<int>(configuration.Get(kTaskManagerWorkerThreads));
   options.memory_bytes = configuration.Get(kTaskManagerMemorySize).bytes();
   options.channel_bytes = static_cast<size_t>(configuration.Get(kNetworkChannelBytes).bytes());
+  options.buffer_debloat = {
+      configuration.Get(kBufferDebloatEnabled), configuration.Get(kBufferDebloatTarget),
+      configuration.Get(kBufferDebloatPeriod),
+      static_cast<int>(configuration.Get(kBufferDebloatThresholdPercentages))};
   options.compress_batches = configuration.Get(kNetworkCompressionCodec) == "LZ4";
   options.temp_dir = configuration.Get(kIoTmpDirs);
   options.metrics_ports = configuration.Get(kMetricsReporterPromPort);
@@ -223,6 +227,7 @@ class TaskManager::Impl {
     environment.channels = {options_.id, &registry_, &data_client_, &budget_,
                             options_.channel_bytes};
     environment.state_store = MakeStateStore;
+    environment.buffer_debloat = options_.buffer_debloat;
     environment.local_dir = StrCat(folder_->path(), "/jobs");
     environment.reports = &*connection_;
     environment.metrics = &*metrics_;

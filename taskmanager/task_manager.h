@@ -24,6 +24,7 @@ struct TaskManagerOptions {
   int num_workers = 0;  // 0: one per core.
   int64_t memory_bytes = int64_t{1} << 30;
   size_t channel_bytes = size_t{256} << 10;
+  BufferDebloatOptions buffer_debloat = {};
   /// Whether batches go to other TaskManagers LZ4-compressed.
   bool compress_batches = false;
   /// Its working folder is made in it. Empty: the system's place for temporary files.

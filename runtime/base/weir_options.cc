@@ -16,6 +16,10 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kTaskManagerMemorySize);
   registry->Add(kTaskManagerWorkerThreads);
   registry->Add(kNetworkChannelBytes);
+  registry->Add(kBufferDebloatEnabled);
+  registry->Add(kBufferDebloatTarget);
+  registry->Add(kBufferDebloatPeriod);
+  registry->Add(kBufferDebloatThresholdPercentages);
   registry->Add(kNetworkCompressionCodec);
   registry->Add(kParallelismDefault);
   registry->Add(kPipelineName);

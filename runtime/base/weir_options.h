@@ -48,6 +48,20 @@ inline constexpr ConfigOption<MemorySize> kNetworkChannelBytes{
     "taskmanager.network.channel-bytes", MemorySize::Kibibytes(256),
     "Bytes that one channel between two subtasks may hold before its sender waits."};
 
+inline constexpr ConfigOption<bool> kBufferDebloatEnabled{
+    "taskmanager.network.memory.buffer-debloat.enabled", true,
+    "Whether channels hold only as much as is consumed within buffer-debloat.target, so that a "
+    "checkpoint's barriers come through in little time under back-pressure."};
+inline constexpr ConfigOption<absl::Duration> kBufferDebloatTarget{
+    "taskmanager.network.memory.buffer-debloat.target", absl::Seconds(1),
+    "How long a subtask should take to consume what its input channels hold together."};
+inline constexpr ConfigOption<absl::Duration> kBufferDebloatPeriod{
+    "taskmanager.network.memory.buffer-debloat.period", absl::Milliseconds(200),
+    "Least time between two looks at a subtask's throughput."};
+inline constexpr ConfigOption<int64_t> kBufferDebloatThresholdPercentages{
+    "taskmanager.network.memory.buffer-debloat.threshold-percentages", 25,
+    "Change of what a channel may hold, in percent, below which it is left as it is.", "0..100"};
+
 inline constexpr ConfigOption<std::string> kNetworkCompressionCodec{
     "taskmanager.network.compression.codec", "NONE",
     "How batches are compressed between TaskManagers.", "NONE|LZ4"};

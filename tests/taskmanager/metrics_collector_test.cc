@@ -89,6 +89,22 @@ TEST_F(MetricsCollectorTest, GivesTotalsRatesAndTimesByFlinksNames) {
   EXPECT_EQ(ValueOf(report, "win.currentInputWatermark"), 42);
 }
 
+TEST_F(MetricsCollectorTest, ATaskWithBufferDebloatingSaysWhatItsChannelsMayHold) {
+  const auto task = AddTask(3);
+  task->snapshot.debloated_bytes = 4096;
+  task->snapshot.time_to_consume = absl::Milliseconds(1500);
+  (void)AddTask(4);
+  Collect(1);
+  const auto latest = collector_.Latest();
+  ASSERT_THAT(latest->subtasks, SizeIs(2));
+  const bool first = latest->subtasks[0].attempt == task->attempt();
+  const MetricReport& with = latest->subtasks[first ? 0 : 1].report;
+  EXPECT_EQ(ValueOf(with, "debloatedBufferSize"), 4096);
+  EXPECT_EQ(ValueOf(with, "estimatedTimeToConsumeBuffersMs"), 1500);
+  const MetricReport& without = latest->subtasks[first ? 1 : 0].report;
+  EXPECT_THAT(without.layout->names, ::testing::Not(::testing::Contains("debloatedBufferSize")));
+}
+
 TEST_F(MetricsCollectorTest, KnowsHowFarASourceIsBehind) {
   const auto task = AddTask(0);
   Collect(1);
