@@ -29,8 +29,8 @@ class LocalJob::CoordinatorRunner final : public CoordinatorContext,
   void SendToCoordinators(std::string event) override {
     for (const auto& [id, other] : job_->coordinators_) {
       if (id == id_) continue;
-      other->Post([other = other.get(), sender = id_, event] {
-        return other->coordinator().HandleCoordinatorEvent(sender, event);
+      other->Post([receiver = other.get(), sender = id_, event] {
+        return receiver->coordinator().HandleCoordinatorEvent(sender, event);
       });
     }
   }
@@ -287,8 +287,8 @@ absl::StatusOr<LocalCheckpoint> LocalJob::TriggerCheckpoint(bool notify) {
   if (notify) {
     for (const auto& task : tasks) task->NotifyCheckpointComplete(barrier.id);
     for (const auto& [id, runner] : coordinators_) {
-      runner->Post([runner = runner.get(), id = barrier.id] {
-        return runner->coordinator().NotifyCheckpointComplete(id);
+      runner->Post([receiver = runner.get(), checkpoint_id = barrier.id] {
+        return receiver->coordinator().NotifyCheckpointComplete(checkpoint_id);
       });
     }
   }

@@ -520,9 +520,9 @@ struct Serde<std::variant<Ts...>> {
     if (!reader.ReadFixed(&index) || index >= sizeof...(Ts)) return reader.Fail();
     return [&]<size_t... kIndexes>(std::index_sequence<kIndexes...>) {
       bool read = false;
-      ((index == kIndexes &&
-        (read = Serde<Ts>::Read(reader, value.template emplace<kIndexes>()), true)) ||
-       ...);
+      (void)((index == kIndexes &&
+              (read = Serde<Ts>::Read(reader, value.template emplace<kIndexes>()), true)) ||
+             ...);
       return read;
     }(std::index_sequence_for<Ts...>{});
   }

@@ -142,8 +142,9 @@ void FileFetcher::Close() {
 }
 
 void FileFetcher::StartIfNeeded() {
+  const std::set<uint64_t>& paused = paused_;
   const bool runnable = std::any_of(active_.begin(), active_.end(), [&](const FilePtr& file) {
-    return !paused_.contains(file->target.id);
+    return !paused.contains(file->target.id);
   });
   if (running_ || closed_ || !runnable || chunks_.size() >= kChunksAhead) return;
   running_ = pool_->Post([self = shared_from_this()] { self->FetchOne(); });

@@ -131,8 +131,8 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
   uint64_t BeginEpoch() {
     const MutexLock lock(&mutex_);
     // Relaxed: an epoch that ended only ever counts down.
-    epochs_.remove_if([this](const Epoch& epoch) {
-      return epoch.number < num_epochs_ && epoch.undelivered.load(std::memory_order_relaxed) == 0;
+    epochs_.remove_if([newest = num_epochs_](const Epoch& epoch) {
+      return epoch.number < newest && epoch.undelivered.load(std::memory_order_relaxed) == 0;
     });
     epochs_.emplace_back(this, ++num_epochs_);
     epoch_ = &epochs_.back();

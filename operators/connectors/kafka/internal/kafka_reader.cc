@@ -304,7 +304,7 @@ absl::Status KafkaReader::PauseOrResumeSplits(const std::vector<std::string>& to
   const PartitionList paused = NewPartitionList();
   const PartitionList resumed = NewPartitionList();
   for (auto& [partition, held] : splits_) {
-    const auto is_in = [&held = held](const std::vector<std::string>& ids) {
+    const auto is_in = [&held](const std::vector<std::string>& ids) {
       return std::find(ids.begin(), ids.end(), held.id) != ids.end();
     };
     if (!held.paused && is_in(to_pause)) {
