@@ -90,12 +90,24 @@ DataStream<NetworkEvent> Parse(const DataStream<Record>& records, const JobArgs&
   return events;
 }
 
+/// Event time of raw records, made in the source: per split, and a split that is silent for
+/// --idleness, or a subtask without any, does not hold it back.
+template <class Record, class Fn>
+absl::StatusOr<WatermarkStrategy<Record>> InSource(const JobArgs& args,
+                                                   absl::Duration out_of_orderness, Fn json_of) {
+  ASSIGN_OR_RETURN(const absl::Duration idleness, args.GetDuration("idleness", absl::Seconds(30)));
+  return WatermarkStrategy<Record>::BoundedOutOfOrderness(out_of_orderness)
+      .WithTimestamps([parser = NetworkEventParser(), json_of](const Record& record) mutable {
+        return parser.ParseTime(json_of(record));
+      })
+      .WithIdleness(idleness);
+}
+
+/// Files that are read to their end come one after another, so event time is that of the stream.
 DataStream<NetworkEvent> EventsFromFiles(StreamEnvironment& environment, const JobArgs& args,
-                                         const std::string& path, bool follow,
-                                         absl::Duration out_of_orderness) {
+                                         const std::string& path, absl::Duration out_of_orderness) {
   FileSourceOptions options;
   options.path = args.ResolvePath(path);
-  options.follow = follow;
   DataStream<std::string> records =
       environment
           .FromSource(FileSource(options), WatermarkStrategy<std::string>::NoWatermarks(),
@@ -107,18 +119,31 @@ DataStream<NetworkEvent> EventsFromFiles(StreamEnvironment& environment, const J
       .Uid("event-time");
 }
 
-/// Partitions are read at different speeds, so watermarks are made in the source, per partition.
+absl::StatusOr<DataStream<NetworkEvent>> EventsFromFollowedFiles(StreamEnvironment& environment,
+                                                                 const JobArgs& args,
+                                                                 const std::string& path,
+                                                                 absl::Duration out_of_orderness) {
+  FileSourceOptions options;
+  options.path = args.ResolvePath(path);
+  options.follow = true;
+  ASSIGN_OR_RETURN(auto strategy,
+                   InSource<std::string>(args, out_of_orderness, [](const std::string& line) {
+                     return std::string_view(line);
+                   }));
+  DataStream<std::string> records =
+      environment.FromSource(FileSource(options), std::move(strategy), "Event files")
+          .Uid("event-files");
+  return Parse(records, args);
+}
+
 absl::StatusOr<DataStream<NetworkEvent>> EventsFromKafka(StreamEnvironment& environment,
                                                          const JobArgs& args,
                                                          absl::Duration out_of_orderness) {
   ASSIGN_OR_RETURN(const KafkaSourceOptions options, KafkaEvents(args, "topic", "weir-ndr"));
-  ASSIGN_OR_RETURN(const absl::Duration idleness, args.GetDuration("idleness", absl::Seconds(30)));
-  auto strategy =
-      WatermarkStrategy<KafkaRecord>::BoundedOutOfOrderness(out_of_orderness)
-          .WithTimestamps([parser = NetworkEventParser()](const KafkaRecord& record) mutable {
-            return parser.ParseTime(record.value);
-          })
-          .WithIdleness(idleness);
+  ASSIGN_OR_RETURN(auto strategy,
+                   InSource<KafkaRecord>(args, out_of_orderness, [](const KafkaRecord& record) {
+                     return std::string_view(record.value);
+                   }));
   DataStream<KafkaRecord> records =
       environment.FromSource(KafkaSource(options), std::move(strategy), "Kafka events")
           .Uid("kafka-events");
@@ -138,7 +163,8 @@ absl::StatusOr<DataStream<NetworkEvent>> Events(StreamEnvironment& environment,
   }
   if (from_kafka) return EventsFromKafka(environment, args, out_of_orderness);
   ASSIGN_OR_RETURN(const bool follow, args.GetBool("follow", false));
-  return EventsFromFiles(environment, args, *path, follow, out_of_orderness);
+  if (follow) return EventsFromFollowedFiles(environment, args, *path, out_of_orderness);
+  return EventsFromFiles(environment, args, *path, out_of_orderness);
 }
 
 void WriteDetections(const DataStream<Detection>& detections, const JobArgs& args) {
