@@ -20,6 +20,7 @@
 #include "runtime/base/io_pool.h"
 #include "runtime/base/mutex.h"
 #include "runtime/state/state_file_store.h"
+#include "runtime/task/buffer_debloater.h"
 #include "runtime/task/task.h"
 #include "runtime/task/worker_pool.h"
 #include "taskmanager/coordinator_host.h"

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/base/config.h"
+#include "runtime/task/buffer_debloater.h"
 
 namespace weir {
 

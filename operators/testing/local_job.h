@@ -17,6 +17,7 @@
 #include "runtime/base/mutex.h"
 #include "runtime/graph/job_graph.h"
 #include "runtime/graph/stream_graph.h"
+#include "runtime/task/buffer_debloater.h"
 #include "runtime/task/coordinator.h"
 #include "runtime/task/task.h"
 #include "runtime/task/worker_pool.h"

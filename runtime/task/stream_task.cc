@@ -219,7 +219,10 @@ absl::Status StreamTask::Init() {
     gate_ = std::make_unique<InputGate>(std::move(channels), head.num_inputs, head.start_after);
   }
   if (environment_.buffer_debloat.enabled) {
-    if (gate_ != nullptr) gate_->EnableDebloating(environment_.buffer_debloat);
+    if (gate_ != nullptr) {
+      gate_->EnableDebloating(environment_.buffer_debloat);
+      debloated_bytes_.store(gate_->debloater()->limit_bytes(), std::memory_order_relaxed);
+    }
     next_debloat_nanos_ = MonotonicNanos();
   }
   return absl::OkStatus();
