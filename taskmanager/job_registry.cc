@@ -24,7 +24,7 @@ struct JobRegistry::State : std::enable_shared_from_this<State> {
   State(BlobCache* blob_cache, IoPool* build_pool, TimerThread* timer_thread, absl::Duration limit)
       : blobs(blob_cache), pool(build_pool), timers(timer_thread), time_limit(limit) {}
 
-  absl::StatusOr<std::shared_ptr<const BuiltJob>> Build(const Request& request) const;
+  absl::StatusOr<std::shared_ptr<const LoadedJob>> Build(const Request& request) const;
   void Finish(const Request& request, uint64_t number, const Result& result);
 
   BlobCache* const blobs;
@@ -39,7 +39,7 @@ struct JobRegistry::State : std::enable_shared_from_this<State> {
   Mutex mutex;
   uint64_t next_number ABSL_GUARDED_BY(mutex) = 1;
   std::map<Request, Waiting> waiting ABSL_GUARDED_BY(mutex);
-  std::map<Request, std::weak_ptr<const BuiltJob>> built ABSL_GUARDED_BY(mutex);
+  std::map<Request, std::weak_ptr<const LoadedJob>> built ABSL_GUARDED_BY(mutex);
 };
 
 JobRegistry::Result JobRegistry::State::Build(const Request& request) const {
@@ -59,10 +59,10 @@ JobRegistry::Result JobRegistry::State::Build(const Request& request) const {
   }
   args.ReplayFiles(std::move(files));
   ASSIGN_OR_RETURN(StreamGraph graph, BuildStreamGraph(*job, args));
-  auto built_job = std::make_shared<BuiltJob>();
+  auto built_job = std::make_shared<LoadedJob>();
   built_job->library = std::move(library);
   built_job->graph = std::make_shared<const StreamGraph>(std::move(graph));
-  return std::shared_ptr<const BuiltJob>(std::move(built_job));
+  return std::shared_ptr<const LoadedJob>(std::move(built_job));
 }
 
 void JobRegistry::State::Finish(const Request& request, uint64_t number, const Result& result) {
@@ -89,7 +89,7 @@ void JobRegistry::Obtain(const proto::JobInformation& job, Callback callback) {
                         job.entry(),
                         {job.arguments().begin(), job.arguments().end()},
                         job.files_hash()};
-  std::shared_ptr<const BuiltJob> present;
+  std::shared_ptr<const LoadedJob> present;
   uint64_t number = 0;
   {
     const MutexLock lock(&state_->mutex);

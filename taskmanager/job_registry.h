@@ -23,7 +23,7 @@ class JobInformation;
 }
 
 /// A job's code as this process has it. Immutable.
-struct BuiltJob {
+struct LoadedJob {
   std::shared_ptr<const JobLibrary> library;
   std::shared_ptr<const StreamGraph> graph;
 };
@@ -36,7 +36,7 @@ struct BuiltJob {
 /// returns.
 class JobRegistry {
  public:
-  using Result = absl::StatusOr<std::shared_ptr<const BuiltJob>>;
+  using Result = absl::StatusOr<std::shared_ptr<const LoadedJob>>;
   using Callback = absl::AnyInvocable<void(Result)>;
 
   /// All are borrowed, and outlive the registry.

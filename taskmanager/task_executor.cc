@@ -134,10 +134,10 @@ void TaskExecutor::OnBuilt(JobId job, const JobRegistry::Result& result) {
   for (const Work& work : waiting) work();
 }
 
-absl::StatusOr<JobPlan> TaskExecutor::MakePlan(JobId id, Job& job,
-                                               const proto::JobInformation& information) const {
+absl::StatusOr<PreparedJob> TaskExecutor::MakePlan(JobId id, Job& job,
+                                                   const proto::JobInformation& information) const {
   if (!job.built.ok()) return job.built.status();
-  JobPlan plan;
+  PreparedJob plan;
   plan.job = id;
   plan.graph = (*job.built)->graph;
   ASSIGN_OR_RETURN(plan.job_graph, ParseJobGraph(information.job_graph()));
@@ -158,7 +158,7 @@ void TaskExecutor::Materialize(const Message& message) {
   const proto::DeployTasks& deploy = message->deploy();
   const auto id = FromWireId<JobId>(deploy.job().job_id());
   Job& job = jobs_[id];
-  const absl::StatusOr<JobPlan> plan = MakePlan(id, job, deploy.job());
+  const absl::StatusOr<PreparedJob> plan = MakePlan(id, job, deploy.job());
   // Coordinators first: the readers that follow may ask them at once.
   for (int i = 0; i < deploy.coordinators_size(); ++i) {
     const auto attempt = FromWireId<ExecutionAttemptId>(deploy.coordinators(i).attempt());
@@ -187,7 +187,7 @@ void TaskExecutor::EndDeployment(ExecutionAttemptId attempt, TaskState state,
   TaskEnded(attempt, state);
 }
 
-absl::Status TaskExecutor::StartTask(const JobPlan& plan, Job& job, const Message& message,
+absl::Status TaskExecutor::StartTask(const PreparedJob& plan, Job& job, const Message& message,
                                      int index) {
   const proto::TaskDeployment& deployment = message->deploy().tasks(index);
   ASSIGN_OR_RETURN(PreparedTask prepared, PrepareTask(deployment, plan, environment_.channels));
@@ -235,7 +235,7 @@ absl::Status TaskExecutor::StartTask(const JobPlan& plan, Job& job, const Messag
   return absl::OkStatus();
 }
 
-absl::Status TaskExecutor::StartCoordinator(const JobPlan& plan, const Message& message,
+absl::Status TaskExecutor::StartCoordinator(const PreparedJob& plan, const Message& message,
                                             int index) {
   const proto::CoordinatorDeployment& deployment = message->deploy().coordinators(index);
   CoordinatorDescription description;

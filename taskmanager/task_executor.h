@@ -136,7 +136,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   struct Job {
     bool building = false;
     std::deque<Work> waiting;  // For the graph.
-    absl::StatusOr<std::shared_ptr<const BuiltJob>> built = absl::UnknownError("not built");
+    absl::StatusOr<std::shared_ptr<const LoadedJob>> built = absl::UnknownError("not built");
     std::shared_ptr<StateFileStore> state_store;
     // Those of the maps below that are the job's.
     absl::flat_hash_set<ExecutionAttemptId> tasks;
@@ -151,10 +151,10 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   void WhenBuilt(JobId job, Work work);
   void OnBuilt(JobId job, const JobRegistry::Result& result);
   void Materialize(const Message& message);
-  absl::StatusOr<JobPlan> MakePlan(JobId id, Job& job,
-                                   const proto::JobInformation& information) const;
-  absl::Status StartTask(const JobPlan& plan, Job& job, const Message& message, int index);
-  absl::Status StartCoordinator(const JobPlan& plan, const Message& message, int index);
+  absl::StatusOr<PreparedJob> MakePlan(JobId id, Job& job,
+                                       const proto::JobInformation& information) const;
+  absl::Status StartTask(const PreparedJob& plan, Job& job, const Message& message, int index);
+  absl::Status StartCoordinator(const PreparedJob& plan, const Message& message, int index);
   void Cancel(const Message& message);
   void CancelTask(ExecutionAttemptId attempt);
   void CloseCoordinator(ExecutionAttemptId attempt);

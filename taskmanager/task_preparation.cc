@@ -27,7 +27,7 @@ bool SameEnds(const JobGraph::Edge& a, const JobGraph::Edge& b) {
 
 // Returns the edge of the StreamGraph that the JobGraph's edge `index` was made of. Several may
 // have the same ends (a stream united with itself); both graphs have them in the same order.
-const StreamEdge* FindStreamEdge(const JobPlan& plan, uint32_t index) {
+const StreamEdge* FindStreamEdge(const PreparedJob& plan, uint32_t index) {
   const JobGraph::Edge& edge = plan.job_graph.edges[index];
   size_t equals_before = 0;
   for (uint32_t i = 0; i < index; ++i)
@@ -68,7 +68,7 @@ absl::StatusOr<std::vector<OperatorSubtaskState>> ReadStates(
   return states;
 }
 
-absl::Status AddOperators(const proto::TaskDeployment& deployment, const JobPlan& plan,
+absl::Status AddOperators(const proto::TaskDeployment& deployment, const PreparedJob& plan,
                           const JobGraph::Vertex& vertex, TaskDescription* description) {
   for (const JobGraph::Operator& op : vertex.operators) {
     const std::optional<StreamNodeIndex> node = plan.graph->FindNode(op.id);
@@ -80,7 +80,7 @@ absl::Status AddOperators(const proto::TaskDeployment& deployment, const JobPlan
   return absl::OkStatus();
 }
 
-absl::Status AddGates(const proto::TaskDeployment& deployment, const JobPlan& plan,
+absl::Status AddGates(const proto::TaskDeployment& deployment, const PreparedJob& plan,
                       const ChannelSources& sources, PreparedTask* task) {
   for (const proto::InputGateDeployment& gate : deployment.gates()) {
     const StreamEdge* const edge =
@@ -111,7 +111,7 @@ absl::Status AddGates(const proto::TaskDeployment& deployment, const JobPlan& pl
   return absl::OkStatus();
 }
 
-absl::Status AddOutputs(const proto::TaskDeployment& deployment, const JobPlan& plan,
+absl::Status AddOutputs(const proto::TaskDeployment& deployment, const PreparedJob& plan,
                         const ChannelSources& sources, TaskDescription* description) {
   for (const proto::OutputDeployment& output : deployment.outputs()) {
     const StreamEdge* const edge =
@@ -149,7 +149,7 @@ absl::Status CheckFingerprint(const JobGraph& job_graph, const StreamGraph& grap
 }
 
 absl::StatusOr<PreparedTask> PrepareTask(const proto::TaskDeployment& deployment,
-                                         const JobPlan& plan, const ChannelSources& channels) {
+                                         const PreparedJob& plan, const ChannelSources& channels) {
   const JobGraph::Vertex* const vertex =
       plan.job_graph.FindVertex(FromWireId<JobVertexId>(deployment.vertex()));
   if (vertex == nullptr) return DoesNotFit("the job has no such vertex", deployment);

@@ -23,7 +23,7 @@ class TaskDeployment;
 }
 
 /// What all tasks of a deployment have in common.
-struct JobPlan {
+struct PreparedJob {
   JobId job;
   std::shared_ptr<const StreamGraph> graph;
   JobGraph job_graph;
@@ -62,7 +62,7 @@ struct PreparedTask {
 /// fetched ones from elsewhere. Errors: kInvalidArgument for a deployment that does not fit its
 /// job, kDataLoss for states that cannot be read.
 [[nodiscard]] absl::StatusOr<PreparedTask> PrepareTask(const proto::TaskDeployment& deployment,
-                                                       const JobPlan& plan,
+                                                       const PreparedJob& plan,
                                                        const ChannelSources& channels);
 
 }  // namespace weir
