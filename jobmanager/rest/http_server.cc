@@ -34,7 +34,6 @@ using internal::HttpSession;
 constexpr auto kAwaitable = asio::as_tuple(asio::use_awaitable);
 
 absl::StatusOr<std::string> MakeUploadDirectory() {
-  error_code ignored;
   std::error_code error;
   const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
   if (error) return absl::UnavailableError(StrCat("no folder for uploads: ", error.message()));

@@ -188,10 +188,11 @@ struct KeyCodec {
     uint8_t index = 0;
     if (!reader.ReadFixed(&index) || index >= sizeof...(kIndexes)) return reader.Fail();
     bool read = false;
-    ((index == kIndexes && (read = KeyCodec<std::variant_alternative_t<kIndexes, Variant>>::Decode(
-                                reader, key.template emplace<kIndexes>()),
-                            true)) ||
-     ...);
+    (void)((index == kIndexes &&
+            (read = KeyCodec<std::variant_alternative_t<kIndexes, Variant>>::Decode(
+                 reader, key.template emplace<kIndexes>()),
+             true)) ||
+           ...);
     return read;
   }
 

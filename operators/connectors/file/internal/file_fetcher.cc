@@ -142,10 +142,8 @@ void FileFetcher::Close() {
 }
 
 void FileFetcher::StartIfNeeded() {
-  const std::set<uint64_t>& paused = paused_;
-  const bool runnable = std::any_of(active_.begin(), active_.end(), [&](const FilePtr& file) {
-    return !paused.contains(file->target.id);
-  });
+  bool runnable = false;
+  for (const FilePtr& file : active_) runnable |= !paused_.contains(file->target.id);
   if (running_ || closed_ || !runnable || chunks_.size() >= kChunksAhead) return;
   running_ = pool_->Post([self = shared_from_this()] { self->FetchOne(); });
 }
