@@ -28,6 +28,8 @@ MISSING = {
     # Per-state latency tracking, which is off in Flink unless it is asked for.
     r"flink_taskmanager_job_task_operator_state_name_.*",
     r"flink_jobmanager_job_lastCheckpointMetadataSize",
+    # Of each split; REST tells which one holds event time back, and since when.
+    r"flink_taskmanager_job_task_operator_split_watermark_.*",
     # Of operators that the job of this test does not have: sinks that count bytes.
     r"flink_taskmanager_job_task_operator_numRecordsInErrors",
     r"flink_taskmanager_job_task_operator_numBytesSend",

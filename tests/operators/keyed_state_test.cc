@@ -26,7 +26,6 @@ using ::testing::HasSubstr;
 struct Visit {
   std::string user;
   int64_t id = 0;
-  friend bool operator==(const Visit&, const Visit&) = default;
 };
 
 std::string UserOf(const Visit& visit) { return visit.user; }

@@ -78,9 +78,9 @@ class RandomValues {
     } else if constexpr (requires { value.push_back(Make<typename T::value_type>()); }) {
       for (uint64_t i = Below(4); i > 0; --i) value.push_back(Make<typename T::value_type>());
     } else if constexpr (requires { std::tuple_size<T>::value; }) {
-      std::apply([this](auto&... elements) { (Fill(elements), ...); }, value);
+      std::apply([&](auto&... elements) { (Fill(elements), ...); }, value);
     } else if constexpr (!std::is_same_v<T, std::monostate>) {
-      ForEachField(value, [this](auto& field) { Fill(field); });
+      ForEachField(value, [&](auto& field) { Fill(field); });
     }
   }
 

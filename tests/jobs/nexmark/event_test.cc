@@ -65,7 +65,7 @@ TEST(TextTest, MayBeSharedByThreads) {
 }
 
 TEST(TextTest, IsWrittenAsAString) {
-  for (const size_t size : {0, 15, 16, 300}) {
+  for (const size_t size : {0U, 15U, 16U, 300U}) {
     const std::string text(size, 'q');
     EXPECT_EQ(ToBytes(Text(text)), ToBytes(text));
     Text read;

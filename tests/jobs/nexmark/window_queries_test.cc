@@ -62,9 +62,9 @@ TEST(WindowQueriesTest, Query7FindsHighestBidsAlsoAcrossAFailure) {
   });
   std::vector<HighestBid> expected;
   for (const auto& [start, price] : highest) {
-    ForEachBid(events, [&, start = start, price = price](const Bid& bid) {
+    ForEachBid(events, [&, begin = start, highest_price = price](const Bid& bid) {
       const int64_t time = bid.date_time.millis();
-      if (bid.price == price && start <= time && time <= start + 10 * kSecond) {
+      if (bid.price == highest_price && begin <= time && time <= begin + 10 * kSecond) {
         expected.push_back({bid.auction, bid.price, bid.bidder, bid.date_time, bid.extra});
       }
     });

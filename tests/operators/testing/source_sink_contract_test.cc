@@ -148,7 +148,7 @@ TEST(SourceSinkContractTest, EachSplitIsReadOnceWhileReadersComeAndGo) {
   };
   std::vector<std::unique_ptr<MiniCluster>> clusters;  // Checkpoints lie in their folders.
   std::optional<LocalCheckpoint> checkpoint;
-  for (const uint32_t parallelism : {3, 1, 5, 2}) {
+  for (const uint32_t parallelism : {3U, 1U, 5U, 2U}) {
     MiniClusterOptions options;
     options.parallelism = parallelism;
     clusters.push_back(std::make_unique<MiniCluster>(options));

@@ -24,7 +24,6 @@ struct Reading {
   std::string sensor;
   int64_t time_ms = 0;
   int64_t value = 0;
-  friend auto operator<=>(const Reading&, const Reading&) = default;
 };
 
 struct WindowSum {

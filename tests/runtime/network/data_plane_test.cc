@@ -262,8 +262,9 @@ TEST_F(DataPlaneTest, ALimitHoldsAtBothEndsAndIsTakenBack) {
 
 TEST_F(DataPlaneTest, ARaisedLimitWakesTheProducer) {
   const auto queue = registry_.GetOrCreate(TestKey(0));
-  std::atomic<int> space_calls{0};
-  queue->SetSpaceListener([&] { ++space_calls; });
+  // The registry's queue outlives the test.
+  const auto space_calls = std::make_shared<std::atomic<int>>(0);
+  queue->SetSpaceListener([space_calls] { ++*space_calls; });
   const auto target = NewTarget();
   target->SetLimit(10);
   const ChannelHandle handle = Connect(TestKey(0), target);
@@ -272,11 +273,11 @@ TEST_F(DataPlaneTest, ARaisedLimitWakesTheProducer) {
   for (size_t i = 0; i < 20; ++i) queue->Push(Text(kCapacity / 10));
   ASSERT_TRUE(waiter_.Until([&] { return target->queued_bytes() >= kCapacity; }));
   ASSERT_TRUE(queue->Full());
-  const int before = space_calls;
+  const int before = *space_calls;
   target->SetLimit(kCapacity * 10);
   EXPECT_TRUE(waiter_.Until([&] { return queue->limit_bytes() == kCapacity; }));
   for (size_t i = 0; i < 20; ++i) ASSERT_TRUE(Next(*target).has_value());
-  EXPECT_TRUE(waiter_.Until([&] { return !queue->Full() && space_calls > before; }));
+  EXPECT_TRUE(waiter_.Until([&] { return !queue->Full() && *space_calls > before; }));
 }
 
 // Limits change at random while a fast producer and a consumer work: nothing is lost, and nobody

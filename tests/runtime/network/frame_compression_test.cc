@@ -25,7 +25,7 @@ TEST(FrameCompressionTest, JsonShrinksToLessThanHalfAndComesBack) {
   std::mt19937 random(1);
   std::string compressing;
   std::string decompressing;
-  for (const size_t size : {600, 5000, 100'000}) {
+  for (const size_t size : {600U, 5000U, 100'000U}) {
     const std::string text = JsonLines(random, size);
     std::string out = "head" + text;
     ASSERT_TRUE(CompressPayload(4, &out, &compressing)) << size;

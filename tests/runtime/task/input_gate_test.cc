@@ -281,7 +281,9 @@ TEST_F(InputGateTest, DebloatingLimitsChannelsToWhatIsConsumedInTheTargetTime) {
   int64_t active_nanos = 0;
   const auto run = [&](int periods, int batches, size_t num_channels) {
     for (int period = 0; period < periods; ++period) {
-      for (int i = 0; i < batches; ++i) queues_[i % num_channels]->Push(Record(i));
+      for (int i = 0; i < batches; ++i) {
+        queues_[static_cast<size_t>(i) % num_channels]->Push(Record(i));
+      }
       (void)Drain();
       active_nanos += 200'000'000;
       gate_->Debloat(active_nanos);
@@ -294,7 +296,7 @@ TEST_F(InputGateTest, DebloatingLimitsChannelsToWhatIsConsumedInTheTargetTime) {
   EXPECT_NEAR(static_cast<double>(queues_[0]->limit_bytes()), 5 * 400 * 72, 400 * 72)
       << "channels that are not used leave their share to the others";
   // A channel counts as soon as it has data, before any of it is consumed.
-  for (int i = 0; i < 3; ++i) queues_[i + 1]->Push(Record(i));
+  for (int i = 0; i < 3; ++i) queues_[static_cast<size_t>(i) + 1]->Push(Record(i));
   gate_->Debloat(active_nanos += 200'000'000);
   EXPECT_LE(queues_[0]->limit_bytes(), 4 * four / 3);
   run(100, 4, 4);

@@ -146,7 +146,7 @@ TEST(LiteralIndexTest, FindsWhatAPlainSearchFinds) {
       text.push_back("abc"[random() % 3]);
     return text;
   };
-  for (const size_t count : {3, 40, 400}) {
+  for (const size_t count : {3U, 40U, 400U}) {
     std::set<std::string> distinct;
     for (size_t i = 0; i < count; ++i) distinct.insert(draw(1, 7));
     const std::vector<std::string> literals(distinct.begin(), distinct.end());

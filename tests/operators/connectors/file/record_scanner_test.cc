@@ -111,7 +111,7 @@ TEST(RecordScannerTest, RefusesAnArrayThatIsCutOff) {
 }
 
 TEST(RecordScannerTest, RefusesARecordBeyondTheLimitAndSaysWhereItBegins) {
-  for (const size_t chunk : {3, 100}) {
+  for (const size_t chunk : {3U, 100U}) {
     const Scanned lines = Scan("ab\n0123456789\n", chunk, FileFormat::kAuto, 0, 8);
     EXPECT_THAT(lines.records, ElementsAre("ab"));
     EXPECT_THAT(std::string(lines.status.message()), HasSubstr("offset=3 max_record_bytes=8"));
