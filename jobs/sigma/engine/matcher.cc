@@ -333,13 +333,17 @@ class Matcher::Impl {
   }
 
   bool Holds(const Node& node) {
+    // Of these two, the range names a predicate and a node; of the others, a range of operands.
+    if (node.kind == Node::Kind::kTest) return Test(node.range.begin);
+    if (node.kind == Node::Kind::kNot) return !Holds(program_->nodes[node.range.begin]);
     const uint32_t* const begin = program_->operands.data() + node.range.begin;
     const uint32_t* const end = program_->operands.data() + node.range.end;
     const auto test = [this](uint32_t id) { return Test(id); };
     const auto holds = [this](uint32_t id) { return Holds(program_->nodes[id]); };
     switch (node.kind) {
       case Node::Kind::kTest:
-        return Test(node.range.begin);
+      case Node::Kind::kNot:
+        break;
       case Node::Kind::kAllOf:
         return std::all_of(begin, end, test);
       case Node::Kind::kAnyOf:
@@ -350,8 +354,6 @@ class Matcher::Impl {
         return std::any_of(begin, end, holds);
       case Node::Kind::kAtLeast:
         return std::count_if(begin, end, holds) >= static_cast<std::ptrdiff_t>(node.count);
-      case Node::Kind::kNot:
-        return !holds(node.range.begin);
     }
     return false;
   }
