@@ -11,6 +11,7 @@
 #include "operators/testing/operator_test_harness.h"
 #include "runtime/base/strings.h"
 #include "tests/operators/join/join_test_records.h"
+#include "tests/support/seeds.h"
 
 namespace weir {
 namespace {
@@ -155,7 +156,7 @@ void RunSeed(unsigned seed) {
 }
 
 TEST(IntervalJoinPropertyTest, EqualsANestedLoopThroughDisorderAndRestores) {
-  for (unsigned seed = 1; seed <= 320 && !::testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(320) && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(StrCat("seed=", seed));
     switch (seed % 4) {
       case 0:

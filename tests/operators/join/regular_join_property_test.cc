@@ -10,6 +10,7 @@
 #include "operators/testing/operator_test_harness.h"
 #include "runtime/base/strings.h"
 #include "tests/operators/join/join_test_records.h"
+#include "tests/support/seeds.h"
 
 namespace weir {
 namespace {
@@ -139,7 +140,7 @@ void RunSeed(unsigned seed) {
 }
 
 TEST(RegularJoinPropertyTest, TheChangelogIsTheJoinOfBothTablesAfterEachChange) {
-  for (unsigned seed = 1; seed <= 160 && !::testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(160) && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(StrCat("seed=", seed));
     switch (seed % 4) {
       case 0:

@@ -13,6 +13,7 @@
 #include "operators/testing/operator_test_harness.h"
 #include "runtime/base/strings.h"
 #include "tests/operators/join/join_test_records.h"
+#include "tests/support/seeds.h"
 
 namespace weir {
 namespace {
@@ -155,7 +156,7 @@ void RunSeed(unsigned seed) {
 }
 
 TEST(TemporalJoinPropertyTest, EachRecordMeetsTheVersionOfItsTimeThroughDisorderAndRestores) {
-  for (unsigned seed = 1; seed <= 240 && !::testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(240) && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(StrCat("seed=", seed));
     if (seed % 2 == 0) {
       RunSeed<JoinType::kInner>(seed);

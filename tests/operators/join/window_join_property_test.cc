@@ -12,6 +12,7 @@
 #include "operators/testing/operator_test_harness.h"
 #include "runtime/base/strings.h"
 #include "tests/operators/join/join_test_records.h"
+#include "tests/support/seeds.h"
 
 namespace weir {
 namespace {
@@ -173,7 +174,7 @@ void RunSeed(unsigned seed) {
 }
 
 TEST(WindowJoinPropertyTest, EachWindowIsANestedLoopEmptySidesIncluded) {
-  for (unsigned seed = 1; seed <= 250 && !::testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(250) && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(StrCat("seed=", seed));
     RunSeed(seed);
   }

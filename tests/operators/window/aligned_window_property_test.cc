@@ -14,6 +14,7 @@
 #include "operators/window/aligned_window_operator.h"
 #include "tests/operators/window/window_harness.h"
 #include "tests/operators/window/window_test_types.h"
+#include "tests/support/seeds.h"
 #include "tests/support/temporary_folder.h"
 
 namespace weir {
@@ -196,7 +197,7 @@ std::multiset<WindowSum> ResultsOf(WindowHarness<Reading, WindowSum>& harness) {
 
 TEST(AlignedWindowPropertyTest, EventTimeWindowsEqualTheModel) {
   const TemporaryFolder folder;
-  for (unsigned seed = 1; seed <= 420; ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(420); ++seed) {
     std::mt19937 random(seed);
     const Shape shape = RandomShape(random, /*event_time=*/true);
     const auto kind = static_cast<ContentsKind>(seed % static_cast<unsigned>(ContentsKind::kCount));
@@ -262,7 +263,7 @@ TEST(AlignedWindowPropertyTest, EventTimeWindowsEqualTheModel) {
 
 TEST(AlignedWindowPropertyTest, ProcessingTimeWindowsEqualTheModel) {
   const TemporaryFolder folder;
-  for (unsigned seed = 1; seed <= 210; ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(210); ++seed) {
     std::mt19937 random(seed);
     const Shape shape = RandomShape(random, /*event_time=*/false);
     const auto kind = static_cast<ContentsKind>(seed % static_cast<unsigned>(ContentsKind::kCount));
