@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proto/control_plane.grpc.pb.h"
+#include "proto/message_batch.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/mutex.h"
 #include "runtime/base/strings.h"
@@ -15,7 +16,6 @@ namespace {
 
 constexpr int kMaxMessageBytes = 256 << 20;
 constexpr size_t kMaxQueuedMessages = 100'000;
-constexpr size_t kMaxBatchBytes = 1 << 20;
 constexpr size_t kBlobChunkBytes = 1 << 20;
 
 class ControlStream;
@@ -45,8 +45,6 @@ class Connection final : public TaskManagerGateway,
   void ReadNext();
   void PostClosed();
   void Flush();
-  // Whether the next message still goes into a batch that has so many bytes.
-  [[nodiscard]] bool NextFits(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Finish(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -121,26 +119,10 @@ void Connection::Flush() {
   if (!writing_ && !queue_.empty()) WriteNext();
 }
 
-bool Connection::NextFits(size_t bytes) const {
-  return !queue_.empty() && bytes + queue_.front().ByteSizeLong() <= kMaxBatchBytes;
-}
-
 void Connection::WriteNext() {
   if (finished_) return;
   writing_ = true;
-  outgoing_ = std::move(queue_.front());
-  queue_.pop_front();
-  size_t bytes = outgoing_.ByteSizeLong();
-  if (NextFits(bytes)) {
-    proto::JobManagerMessage batch;
-    *batch.mutable_batch()->add_messages() = std::move(outgoing_);
-    while (NextFits(bytes)) {
-      bytes += queue_.front().ByteSizeLong();
-      *batch.mutable_batch()->add_messages() = std::move(queue_.front());
-      queue_.pop_front();
-    }
-    outgoing_ = std::move(batch);
-  }
+  outgoing_ = proto::TakeBatch(&queue_);
   stream_->StartWrite(&outgoing_);
 }
 

@@ -12,6 +12,7 @@
 
 #include "proto/control_plane.grpc.pb.h"
 #include "proto/control_plane.pb.h"
+#include "proto/message_batch.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/mutex.h"
 #include "runtime/base/strings.h"
@@ -23,7 +24,6 @@ constexpr int kMaxMessageBytes = 256 << 20;
 constexpr int kKeepaliveTimeMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr absl::Duration kFlushTimeout = absl::Seconds(2);
-constexpr size_t kMaxBatchBytes = 1 << 20;
 // After a message has been written, what follows is gathered for so long, and written at once.
 constexpr int64_t kGatherNanos = 500'000;
 
@@ -127,7 +127,7 @@ class Stream {
     int64_t written_nanos = 0;
     while (Take(is_first, written_nanos, &taken)) {
       while (!taken.empty()) {
-        if (!stream.Write(NextBatch(&taken))) return;  // The reader hears of it too.
+        if (!stream.Write(proto::TakeBatch(&taken))) return;  // The reader hears of it too.
       }
       is_first = false;
       written_nanos = MonotonicNanos();
@@ -158,25 +158,6 @@ class Stream {
       taken->swap(queue_);
     }
     return true;
-  }
-
-  // Returns the first message, together with those that follow as far as they fit a batch.
-  static proto::TaskManagerMessage NextBatch(std::deque<proto::TaskManagerMessage>* messages) {
-    proto::TaskManagerMessage first = std::move(messages->front());
-    messages->pop_front();
-    size_t bytes = first.ByteSizeLong();
-    const auto next_fits = [&] {
-      return !messages->empty() && bytes + messages->front().ByteSizeLong() <= kMaxBatchBytes;
-    };
-    if (!next_fits()) return first;
-    proto::TaskManagerMessage batch;
-    *batch.mutable_batch()->add_messages() = std::move(first);
-    while (next_fits()) {
-      bytes += messages->front().ByteSizeLong();
-      *batch.mutable_batch()->add_messages() = std::move(messages->front());
-      messages->pop_front();
-    }
-    return batch;
   }
 
   const MessageHandler on_message_;
