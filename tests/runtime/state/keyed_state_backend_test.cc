@@ -34,27 +34,17 @@ const ValueStateDescriptor<int64_t> kCount{"count"};
 constexpr size_t kSmall = size_t{1} << 20;  // Limits that make every snapshot inline, or none.
 constexpr size_t kLarge = 0;
 
-class KeyedStateBackendTest : public ::testing::TestWithParam<size_t> {
+class KeyedStateBackendTest : public ::testing::TestWithParam<size_t>, protected BackendStorage {
  protected:
   std::unique_ptr<Backend> NewBackend(uint32_t index = 0, uint32_t parallelism = 1) {
     KeyedStateBackendOptions options;
     options.range = RangeOfSubtask(index, 128, parallelism);
-    options.local_dir = directory_.path() + "/local-" + std::to_string(next_directory_++);
+    options.local_dir = NextLocalDir();
     options.inline_limit_bytes = GetParam();
     return std::make_unique<Backend>(std::move(options));
   }
   static void SetKey(Backend& backend, const std::string& key) {
     backend.SetCurrentKey(key, KeyHash(key));
-  }
-  // Takes a snapshot and completes its checkpoint.
-  KeyedStateHandle Checkpoint(Backend& backend) {
-    const CheckpointId id(next_checkpoint_++);
-    auto snapshot = backend.Snapshot(id);
-    auto handle = snapshot->Run(store_);
-    EXPECT_TRUE(handle.ok()) << handle.status();
-    backend.FinishSnapshot(std::move(snapshot));
-    backend.NotifyCheckpointComplete(id);
-    return *std::move(handle);
   }
   std::unique_ptr<Backend> Restored(const KeyedStateHandle& handle) {
     auto backend = NewBackend();
@@ -62,11 +52,6 @@ class KeyedStateBackendTest : public ::testing::TestWithParam<size_t> {
     EXPECT_TRUE(status.ok()) << status;
     return backend;
   }
-
-  TestDirectory directory_;
-  UnreliableStore store_{directory_.path() + "/checkpoints"};
-  uint64_t next_checkpoint_ = 1;
-  int next_directory_ = 0;
 };
 
 TEST_P(KeyedStateBackendTest, HandlesActOnTheCurrentKey) {

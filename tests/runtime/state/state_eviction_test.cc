@@ -18,7 +18,7 @@ namespace {
 
 using Backend = KeyedStateBackend<int64_t>;
 
-class StateEvictionTest : public ::testing::Test {
+class StateEvictionTest : public ::testing::Test, protected BackendStorage {
  protected:
   std::unique_ptr<Backend> NewBackend(MemoryBudget* budget, MetricGroup* metrics,
                                       uint32_t index = 0, uint32_t parallelism = 1) {
@@ -26,17 +26,8 @@ class StateEvictionTest : public ::testing::Test {
     options.range = RangeOfSubtask(index, 128, parallelism);
     options.memory_budget = budget;
     options.metrics = metrics;
-    options.local_dir = directory_.path() + "/local-" + std::to_string(next_directory_++);
+    options.local_dir = NextLocalDir();
     return std::make_unique<Backend>(std::move(options));
-  }
-  KeyedStateHandle Checkpoint(Backend& backend) {
-    const CheckpointId id(next_checkpoint_++);
-    auto snapshot = backend.Snapshot(id);
-    auto handle = snapshot->Run(store_);
-    EXPECT_TRUE(handle.ok()) << handle.status();
-    backend.FinishSnapshot(std::move(snapshot));
-    backend.NotifyCheckpointComplete(id);
-    return *std::move(handle);
   }
   static double Metric(const MetricGroup& metrics, const std::string& name) {
     struct Values final : public MetricGroup::Visitor {
@@ -52,11 +43,6 @@ class StateEvictionTest : public ::testing::Test {
     metrics.Visit(values);
     return values.values.at(name);
   }
-
-  TestDirectory directory_;
-  UnreliableStore store_{directory_.path() + "/checkpoints"};
-  uint64_t next_checkpoint_ = 1;
-  int next_directory_ = 0;
 };
 
 const ValueStateDescriptor<std::string> kText{"text"};

@@ -1,17 +1,21 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/base/ids.h"
 #include "runtime/checkpoint/file_state_store.h"
+#include "runtime/state/keyed_state_backend.h"
 #include "runtime/state/state_file_store.h"
 
 namespace weir {
@@ -76,6 +80,33 @@ class UnreliableStore final : public StateFileStore {
   FileStateStore store_;
   std::atomic<bool> fail_{false};
   std::atomic<int> num_stored_{0};
+};
+
+/// Where the backends of a test keep their state: a base of its fixture.
+class BackendStorage {
+ protected:
+  /// Returns the local folder of one more backend.
+  std::string NextLocalDir() {
+    return directory_.path() + "/local-" + std::to_string(next_directory_++);
+  }
+  /// Takes a snapshot and completes its checkpoint.
+  template <class K>
+  KeyedStateHandle Checkpoint(KeyedStateBackend<K>& backend) {
+    const CheckpointId id(next_checkpoint_++);
+    auto snapshot = backend.Snapshot(id);
+    auto handle = snapshot->Run(store_);
+    EXPECT_TRUE(handle.ok()) << handle.status();
+    backend.FinishSnapshot(std::move(snapshot));
+    backend.NotifyCheckpointComplete(id);
+    return *std::move(handle);
+  }
+
+  TestDirectory directory_;
+  UnreliableStore store_{directory_.path() + "/checkpoints"};
+  uint64_t next_checkpoint_ = 1;
+
+ private:
+  int next_directory_ = 0;
 };
 
 }  // namespace weir

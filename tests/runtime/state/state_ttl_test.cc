@@ -31,14 +31,14 @@ const StateTtlConfig kTenSeconds{.ttl = absl::Seconds(10)};
 const ValueStateDescriptor<int64_t> kCount{"count"};
 
 // All of it with room for state in memory, and with none.
-class StateTtlTest : public ::testing::TestWithParam<int64_t> {
+class StateTtlTest : public ::testing::TestWithParam<int64_t>, protected BackendStorage {
  protected:
   std::unique_ptr<Backend> NewBackend() {
     KeyedStateBackendOptions options;
     options.range = {0, 127};
     options.memory_budget = &budget_;
     options.clock = &clock_;
-    options.local_dir = directory_.path() + "/local-" + std::to_string(next_directory_++);
+    options.local_dir = NextLocalDir();
     options.inline_limit_bytes = 100;
     return std::make_unique<Backend>(std::move(options));
   }
@@ -48,22 +48,9 @@ class StateTtlTest : public ::testing::TestWithParam<int64_t> {
     backend.ShedMemory();
     backend.ShedMemory();
   }
-  KeyedStateHandle Checkpoint(Backend& backend) {
-    const CheckpointId id(next_checkpoint_++);
-    auto snapshot = backend.Snapshot(id);
-    auto handle = snapshot->Run(store_);
-    EXPECT_TRUE(handle.ok()) << handle.status();
-    backend.FinishSnapshot(std::move(snapshot));
-    backend.NotifyCheckpointComplete(id);
-    return *std::move(handle);
-  }
 
   ManualClock clock_;
   MemoryBudget budget_{GetParam()};
-  TestDirectory directory_;
-  UnreliableStore store_{directory_.path() + "/checkpoints"};
-  uint64_t next_checkpoint_ = 1;
-  int next_directory_ = 0;
 };
 
 TEST_P(StateTtlTest, AValueExpiresAfterItsLastWrite) {

@@ -21,33 +21,19 @@ namespace {
 using Backend = KeyedStateBackend<int64_t>;
 using Queue = TimerQueue<int64_t, int32_t>;
 
-class TimerSpillingTest : public ::testing::Test {
+class TimerSpillingTest : public ::testing::Test, protected BackendStorage {
  protected:
   std::unique_ptr<Backend> NewBackend(MemoryBudget* budget, uint32_t index = 0,
                                       uint32_t parallelism = 1) {
     KeyedStateBackendOptions options;
     options.range = RangeOfSubtask(index, 128, parallelism);
     options.memory_budget = budget;
-    options.local_dir = directory_.path() + "/local-" + std::to_string(next_directory_++);
+    options.local_dir = NextLocalDir();
     return std::make_unique<Backend>(std::move(options));
   }
   static Queue& Timers(Backend& backend) {
     return **backend.Timers<int32_t>("timers", TimeDomain::kEventTime);
   }
-  KeyedStateHandle Checkpoint(Backend& backend) {
-    const CheckpointId id(next_checkpoint_++);
-    auto snapshot = backend.Snapshot(id);
-    auto handle = snapshot->Run(store_);
-    EXPECT_TRUE(handle.ok()) << handle.status();
-    backend.FinishSnapshot(std::move(snapshot));
-    backend.NotifyCheckpointComplete(id);
-    return *std::move(handle);
-  }
-
-  TestDirectory directory_;
-  UnreliableStore store_{directory_.path() + "/checkpoints"};
-  uint64_t next_checkpoint_ = 1;
-  int next_directory_ = 0;
 };
 
 // WEIR_TEST_TIMERS=10000000 is what the limit is meant for.
