@@ -2,13 +2,10 @@
 // in one task, records with two strings beyond the small-string size.
 // Usage: chain_bench [million records]
 
-#include <sys/resource.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -16,6 +13,8 @@
 #include "operators/connectors/blackhole_sink.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
+#include "tests/bench/counting_source.h"
+#include "tests/bench/cpu_seconds.h"
 #include "tests/support/local_job.h"
 
 namespace weir {
@@ -29,70 +28,11 @@ struct Bid {
   std::string extra;
 };
 
-class OneSplit final : public SplitEnumerator {
- public:
-  absl::Status Start(SplitEnumeratorContext& context, const std::string* restored) override {
-    context_ = &context;
-    assigned_ = restored != nullptr;
-    return absl::OkStatus();
-  }
-  absl::Status AddReader(uint32_t subtask, const std::vector<std::string>&) override {
-    if (!std::exchange(assigned_, true)) context_->AssignSplits(subtask, {{"bids", ""}});
-    context_->SignalInitialSplitsAssigned(subtask);
-    context_->SignalNoMoreSplits(subtask);
-    return absl::OkStatus();
-  }
-  absl::Status HandleSplitRequest(uint32_t) override { return absl::OkStatus(); }
-  absl::StatusOr<std::string> Snapshot(CheckpointId) override { return std::string(); }
-
- private:
-  SplitEnumeratorContext* context_ = nullptr;
-  bool assigned_ = false;
-};
-
-class BidReader final : public SourceReader<Bid> {
- public:
-  explicit BidReader(int64_t count) : count_(count) {}
-  absl::Status Start(SourceReaderContext&) override { return absl::OkStatus(); }
-  absl::Status AddSplits(std::vector<SourceSplit>) override {
-    has_split_ = true;
-    return absl::OkStatus();
-  }
-  void NotifyNoMoreSplits() override { no_more_ = true; }
-  absl::StatusOr<ReadStatus> Poll(SourceOutput<Bid>& output) override {
-    if (!has_split_) return no_more_ ? ReadStatus::kEnd : ReadStatus::kNothing;
-    for (int i = 0; i < 1024 && next_ < count_ && !output.Full(); ++i, ++next_) {
-      output.Collect({next_ % 1000, next_ % 777, next_, kUrl, kExtra},
-                     EventTime::FromMillis(next_ / 1000), "bids");
-    }
-    return next_ < count_ ? ReadStatus::kMore : ReadStatus::kEnd;
-  }
-  std::vector<SourceSplit> Snapshot(CheckpointId) override { return {{"bids", ""}}; }
-  [[nodiscard]] bool IsCaughtUp() const override { return true; }
-
- private:
-  static inline const std::string kUrl =
-      "https://example.test/abc/def/item.htm?query=1&channel_id=12";
-  static inline const std::string kExtra = std::string(70, 'x');
-  const int64_t count_;
-  int64_t next_ = 0;
-  bool has_split_ = false;
-  bool no_more_ = false;
-};
-
-class BidSource final : public Source<Bid> {
- public:
-  explicit BidSource(int64_t count) : count_(count) {}
-  std::unique_ptr<SplitEnumerator> CreateEnumerator() const override {
-    return std::make_unique<OneSplit>();
-  }
-  std::unique_ptr<SourceReader<Bid>> CreateReader() const override {
-    return std::make_unique<BidReader>(count_);
-  }
-
- private:
-  int64_t count_;
-};
+std::pair<Bid, EventTime> MakeBid(int64_t index) {
+  static const std::string url = "https://example.test/abc/def/item.htm?query=1&channel_id=12";
+  static const std::string extra(70, 'x');
+  return {{index % 1000, index % 777, index, url, extra}, EventTime::FromMillis(index / 1000)};
+}
 
 int Run(int64_t records) {
   const std::filesystem::path folder =
@@ -100,7 +40,8 @@ int Run(int64_t records) {
   std::filesystem::create_directories(folder);
   StreamGraph graph;
   StreamEnvironment environment(&graph);
-  environment.FromSource(BidSource(records), WatermarkStrategy<Bid>::Monotonous(), "Bids")
+  environment
+      .FromSource(CountingSource(records, &MakeBid), WatermarkStrategy<Bid>::Monotonous(), "Bids")
       .Map([](Bid bid) {
         bid.price = bid.price * 908 / 1000;
         return bid;
@@ -127,11 +68,7 @@ int Run(int64_t records) {
     std::fprintf(stderr, "%s\n", status.ToString().c_str());
     return 1;
   }
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const double cpu_seconds =
-      static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-      static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+  const double cpu_seconds = CpuSeconds();
   std::printf("%.1f M records, wall %.2f s, CPU %.2f s, %.1f ns of CPU a record\n",
               static_cast<double>(records) / 1e6, absl::ToDoubleSeconds(stopwatch.Elapsed()),
               cpu_seconds, cpu_seconds * 1e9 / static_cast<double>(records));

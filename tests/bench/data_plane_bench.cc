@@ -1,8 +1,6 @@
 // Measures the TCP data plane on the loopback: 1,024 records of 24 bytes a batch, one thread on
 // each side. Usage: data_plane_bench [megabytes] [channels]
 
-#include <sys/resource.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +16,7 @@
 #include "runtime/network/data_server.h"
 #include "runtime/network/network_threads.h"
 #include "runtime/record/typed_batch.h"
+#include "tests/bench/cpu_seconds.h"
 
 namespace weir {
 namespace {
@@ -48,15 +47,6 @@ class Wakeup {
   CondVar changed_;
   bool set_ = false;
 };
-
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 void Run(size_t total_megabytes, uint32_t num_channels, size_t capacity_bytes) {
   MemoryBudget budget(int64_t{1} << 30);

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "runtime/record/key_codec.h"
 #include "runtime/record/typed_batch.h"
 #include "runtime/task/record_writer.h"
+#include "tests/bench/cpu_seconds.h"
 
 namespace weir {
 
@@ -52,12 +52,6 @@ BatchPtr MakeBatch(uint64_t first) {
   return builder.Finish();
 }
 
-double CpuNanos() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
-}
-
 template <class T>
 void Run(const char* kind, ShipStrategy strategy, size_t num_channels, uint64_t num_records) {
   std::vector<std::shared_ptr<ChannelQueue>> channels;
@@ -75,10 +69,10 @@ void Run(const char* kind, ShipStrategy strategy, size_t num_channels, uint64_t 
       batches.push_back(MakeBatch<T>(sent));
       sent += batches.back()->size();
     }
-    const double before = CpuNanos();
+    const double before = CpuSeconds();
     for (BatchPtr& batch : batches) writer.Accept(std::move(batch));
     writer.Flush();
-    nanos += CpuNanos() - before;
+    nanos += (CpuSeconds() - before) * 1e9;
     for (const auto& channel : channels) {
       while (channel->Pop().has_value()) {
       }

@@ -6,7 +6,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -19,15 +18,10 @@
 #include "jobs/sigma/engine/matcher.h"
 #include "jobs/sigma/engine/rule_files.h"
 #include "runtime/base/strings.h"
+#include "tests/bench/cpu_seconds.h"
 
 namespace weir::sigma {
 namespace {
-
-double CpuSeconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 struct Totals {
   size_t matches = 0;

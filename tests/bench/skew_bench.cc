@@ -3,22 +3,20 @@
 // its share of the records. Prints wall and CPU seconds and records a second.
 // Usage: skew_bench [million records] [parallelism]
 
-#include <sys/resource.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "operators/api/all_windowed_stream.h"
 #include "operators/api/stream_environment.h"
 #include "operators/connectors/blackhole_sink.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
+#include "tests/bench/counting_source.h"
+#include "tests/bench/cpu_seconds.h"
 #include "tests/support/local_job.h"
 
 namespace weir {
@@ -29,67 +27,17 @@ struct Event {
   int64_t value = 0;
 };
 
-class OneSplitEach final : public SplitEnumerator {
+/// Half of the records have key 0, the others one of a million.
+class MakeEvent {
  public:
-  absl::Status Start(SplitEnumeratorContext& context, const std::string*) override {
-    context_ = &context;
-    return absl::OkStatus();
+  std::pair<Event, EventTime> operator()(int64_t index) {
+    random_ = random_ * 6364136223846793005 + 1442695040888963407;
+    const auto draw = static_cast<int64_t>(random_ >> 40);
+    return {{draw % 2 == 0 ? 0 : draw % 1'000'000, draw}, EventTime::FromMillis(index / 100)};
   }
-  absl::Status AddReader(uint32_t subtask, const std::vector<std::string>&) override {
-    context_->AssignSplits(subtask, {{StrCat("events-", subtask), ""}});
-    context_->SignalInitialSplitsAssigned(subtask);
-    context_->SignalNoMoreSplits(subtask);
-    return absl::OkStatus();
-  }
-  absl::Status HandleSplitRequest(uint32_t) override { return absl::OkStatus(); }
-  absl::StatusOr<std::string> Snapshot(CheckpointId) override { return std::string(); }
 
  private:
-  SplitEnumeratorContext* context_ = nullptr;
-};
-
-class EventReader final : public SourceReader<Event> {
- public:
-  explicit EventReader(int64_t count) : count_(count) {}
-  absl::Status Start(SourceReaderContext&) override { return absl::OkStatus(); }
-  absl::Status AddSplits(std::vector<SourceSplit> splits) override {
-    split_ = splits.front().id;
-    return absl::OkStatus();
-  }
-  void NotifyNoMoreSplits() override { no_more_ = true; }
-  absl::StatusOr<ReadStatus> Poll(SourceOutput<Event>& output) override {
-    if (split_.empty()) return no_more_ ? ReadStatus::kEnd : ReadStatus::kNothing;
-    for (int i = 0; i < 1024 && next_ < count_ && !output.Full(); ++i, ++next_) {
-      random_ = random_ * 6364136223846793005 + 1442695040888963407;
-      const auto draw = static_cast<int64_t>(random_ >> 40);
-      output.Collect({draw % 2 == 0 ? 0 : draw % 1'000'000, draw},
-                     EventTime::FromMillis(next_ / 100), split_);
-    }
-    return next_ < count_ ? ReadStatus::kMore : ReadStatus::kEnd;
-  }
-  std::vector<SourceSplit> Snapshot(CheckpointId) override { return {}; }
-  [[nodiscard]] bool IsCaughtUp() const override { return true; }
-
- private:
-  const int64_t count_;
-  int64_t next_ = 0;
   uint64_t random_ = 1;
-  std::string split_;
-  bool no_more_ = false;
-};
-
-class EventSource final : public Source<Event> {
- public:
-  explicit EventSource(int64_t count) : count_(count) {}
-  std::unique_ptr<SplitEnumerator> CreateEnumerator() const override {
-    return std::make_unique<OneSplitEach>();
-  }
-  std::unique_ptr<SourceReader<Event>> CreateReader() const override {
-    return std::make_unique<EventReader>(count_);
-  }
-
- private:
-  int64_t count_;
 };
 
 struct Count {
@@ -100,13 +48,6 @@ struct Count {
   int64_t GetResult(const int64_t& count) const { return count; }
 };
 
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
-}
-
 template <class AddWindows>
 void Measure(const char* name, int64_t num_records, uint32_t parallelism, AddWindows add_windows) {
   const std::string directory =
@@ -115,7 +56,7 @@ void Measure(const char* name, int64_t num_records, uint32_t parallelism, AddWin
   std::filesystem::create_directories(directory);
   StreamGraph graph;
   StreamEnvironment environment(&graph);
-  add_windows(environment.FromSource(EventSource(num_records / parallelism),
+  add_windows(environment.FromSource(CountingSource(num_records / parallelism, MakeEvent()),
                                      WatermarkStrategy<Event>::Monotonous(), "Events"))
       .SinkTo(BlackholeSink<int64_t>());
   LocalJobOptions options;

@@ -1,8 +1,6 @@
 // Makes Nexmark events in a plain loop, without the engine: what the generator costs by itself.
 // usage: nexmark_generator_bench EVENTS RATE. Prints one JSON line, in CPU seconds.
 
-#include <sys/resource.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -11,18 +9,10 @@
 
 #include "jobs/nexmark/generator.h"
 #include "jobs/nexmark/generator_config.h"
+#include "tests/bench/cpu_seconds.h"
 
 namespace weir::nexmark {
 namespace {
-
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 int Run(int64_t events, double rate) {
   GeneratorOptions options;
