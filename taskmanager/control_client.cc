@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "proto/control_plane.grpc.pb.h"
 #include "proto/control_plane.pb.h"
@@ -32,7 +33,28 @@ absl::Status ToStatus(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), StrCat(status.error_message())};
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ControlClientOptions& options) {
+// A JobManager that cannot be reached must not keep from the next one for long.
+constexpr absl::Duration kMaxBackoffOfSeveral = absl::Milliseconds(500);
+
+std::vector<std::string> SplitAddresses(std::string_view addresses) {
+  std::vector<std::string> result;
+  for (const std::string_view address : StrSplit(addresses, ',')) {
+    const std::string_view stripped = StripWhitespace(address);
+    if (!stripped.empty()) result.emplace_back(stripped);
+  }
+  if (result.empty()) result.emplace_back();  // gRPC says what is wrong with it.
+  return result;
+}
+
+ControlClientOptions Adjusted(ControlClientOptions options) {
+  if (SplitAddresses(options.address).size() > 1) {
+    options.max_backoff = std::min(options.max_backoff, kMaxBackoffOfSeveral);
+  }
+  return options;
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const ControlClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -47,7 +69,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ControlClientOptions& options) 
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, to_ms(options.initial_backoff));
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, to_ms(options.initial_backoff));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, to_ms(options.max_backoff));
-  return grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
 // One stream, with a thread that reads and one that writes. gRPC's callback API would need neither,
@@ -178,17 +200,23 @@ class Stream {
 class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(ControlClientOptions options, ControlListener* listener, TimerThread* timers)
-      : options_(std::move(options)),
+      : options_(Adjusted(std::move(options))),
         listener_(listener),
         timers_(timers),
-        stub_(proto::JobManagerService::NewStub(MakeChannel(options_))),
-        backoff_(absl::ZeroDuration()) {}
+        addresses_(SplitAddresses(options_.address)),
+        next_(addresses_.size() - 1),
+        backoff_(absl::ZeroDuration()) {
+    for (const std::string& address : addresses_) {
+      stubs_.push_back(proto::JobManagerService::NewStub(MakeChannel(address, options_)));
+    }
+  }
 
   void Open(const proto::TaskManagerMessage& first) {
     absl::Duration pause;
     {
       const MutexLock lock(&mutex_);
       if (stopping_) return;
+      next_ = (next_ + 1) % addresses_.size();
       pause = backoff_;
       backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
                                                   : std::min(backoff_ * 2, options_.max_backoff);
@@ -197,6 +225,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     timers_->ScheduleAfter(pause, [weak = weak_from_this(), first] {
       if (const auto self = weak.lock()) self->StartStream(first);
     });
+  }
+
+  std::string address() {
+    const MutexLock lock(&mutex_);
+    return addresses_[next_];
   }
 
   void ResetBackoff() {
@@ -224,7 +257,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     }
     proto::FetchBlobRequest request;
     request.set_hash(hash);
-    const auto reader = stub_->FetchBlob(&context, request);
+    const auto reader = stub()->FetchBlob(&context, request);
     proto::BlobChunk chunk;
     absl::Status sunk;
     while (sunk.ok() && reader->Read(&chunk)) sunk = sink(chunk.data());
@@ -268,7 +301,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       earlier = std::exchange(stream_, stream);
       stream_open_ = true;
     }
-    stream->Start(stub_.get());
+    stream->Start(stub());
   }
 
   void OnEnd(const absl::Status& reason) {
@@ -281,6 +314,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     const MutexLock lock(&mutex_);
     telling_ = false;
     changed_.SignalAll();
+  }
+
+  proto::JobManagerService::Stub* stub() {
+    const MutexLock lock(&mutex_);
+    return stubs_[next_].get();
   }
 
   std::shared_ptr<Stream> OpenStream() {
@@ -300,8 +338,10 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   const ControlClientOptions options_;
   ControlListener* const listener_;
   TimerThread* const timers_;
-  const std::unique_ptr<proto::JobManagerService::Stub> stub_;
+  const std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<proto::JobManagerService::Stub>> stubs_;  // By address.
   Mutex mutex_;
+  size_t next_ ABSL_GUARDED_BY(mutex_);  // Of the newest stream.
   CondVar changed_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // The newest, open or not.
   bool stream_open_ ABSL_GUARDED_BY(mutex_) = false;
@@ -316,6 +356,7 @@ ControlClient::ControlClient(ControlClientOptions options, ControlListener* list
     : impl_(std::make_shared<Impl>(std::move(options), listener, timers)) {}
 ControlClient::~ControlClient() { Stop(); }
 void ControlClient::Open(const proto::TaskManagerMessage& first) { impl_->Open(first); }
+std::string ControlClient::address() const { return impl_->address(); }
 void ControlClient::ResetBackoff() { impl_->ResetBackoff(); }
 void ControlClient::Send(const proto::TaskManagerMessage& message) { impl_->Send(message); }
 void ControlClient::Close(const absl::Status& reason) { impl_->Close(reason); }
