@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import unittest
+import uuid
 
 from cluster import BIN, Rest, committed_lines, library_of, show_logs, wait_until
 
@@ -150,7 +151,7 @@ class Cluster:
 
 
 def high_availability():
-    options = ["high-availability.storageDir={folder}/ha", f"high-availability.cluster-id=e2e-{os.getpid()}"]
+    options = ["high-availability.storageDir={folder}/ha", f"high-availability.cluster-id=e2e-{uuid.uuid4().hex}"]
     etcd = os.environ.get("WEIR_TEST_ETCD")
     if etcd:
         return [*options, "high-availability.type=etcd", f"high-availability.etcd.endpoints={etcd}"]
