@@ -24,6 +24,11 @@ namespace {
 constexpr int kMaxMessageBytes = 256 << 20;
 constexpr int kKeepaliveTimeMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
+constexpr int kMinConnectTimeoutMs = 1'000;
+// How long a stream waits for its connection before it fails. gRPC looks at its sockets while
+// somebody waits, else every five seconds only: without this wait a connection that could be had
+// times out.
+constexpr std::chrono::milliseconds kConnectWait(300);
 constexpr absl::Duration kFlushTimeout = absl::Seconds(2);
 // After a message has been written, what follows is gathered for so long, and written at once.
 constexpr int64_t kGatherNanos = 500'000;
@@ -67,9 +72,26 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
     return static_cast<int>(absl::ToInt64Milliseconds(duration));
   };
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, to_ms(options.initial_backoff));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, to_ms(options.initial_backoff));
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinConnectTimeoutMs);  // Of one attempt.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, to_ms(options.max_backoff));
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// A JobManager that may lead.
+struct Peer {
+  std::string address;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<proto::JobManagerService::Stub> stub;
+};
+
+std::vector<Peer> MakePeers(const ControlClientOptions& options) {
+  std::vector<Peer> peers;
+  for (std::string& address : SplitAddresses(options.address)) {
+    std::shared_ptr<grpc::Channel> channel = MakeChannel(address, options);
+    auto stub = proto::JobManagerService::NewStub(channel);
+    peers.push_back({std::move(address), std::move(channel), std::move(stub)});
+  }
+  return peers;
 }
 
 // One stream, with a thread that reads and one that writes. gRPC's callback API would need neither,
@@ -85,10 +107,10 @@ class Stream {
     queue_.push_back(first);
   }
 
-  void Start(proto::JobManagerService::Stub* stub) {
-    reader_ = std::jthread([this, stub] {
+  void Start(const Peer* peer) {
+    reader_ = std::jthread([this, peer] {
       pthread_setname_np(pthread_self(), "weir-jm-read");
-      Run(stub);
+      Run(*peer);
     });
   }
 
@@ -118,8 +140,9 @@ class Stream {
   using ReaderWriter =
       grpc::ClientReaderWriter<proto::TaskManagerMessage, proto::JobManagerMessage>;
 
-  void Run(proto::JobManagerService::Stub* stub) {
-    const std::unique_ptr<ReaderWriter> stream = stub->Connect(&context_);
+  void Run(const Peer& peer) {
+    peer.channel->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
+    const std::unique_ptr<ReaderWriter> stream = peer.stub->Connect(&context_);
     std::jthread writer([this, &stream] {
       pthread_setname_np(pthread_self(), "weir-jm-write");
       Write(*stream);
@@ -203,20 +226,16 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       : options_(Adjusted(std::move(options))),
         listener_(listener),
         timers_(timers),
-        addresses_(SplitAddresses(options_.address)),
-        next_(addresses_.size() - 1),
-        backoff_(absl::ZeroDuration()) {
-    for (const std::string& address : addresses_) {
-      stubs_.push_back(proto::JobManagerService::NewStub(MakeChannel(address, options_)));
-    }
-  }
+        peers_(MakePeers(options_)),
+        newest_(peers_.size() - 1),
+        backoff_(absl::ZeroDuration()) {}
 
   void Open(const proto::TaskManagerMessage& first) {
     absl::Duration pause;
     {
       const MutexLock lock(&mutex_);
       if (stopping_) return;
-      next_ = (next_ + 1) % addresses_.size();
+      newest_ = (newest_ + 1) % peers_.size();
       pause = backoff_;
       backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
                                                   : std::min(backoff_ * 2, options_.max_backoff);
@@ -229,7 +248,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
 
   std::string address() {
     const MutexLock lock(&mutex_);
-    return addresses_[next_];
+    return peers_[newest_].address;
   }
 
   void ResetBackoff() {
@@ -257,7 +276,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     }
     proto::FetchBlobRequest request;
     request.set_hash(hash);
-    const auto reader = stub()->FetchBlob(&context, request);
+    const auto reader = NewestPeer()->stub->FetchBlob(&context, request);
     proto::BlobChunk chunk;
     absl::Status sunk;
     while (sunk.ok() && reader->Read(&chunk)) sunk = sink(chunk.data());
@@ -301,7 +320,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       earlier = std::exchange(stream_, stream);
       stream_open_ = true;
     }
-    stream->Start(stub());
+    stream->Start(NewestPeer());
   }
 
   void OnEnd(const absl::Status& reason) {
@@ -316,9 +335,9 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     changed_.SignalAll();
   }
 
-  proto::JobManagerService::Stub* stub() {
+  const Peer* NewestPeer() {
     const MutexLock lock(&mutex_);
-    return stubs_[next_].get();
+    return &peers_[newest_];
   }
 
   std::shared_ptr<Stream> OpenStream() {
@@ -338,10 +357,9 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   const ControlClientOptions options_;
   ControlListener* const listener_;
   TimerThread* const timers_;
-  const std::vector<std::string> addresses_;
-  std::vector<std::unique_ptr<proto::JobManagerService::Stub>> stubs_;  // By address.
+  const std::vector<Peer> peers_;
   Mutex mutex_;
-  size_t next_ ABSL_GUARDED_BY(mutex_);  // Of the newest stream.
+  size_t newest_ ABSL_GUARDED_BY(mutex_);  // Whom the newest stream is to.
   CondVar changed_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // The newest, open or not.
   bool stream_open_ ABSL_GUARDED_BY(mutex_) = false;

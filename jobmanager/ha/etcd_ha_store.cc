@@ -18,18 +18,20 @@ namespace {
 
 namespace etcd = ::etcdserverpb;
 
+constexpr std::chrono::milliseconds kConnectWait(300);
+
 struct Member {
   explicit Member(const std::string& address) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    const auto channel =
-        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
     kv = etcd::KV::NewStub(channel);
     lease = etcd::Lease::NewStub(channel);
   }
 
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<etcd::KV::Stub> kv;
   std::unique_ptr<etcd::Lease::Stub> lease;
 };
@@ -209,6 +211,9 @@ class EtcdHaStore::Impl {
     grpc::Status status;
     for (size_t i = 0; i < members_.size(); ++i) {
       const size_t member = current_.load(std::memory_order_relaxed) % members_.size();
+      // gRPC looks at its sockets while somebody waits, else every five seconds only: without this
+      // wait a member that has come back would not be found.
+      members_[member].channel->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() +
                            absl::ToChronoMilliseconds(options_.rpc_timeout));
