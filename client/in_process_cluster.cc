@@ -60,6 +60,7 @@ absl::StatusOr<std::unique_ptr<InProcessCluster>> InProcessCluster::Start(
   job_manager.rest_port = 0;
   job_manager.rpc_port = 0;
   job_manager.working_dir = parts->folder.Below("tmp/jobmanager");
+  job_manager.keep_jobs = false;  // They belong to this process.
   ASSIGN_OR_RETURN(parts->job_manager, JobManager::Start(std::move(job_manager)));
 
   TaskManagerOptions task_manager = TaskManagerOptions::FromConfiguration(configuration);

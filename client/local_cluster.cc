@@ -95,6 +95,8 @@ std::vector<std::string> LocalCluster::CommonArguments() const {
   add(kIoTmpDirs.key, "tmp");
   add(kCheckpointingDir.key, "checkpoints");
   add(kWebUploadDir.key, "uploads");
+  // What is temporary nobody comes back to.
+  if (!folder_->temporary()) add(kJobManagerWorkingDir.key, "jobmanager");
   for (const std::string& definition : options_.sources.definitions) {
     arguments.push_back("-D" + definition);
   }

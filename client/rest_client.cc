@@ -37,6 +37,7 @@ using boost::system::error_code;
 constexpr auto kAwaitable = asio::as_tuple(asio::use_awaitable);
 constexpr uint64_t kMaxAnswerBytes = uint64_t{256} << 20;
 constexpr size_t kPieceBytes = 64 * 1024;
+constexpr int kMaxRedirects = 3;
 
 /// A file on its way as a form of one field.
 struct FormFile {
@@ -136,6 +137,8 @@ class Connection {
     auto [error, size] = co_await http::async_read(stream_, buffer, parser, kAwaitable);
     if (error) co_return error;
     answer->status = static_cast<int>(parser.get().result_int());
+    const beast::string_view location = parser.get()[http::field::location];
+    answer->location.assign(location.data(), location.size());
     answer->body = std::move(parser.get().body());
     co_return error_code();
   }
@@ -147,7 +150,7 @@ class Connection {
   beast::tcp_stream stream_;
 };
 
-absl::StatusOr<std::string> Perform(const Transfer& transfer) {
+absl::StatusOr<RestAnswer> PerformOnce(const Transfer& transfer) {
   asio::io_context io_context(1);
   Connection connection(transfer, &io_context);
   std::optional<absl::StatusOr<RestAnswer>> answer;
@@ -157,8 +160,39 @@ absl::StatusOr<std::string> Perform(const Transfer& transfer) {
                  });
   io_context.run();
   if (!answer.has_value()) return absl::InternalError("the REST call ended with an exception");
-  if (!answer->ok()) return answer->status();
-  return BodyOrError(**std::move(answer));
+  return *std::move(answer);
+}
+
+// Turns the transfer to the server that `location` names; returns whether it names one.
+bool Redirect(std::string_view location, Transfer* transfer) {
+  constexpr std::string_view kScheme = "http://";
+  if (!location.starts_with(kScheme)) return false;
+  location.remove_prefix(kScheme.size());
+  const std::string_view authority = location.substr(0, location.find('/'));
+  const size_t colon = authority.rfind(':');
+  if (colon == authority.npos) return false;
+  std::string_view host = authority.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  transfer->host = host;
+  transfer->port = authority.substr(colon + 1);
+  transfer->request.set(http::field::host, beast::string_view(authority.data(), authority.size()));
+  if (transfer->form != nullptr) {
+    transfer->form->stream.clear();
+    transfer->form->stream.seekg(0);
+  }
+  return true;
+}
+
+// Follows a standby JobManager to the leader.
+absl::StatusOr<std::string> Perform(Transfer transfer) {
+  for (int redirects = 0;; ++redirects) {
+    absl::StatusOr<RestAnswer> answer = PerformOnce(transfer);
+    if (!answer.ok()) return answer.status();
+    if (answer->status != 307 || redirects == kMaxRedirects ||
+        !Redirect(answer->location, &transfer)) {
+      return BodyOrError(*std::move(answer));
+    }
+  }
 }
 
 http::request<http::string_body> MakeRequest(std::string_view method, std::string_view path,
@@ -241,7 +275,7 @@ absl::StatusOr<std::string> RestClient::Call(std::string_view method, std::strin
   if (!body.empty()) transfer.request.set(http::field::content_type, "application/json");
   transfer.request.body() = body;
   if (method != "GET") transfer.request.prepare_payload();
-  return Perform(transfer);
+  return Perform(std::move(transfer));
 }
 
 absl::StatusOr<std::string> RestClient::Upload(std::string_view path,
@@ -255,7 +289,7 @@ absl::StatusOr<std::string> RestClient::Upload(std::string_view path,
                     .form = &*form};
   transfer.request.set(http::field::content_type, form->content_type);
   transfer.request.content_length(form->size);
-  return Perform(transfer);
+  return Perform(std::move(transfer));
 }
 
 std::string RestClient::address() const {

@@ -9,7 +9,8 @@
 namespace weir {
 
 /// Talks to a JobManager's REST API, one connection a call. Every call blocks, at most about
-/// `timeout` without progress. Copyable; a copy may be used by each thread.
+/// `timeout` without progress. A standby JobManager is left for the leader that it names. Copyable;
+/// a copy may be used by each thread.
 ///
 /// Calls return the answer's JSON text. Errors: kUnavailable if nothing listens there or the
 /// connection breaks, kDeadlineExceeded after the timeout; an answer that is an error becomes a

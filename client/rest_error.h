@@ -10,6 +10,8 @@ namespace weir {
 struct RestAnswer {
   int status = 0;
   std::string body;
+  /// Where to ask instead, if the status says so.
+  std::string location = {};
 };
 
 /// Returns the body of a 2xx answer; else the errors that it lists, with the code that fits its

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "jobmanager/checkpoint/checkpoint_storage.h"
+#include "jobmanager/ha/fenced_checkpoint_storage.h"
 #include "jobmanager/job_settings.h"
 #include "jobmanager/proto_ids.h"
 #include "proto/control_plane.pb.h"
@@ -21,6 +22,61 @@ absl::Status NoSuchJob(JobId job_id) {
   return absl::NotFoundError(StrCat("Job ", ToString(job_id), " not found"));
 }
 
+constexpr absl::Duration kStoreRetryPause = absl::Seconds(1);
+
+// Returns the checkpoint at `path` as it is retained, with the files that it needs as far as its
+// metadata can be read.
+RetainedCheckpoint ReadRetained(const std::string& path, CheckpointId id, bool owned,
+                                const CheckpointStorage& storage) {
+  RetainedCheckpoint retained{.id = id, .path = path, .files = {}, .owned = owned};
+  const absl::StatusOr<CheckpointMetadata> metadata = ReadCheckpoint(path);
+  if (!metadata.ok()) return retained;
+  retained.id = metadata->id;
+  for (const CheckpointedOperator& op : metadata->operators) {
+    for (const std::string& state : op.subtasks) {
+      for (std::string& file : storage.FilesOf(state)) retained.files.insert(std::move(file));
+    }
+  }
+  return retained;
+}
+
+JobRecovery ReadRecovery(const JobStore::StoredJob& stored) {
+  const JobDescription& job = stored.description;
+  const FolderCheckpointStorage storage(job.checkpoint_dir, nullptr, nullptr);
+  JobRecovery recovery;
+  recovery.last_checkpoint_id = stored.checkpoints.id_limit;
+  for (const CheckpointPointers::Pointer& pointer : stored.checkpoints.checkpoints) {
+    // One that had become superfluous may be gone, while its pointer would have gone with the next.
+    const bool is_newest = pointer == stored.checkpoints.checkpoints.back();
+    if (!is_newest && absl::IsDataLoss(ReadCheckpoint(pointer.path).status())) continue;
+    recovery.checkpoints.push_back(ReadRetained(pointer.path, pointer.id, true, storage));
+  }
+  if (!recovery.checkpoints.empty() && !job.savepoint_path.empty()) {
+    // Not to be restored from any more; but its files are the user's.
+    recovery.checkpoints.insert(
+        recovery.checkpoints.begin(),
+        ReadRetained(job.savepoint_path, CheckpointId(), /*owned=*/false, storage));
+  }
+  return recovery;
+}
+
+EndedJobRecord ToRecord(const JobMaster& job) {
+  EndedJobRecord record;
+  record.overview = job.Overview();
+  record.timestamps = job.Details().timestamps;
+  record.result = job.Result();
+  record.exceptions = job.Exceptions(std::numeric_limits<size_t>::max()).entries;
+  record.checkpoint_dir = job.checkpoint_dir();
+  const CheckpointStatistics checkpoints = job.Checkpoints();
+  record.num_completed_checkpoints = checkpoints.counts.completed;
+  if (checkpoints.latest_completed.has_value()) {
+    record.latest_checkpoint = {checkpoints.latest_completed->id,
+                                checkpoints.latest_completed->external_path};
+    record.latest_checkpoint_trigger = checkpoints.latest_completed->trigger_time;
+  }
+  return record;
+}
+
 const CheckpointDetails* FindCheckpoint(const CheckpointStatistics& checkpoints, CheckpointId id) {
   for (const CheckpointDetails& details : checkpoints.history) {
     if (details.id == id) return &details;
@@ -32,6 +88,46 @@ const CheckpointDetails* FindCheckpoint(const CheckpointStatistics& checkpoints,
 }
 
 }  // namespace
+
+absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store) {
+  RecoveredJobs recovered;
+  ASSIGN_OR_RETURN(JobStore::Contents contents, store->Load());
+  recovered.ended_jobs = std::move(contents.ended_jobs);
+  for (JobStore::StoredJob& stored : contents.jobs) {
+    RecoveredJobs::Job job;
+    job.recovery = ReadRecovery(stored);
+    job.description = std::move(stored.description);
+    job.pointers = std::move(stored.checkpoints);
+    recovered.jobs.push_back(std::move(job));
+  }
+  return recovered;
+}
+
+Dispatcher::EndedJob Dispatcher::FromRecord(EndedJobRecord record) {
+  EndedJob job;
+  job.details.id = record.overview.id;
+  job.details.name = record.overview.name;
+  job.details.status = record.overview.status;
+  job.details.start_time = record.overview.start_time;
+  job.details.end_time = record.overview.end_time;
+  job.details.timestamps = record.timestamps;
+  job.overview = std::move(record.overview);
+  job.result = std::move(record.result);
+  job.exceptions.entries = std::move(record.exceptions);
+  job.checkpoint_config.checkpoint_storage = std::move(record.checkpoint_dir);
+  job.checkpoints.counts.total = record.num_completed_checkpoints;
+  job.checkpoints.counts.completed = record.num_completed_checkpoints;
+  if (record.latest_checkpoint.id != CheckpointId()) {
+    CheckpointDetails latest;
+    latest.id = record.latest_checkpoint.id;
+    latest.status = CheckpointStatus::kCompleted;
+    latest.trigger_time = record.latest_checkpoint_trigger;
+    latest.external_path = std::move(record.latest_checkpoint.path);
+    latest.discarded = job.overview.status == JobStatus::kFinished;
+    job.checkpoints.latest_completed = std::move(latest);
+  }
+  return job;
+}
 
 struct Dispatcher::PreparedJob {
   std::string entry;
@@ -56,15 +152,33 @@ Dispatcher::Dispatcher(DispatcherOptions options, MainThreadExecutor* executor,
 
 Dispatcher::~Dispatcher() = default;
 
-absl::Status Dispatcher::Submit(JobDescription job) {
-  if (jobs_.contains(job.id) || FindEnded(job.id) != nullptr) {
-    return absl::AlreadyExistsError(
-        StrCat("a job of this id was submitted before: ", ToString(job.id)));
+absl::Status Dispatcher::CheckIsNew(JobId job_id) const {
+  if (!jobs_.contains(job_id) && !submitting_.contains(job_id) && FindEnded(job_id) == nullptr) {
+    return absl::OkStatus();
   }
+  return absl::AlreadyExistsError(
+      StrCat("a job of this id was submitted before: ", ToString(job_id)));
+}
+
+absl::Status Dispatcher::Submit(JobDescription job) {
+  RETURN_IF_ERROR(CheckIsNew(job.id));
   job.checkpoint_dir = StrCat(options_.checkpoint_dir, "/", ToString(job.id));
+  AddJob(std::move(job), {})->Start();
+  return absl::OkStatus();
+}
+
+std::shared_ptr<JobMaster> Dispatcher::AddJob(JobDescription job, CheckpointPointers pointers) {
   const JobId id = job.id;
-  auto storage = std::make_unique<FolderCheckpointStorage>(
+  std::unique_ptr<CheckpointStorage> storage = std::make_unique<FolderCheckpointStorage>(
       job.checkpoint_dir, executor_, std::make_shared<FileStateStore>(job.checkpoint_dir, "job"));
+  std::function<void(const JobMaster&, std::function<void()>)> record_end;
+  if (options_.job_store != nullptr) {
+    storage = std::make_unique<FencedCheckpointStorage>(std::move(storage), id, std::move(pointers),
+                                                        options_.job_store, executor_);
+    record_end = [this](const JobMaster& ended, std::function<void()> then) {
+      RecordEnd(ended, std::move(then));
+    };
+  }
   auto master = std::make_shared<JobMaster>(
       std::move(job),
       JobMasterServices{.executor = executor_,
@@ -75,11 +189,24 @@ absl::Status Dispatcher::Submit(JobDescription job) {
                                    const std::vector<ExecutionAttemptId>& begun) {
                               OnAttempts(job_id, gone, begun);
                             },
-                        .on_ended = [this](JobId ended) { OnJobEnded(ended); }},
+                        .on_ended = [this](JobId ended) { OnJobEnded(ended); },
+                        .record_end = std::move(record_end)},
       std::move(storage));
   jobs_.emplace(id, master);
-  master->Start();
-  return absl::OkStatus();
+  return master;
+}
+
+void Dispatcher::Recover(RecoveredJobs recovered) {
+  for (EndedJobRecord& record : recovered.ended_jobs) {
+    ended_jobs_.push_back(FromRecord(std::move(record)));
+  }
+  ForgetOldResults();
+  for (RecoveredJobs::Job& job : recovered.jobs) {
+    LogInfo("dispatcher", StrCat("job recovered: job=", ToString(job.description.id),
+                                 " name=", job.description.graph->job_name,
+                                 " checkpoints=", job.pointers.checkpoints.size()));
+    AddJob(std::move(job.description), std::move(job.pointers))->Recover(std::move(job.recovery));
+  }
 }
 
 void Dispatcher::CloseConnections() {
@@ -108,7 +235,55 @@ void Dispatcher::OnJobEnded(JobId job_id) {
                           job.CheckpointConfiguration()});
   OnAttempts(job_id, job.Attempts(), {});
   jobs_.erase(found);
-  while (ended_jobs_.size() > options_.max_ended_jobs) ended_jobs_.pop_back();
+  ForgetOldResults();
+}
+
+void Dispatcher::ForgetOldResults() {
+  while (ended_jobs_.size() > options_.max_ended_jobs) {
+    if (options_.job_store != nullptr) {
+      executor_->RunBlocking(
+          [store = options_.job_store, id = ended_jobs_.back().overview.id]() -> Mail {
+            // What stays behind is forgotten after the next start.
+            if (const absl::Status status = store->RemoveResult(id); !status.ok()) {
+              LogWarning("dispatcher", ToStd(status.message()));
+            }
+            return nullptr;
+          });
+    }
+    ended_jobs_.pop_back();
+  }
+}
+
+void Dispatcher::RecordEnd(const JobMaster& job, std::function<void()> then) {
+  WriteResult(std::make_shared<const EndedJobRecord>(ToRecord(job)), std::move(then));
+}
+
+void Dispatcher::WriteResult(std::shared_ptr<const EndedJobRecord> ended,
+                             std::function<void()> then) {
+  executor_->RunBlocking([this, store = options_.job_store, ended = std::move(ended),
+                          then = std::move(then)]() mutable {
+    absl::Status status = store->PutResult(*ended);
+    return Mail([this, store, status = std::move(status), ended = std::move(ended),
+                 then = std::move(then)]() mutable {
+      if (status.ok()) {
+        then();
+        executor_->RunBlocking([store, id = ended->overview.id]() -> Mail {
+          if (const absl::Status removed = store->RemoveJob(id); !removed.ok()) {
+            LogWarning("dispatcher", ToStd(removed.message()));
+          }
+          return nullptr;
+        });
+        return;
+      }
+      LogError("dispatcher", StrCat("cannot keep how a job ended: job=",
+                                    ToString(ended->overview.id), ": ", ToStd(status.message())));
+      if (absl::IsAborted(status)) return;
+      executor_->PostAfter(kStoreRetryPause,
+                           [this, ended = std::move(ended), then = std::move(then)]() mutable {
+                             WriteResult(std::move(ended), std::move(then));
+                           });
+    });
+  });
 }
 
 const Dispatcher::EndedJob* Dispatcher::FindEnded(JobId job_id) const {
@@ -365,7 +540,7 @@ void Dispatcher::RunJar(JarRunRequest request, Callback<JobId> done) {
     return Mail([this, request = std::move(request), prepared = std::move(prepared),
                  done = std::move(done)]() mutable {
       if (prepared.ok()) {
-        done(SubmitPrepared(std::move(request), *std::move(prepared)));
+        SubmitPrepared(std::move(request), *std::move(prepared), std::move(done));
       } else {
         done(prepared.status());
       }
@@ -404,7 +579,38 @@ absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest&
   return prepared;
 }
 
-absl::StatusOr<JobId> Dispatcher::SubmitPrepared(JarRunRequest request, PreparedJob prepared) {
+void Dispatcher::SubmitPrepared(JarRunRequest request, PreparedJob prepared, Callback<JobId> done) {
+  absl::StatusOr<JobDescription> job = Describe(std::move(request), std::move(prepared));
+  if (!job.ok()) return done(job.status());
+  const JobId id = job->id;
+  const auto submit = [this, id](JobDescription description) -> absl::StatusOr<JobId> {
+    LogInfo("dispatcher",
+            StrCat("job submitted: job=", ToString(id), " name=", description.graph->job_name));
+    RETURN_IF_ERROR(Submit(std::move(description)));
+    return id;
+  };
+  if (options_.job_store == nullptr) return done(submit(*std::move(job)));
+  if (const absl::Status status = CheckIsNew(id); !status.ok()) return done(status);
+  submitting_.insert(id);
+  // Whoever is told that the job was taken in finds it after any crash.
+  executor_->RunBlocking([this, id, submit, store = options_.job_store, job = *std::move(job),
+                          done = std::move(done)]() mutable {
+    absl::Status status = store->PutJob(job);
+    return Mail([this, id, submit, status = std::move(status), job = std::move(job),
+                 done = std::move(done)]() mutable {
+      submitting_.erase(id);
+      if (status.ok()) {
+        done(submit(std::move(job)));
+      } else {
+        done(absl::UnavailableError(StrCat("the job cannot be kept, so it is not run; try again: ",
+                                           ToStd(status.message()))));
+      }
+    });
+  });
+}
+
+absl::StatusOr<JobDescription> Dispatcher::Describe(JarRunRequest request,
+                                                    PreparedJob prepared) const {
   JobDescription job;
   ASSIGN_OR_RETURN(job.settings, MakeJobSettings(options_.configuration, prepared.graph->settings,
                                                  request.flink_configuration));
@@ -419,10 +625,10 @@ absl::StatusOr<JobId> Dispatcher::SubmitPrepared(JarRunRequest request, Prepared
   job.arguments = std::move(request.program_args);
   job.savepoint_path = std::move(request.savepoint_path);
   job.allow_non_restored_state = request.allow_non_restored_state;
-  const JobId id = job.id;
-  LogInfo("dispatcher", StrCat("job submitted: job=", ToString(id), " name=", job.graph->job_name));
-  RETURN_IF_ERROR(Submit(std::move(job)));
-  return id;
+  job.request_settings = std::move(request.flink_configuration);
+  job.requested_parallelism = request.parallelism;
+  job.checkpoint_dir = StrCat(options_.checkpoint_dir, "/", ToString(job.id));
+  return job;
 }
 
 void Dispatcher::OnRegister(std::shared_ptr<TaskManagerGateway> task_manager,

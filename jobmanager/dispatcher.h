@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "jobmanager/blob_store.h"
 #include "jobmanager/control_server.h"
 #include "jobmanager/dispatcher_gateway.h"
+#include "jobmanager/ha/job_store.h"
 #include "jobmanager/jar_store.h"
 #include "jobmanager/job_builder.h"
 #include "jobmanager/job_master.h"
@@ -22,6 +24,22 @@
 
 namespace weir {
 
+/// What an earlier JobManager left, ready to be gone on with.
+struct RecoveredJobs {
+  struct Job {
+    JobDescription description;
+    CheckpointPointers pointers;
+    JobRecovery recovery;
+  };
+  std::vector<Job> jobs;
+  std::vector<EndedJobRecord> ended_jobs;  // Newest first.
+};
+
+/// Reads all that `store` holds, with the metadata of the checkpoints. Blocks. Errors: as
+/// JobStore::Load. A checkpoint that cannot be read stays a candidate, and the JobMaster that is to
+/// restore it will say why not.
+[[nodiscard]] absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store);
+
 struct DispatcherOptions {
   /// The cluster's settings.
   Configuration configuration;
@@ -29,6 +47,8 @@ struct DispatcherOptions {
   std::string checkpoint_dir;
   LeaderEpoch leader_epoch;
   std::string abi_stamp;
+  /// Keeps jobs beyond this process. Borrowed; null: nothing does.
+  JobStore* job_store = nullptr;
   /// Ended jobs that are remembered.
   size_t max_ended_jobs = 100;
 };
@@ -48,6 +68,9 @@ class Dispatcher final : public DispatcherGateway,
 
   /// Runs a job whose graph is built. Main thread. Errors: kAlreadyExists.
   [[nodiscard]] absl::Status Submit(JobDescription job);
+  /// Goes on with the jobs that an earlier JobManager left, and remembers those that have ended.
+  /// Called before any TaskManager or client is let in. Main thread.
+  void Recover(RecoveredJobs recovered);
   /// Closes the TaskManagers' connections. Any thread.
   void CloseConnections();
   /// Messages of attempts that are no more, or of TaskManagers that were given up. Main thread.
@@ -98,6 +121,7 @@ class Dispatcher final : public DispatcherGateway,
   };
   struct PreparedJob;
 
+  [[nodiscard]] static EndedJob FromRecord(EndedJobRecord record);
   /// Answers `done` on the main thread by the job, running or ended.
   template <class T, class OfRunning, class OfEnded>
   void AnswerByJob(JobId job_id, Callback<T> done, OfRunning of_running, OfEnded of_ended);
@@ -105,7 +129,17 @@ class Dispatcher final : public DispatcherGateway,
   /// Stores and builds what the request asks for. Blocks.
   [[nodiscard]] absl::StatusOr<PreparedJob> Prepare(const JarRunRequest& request,
                                                     const Configuration& settings);
-  [[nodiscard]] absl::StatusOr<JobId> SubmitPrepared(JarRunRequest request, PreparedJob prepared);
+  void SubmitPrepared(JarRunRequest request, PreparedJob prepared, Callback<JobId> done);
+  [[nodiscard]] absl::StatusOr<JobDescription> Describe(JarRunRequest request,
+                                                        PreparedJob prepared) const;
+  /// Errors: kAlreadyExists.
+  [[nodiscard]] absl::Status CheckIsNew(JobId job_id) const;
+  /// Makes the job's JobMaster, which is yet to be started.
+  [[nodiscard]] std::shared_ptr<JobMaster> AddJob(JobDescription job, CheckpointPointers pointers);
+  void RecordEnd(const JobMaster& job, std::function<void()> then);
+  /// Keeps how a job ended, again and again until it is done or this JobManager is deposed.
+  void WriteResult(std::shared_ptr<const EndedJobRecord> ended, std::function<void()> then);
+  void ForgetOldResults();
   void OnAttempts(JobId job_id, const std::vector<ExecutionAttemptId>& gone,
                   const std::vector<ExecutionAttemptId>& begun);
   void OnJobEnded(JobId job_id);
@@ -122,6 +156,7 @@ class Dispatcher final : public DispatcherGateway,
   const JobBuilder* const builder_;
   ResourceManager resource_manager_;
   std::map<JobId, std::shared_ptr<JobMaster>> jobs_;
+  std::set<JobId> submitting_;  // Being written to the job store.
   /// Whose attempts they are: the newest ones of the jobs in jobs_.
   absl::flat_hash_map<ExecutionAttemptId, JobMaster*> jobs_by_attempt_;
   std::deque<EndedJob> ended_jobs_;  // Newest first.

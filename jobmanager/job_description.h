@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +27,9 @@ struct JobDescription {
   std::string files_hash;
   /// The cluster's settings, overridden by the graph's, overridden by the request's.
   Configuration settings;
+  /// What the request set of them.
+  std::map<std::string, std::string> request_settings = {};
+  std::optional<uint32_t> requested_parallelism = {};
   /// The folder of this job's checkpoints.
   std::string checkpoint_dir;
   /// A chk-<n> folder to start from; empty: from nothing.

@@ -20,8 +20,11 @@ struct JobManagerOptions {
   bool rest_enabled = true;
   /// Empty: a folder of the working directory.
   std::string checkpoint_dir;
-  /// Where blobs and uploads lie. Empty: a fresh folder below io.tmp.dirs, removed at Stop.
+  /// Where blobs, uploads and jobs are kept. Empty: process.jobmanager.working-dir, or what it says
+  /// there.
   std::string working_dir;
+  /// False: jobs end with this process, and nothing is written for them but checkpoints.
+  bool keep_jobs = true;
   /// weir-job-builder; empty: beside this executable.
   std::string builder_path;
   /// Libraries shipped with weir; empty: ../lib/jobs seen from this executable.
@@ -36,8 +39,10 @@ struct JobManagerOptions {
   [[nodiscard]] static JobManagerOptions FromConfiguration(Configuration configuration);
 };
 
-/// A whole JobManager in this process: event loop, Dispatcher, control server, REST.
+/// A whole JobManager in this process: a REST server, and as long as it leads a LeaderSession.
 ///
+/// Alone (high-availability.type: none) it leads from Start to Stop. Else it takes part in the
+/// election, and sends REST clients to the leader while that is another one.
 /// Lifecycle: Start → Stop. Threads: its methods may be called from any, but for Stop, which must
 /// not be called from a callback of the gateway. Two of them live in one process side by side.
 class JobManager {
@@ -54,10 +59,11 @@ class JobManager {
   void Stop();
 
   [[nodiscard]] uint16_t rest_port() const;
+  /// As configured, while it has not led yet.
   [[nodiscard]] uint16_t rpc_port() const;
   /// Of the metrics; 0 if they are not served on a port of their own.
   [[nodiscard]] uint16_t metrics_port() const;
-  /// Valid until Stop.
+  /// Valid until Stop. Null, or without effect, while it does not lead.
   [[nodiscard]] DispatcherGateway* gateway() const;
 
  private:

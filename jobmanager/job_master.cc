@@ -96,6 +96,18 @@ void JobMaster::Start() {
   }
 }
 
+void JobMaster::Recover(JobRecovery recovery) {
+  const bool from_start = recovery.checkpoints.empty();
+  checkpoints_.AddRecovered(std::move(recovery.checkpoints), recovery.last_checkpoint_id);
+  if (from_start) {
+    Start();
+    return;
+  }
+  NewAttempts();
+  TransitionTo(JobStatus::kCreated);
+  BeginAttempt();
+}
+
 void JobMaster::RestoreUsersCheckpoint() {
   // Read and divided here once, although each attempt does so again, so that a checkpoint that does
   // not fit is known before anything is deployed.
@@ -523,20 +535,30 @@ void JobMaster::End(JobStatus status) {
   if (status == JobStatus::kFinished) {
     CancelTasks();  // Only the coordinators are left.
     checkpoints_.Stop(absl::CancelledError("the job has finished"));
-    checkpoints_.DiscardAll();
-    // The folder may also hold what TaskManagers left that died. The user's checkpoint is not ours.
-    if (!job_.savepoint_path.starts_with(StrCat(job_.checkpoint_dir, "/"))) {
-      storage_->Discard({job_.checkpoint_dir}, {});
-    }
-  } else {
-    checkpoints_.DiscardOrphans();
   }
   TransitionTo(status);
+  if (services_.record_end) {
+    services_.record_end(*this, [self] { self->DiscardCheckpoints(); });
+  } else {
+    DiscardCheckpoints();
+  }
   services_.resource_manager->ReleaseSlots(job_.id);
   proto::JobManagerMessage release;
   release.mutable_release_job()->set_job_id(IdToBytes(job_.id));
   for (const auto& task_manager : task_managers_) task_manager->Send(release);
   if (services_.on_ended) services_.on_ended(job_.id);
+}
+
+void JobMaster::DiscardCheckpoints() {
+  if (status_ != JobStatus::kFinished) {
+    checkpoints_.DiscardOrphans();
+    return;
+  }
+  checkpoints_.DiscardAll();
+  // The folder may also hold what TaskManagers left that died. The user's checkpoint is not ours.
+  if (!job_.savepoint_path.starts_with(StrCat(job_.checkpoint_dir, "/"))) {
+    storage_->Discard({job_.checkpoint_dir}, {});
+  }
 }
 
 void JobMaster::TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done) {

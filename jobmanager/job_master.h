@@ -31,6 +31,15 @@ class TaskManagerMessage;
 class TaskMetrics;
 }  // namespace proto
 
+class JobMaster;
+
+/// What a JobMaster left behind that ran the job before, in another process perhaps.
+struct JobRecovery {
+  /// Completed checkpoints, oldest first.
+  std::vector<RetainedCheckpoint> checkpoints;
+  CheckpointId last_checkpoint_id;
+};
+
 /// What a JobMaster works with. Borrowed; all of it outlives the JobMaster.
 struct JobMasterServices {
   MainThreadExecutor* executor = nullptr;
@@ -43,6 +52,9 @@ struct JobMasterServices {
       on_attempts = {};
   /// Called once, when the job has reached a globally terminal state.
   std::function<void(JobId)> on_ended;
+  /// Keeps how the job ended, and then calls `then` on the main thread: only then may its
+  /// checkpoints go. If empty, nothing is kept.
+  std::function<void(const JobMaster&, std::function<void()> then)> record_end = {};
 };
 
 /// Runs one job from submission to its end: gets slots, deploys, watches, cancels, restarts from
@@ -59,6 +71,8 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
 
   /// Begins. Called once, when a shared pointer to it exists.
   void Start();
+  /// Begins where another JobMaster of the job ended. Called instead of Start.
+  void Recover(JobRecovery recovery);
   /// Begins to cancel. Errors: kFailedPrecondition if the job has FINISHED or FAILED.
   [[nodiscard]] absl::Status Cancel();
 
@@ -83,6 +97,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   [[nodiscard]] ExceptionHistory Exceptions(size_t max_entries) const;
   [[nodiscard]] CheckpointStatistics Checkpoints() const { return checkpoints_.Statistics(); }
   [[nodiscard]] CheckpointConfig CheckpointConfiguration() const;
+  [[nodiscard]] const std::string& checkpoint_dir() const { return job_.checkpoint_dir; }
   /// The job's own metrics. `labels` are those of the process.
   [[nodiscard]] MetricReport Metrics(const std::string& labels) const;
   /// By subtask, of those that have said something; nothing for a vertex it has not.
@@ -132,6 +147,8 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   void CancelTasks();
   void CheckAllTerminal();
   void End(JobStatus status);
+  /// Removes what the ended job needs no more.
+  void DiscardCheckpoints();
 
   [[nodiscard]] TaskManagerGateway* LocationOf(const CoordinatorExecution& coordinator);
   /// The TaskManagers of the present attempt.

@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "proto/control_plane.grpc.pb.h"
 #include "proto/control_plane.pb.h"
@@ -23,6 +24,11 @@ namespace {
 constexpr int kMaxMessageBytes = 256 << 20;
 constexpr int kKeepaliveTimeMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
+constexpr int kMinConnectTimeoutMs = 1'000;
+// How long a stream waits for its connection before it fails. gRPC looks at its sockets while
+// somebody waits, else every five seconds only: without this wait a connection that could be had
+// times out.
+constexpr std::chrono::milliseconds kConnectWait(300);
 constexpr absl::Duration kFlushTimeout = absl::Seconds(2);
 // After a message has been written, what follows is gathered for so long, and written at once.
 constexpr int64_t kGatherNanos = 500'000;
@@ -32,7 +38,28 @@ absl::Status ToStatus(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), StrCat(status.error_message())};
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ControlClientOptions& options) {
+// A JobManager that cannot be reached must not keep from the next one for long.
+constexpr absl::Duration kMaxBackoffOfSeveral = absl::Milliseconds(500);
+
+std::vector<std::string> SplitAddresses(std::string_view addresses) {
+  std::vector<std::string> result;
+  for (const std::string_view address : StrSplit(addresses, ',')) {
+    const std::string_view stripped = StripWhitespace(address);
+    if (!stripped.empty()) result.emplace_back(stripped);
+  }
+  if (result.empty()) result.emplace_back();  // gRPC says what is wrong with it.
+  return result;
+}
+
+ControlClientOptions Adjusted(ControlClientOptions options) {
+  if (SplitAddresses(options.address).size() > 1) {
+    options.max_backoff = std::min(options.max_backoff, kMaxBackoffOfSeveral);
+  }
+  return options;
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const ControlClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -45,9 +72,26 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ControlClientOptions& options) 
     return static_cast<int>(absl::ToInt64Milliseconds(duration));
   };
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, to_ms(options.initial_backoff));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, to_ms(options.initial_backoff));
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinConnectTimeoutMs);  // Of one attempt.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, to_ms(options.max_backoff));
-  return grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// A JobManager that may lead.
+struct Peer {
+  std::string address;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<proto::JobManagerService::Stub> stub;
+};
+
+std::vector<Peer> MakePeers(const ControlClientOptions& options) {
+  std::vector<Peer> peers;
+  for (std::string& address : SplitAddresses(options.address)) {
+    std::shared_ptr<grpc::Channel> channel = MakeChannel(address, options);
+    auto stub = proto::JobManagerService::NewStub(channel);
+    peers.push_back({std::move(address), std::move(channel), std::move(stub)});
+  }
+  return peers;
 }
 
 // One stream, with a thread that reads and one that writes. gRPC's callback API would need neither,
@@ -63,10 +107,10 @@ class Stream {
     queue_.push_back(first);
   }
 
-  void Start(proto::JobManagerService::Stub* stub) {
-    reader_ = std::jthread([this, stub] {
+  void Start(const Peer* peer) {
+    reader_ = std::jthread([this, peer] {
       pthread_setname_np(pthread_self(), "weir-jm-read");
-      Run(stub);
+      Run(*peer);
     });
   }
 
@@ -96,8 +140,9 @@ class Stream {
   using ReaderWriter =
       grpc::ClientReaderWriter<proto::TaskManagerMessage, proto::JobManagerMessage>;
 
-  void Run(proto::JobManagerService::Stub* stub) {
-    const std::unique_ptr<ReaderWriter> stream = stub->Connect(&context_);
+  void Run(const Peer& peer) {
+    peer.channel->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
+    const std::unique_ptr<ReaderWriter> stream = peer.stub->Connect(&context_);
     std::jthread writer([this, &stream] {
       pthread_setname_np(pthread_self(), "weir-jm-write");
       Write(*stream);
@@ -178,10 +223,11 @@ class Stream {
 class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(ControlClientOptions options, ControlListener* listener, TimerThread* timers)
-      : options_(std::move(options)),
+      : options_(Adjusted(std::move(options))),
         listener_(listener),
         timers_(timers),
-        stub_(proto::JobManagerService::NewStub(MakeChannel(options_))),
+        peers_(MakePeers(options_)),
+        newest_(peers_.size() - 1),
         backoff_(absl::ZeroDuration()) {}
 
   void Open(const proto::TaskManagerMessage& first) {
@@ -189,6 +235,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     {
       const MutexLock lock(&mutex_);
       if (stopping_) return;
+      newest_ = (newest_ + 1) % peers_.size();
       pause = backoff_;
       backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
                                                   : std::min(backoff_ * 2, options_.max_backoff);
@@ -197,6 +244,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     timers_->ScheduleAfter(pause, [weak = weak_from_this(), first] {
       if (const auto self = weak.lock()) self->StartStream(first);
     });
+  }
+
+  std::string address() {
+    const MutexLock lock(&mutex_);
+    return peers_[newest_].address;
   }
 
   void ResetBackoff() {
@@ -224,7 +276,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     }
     proto::FetchBlobRequest request;
     request.set_hash(hash);
-    const auto reader = stub_->FetchBlob(&context, request);
+    const auto reader = NewestPeer()->stub->FetchBlob(&context, request);
     proto::BlobChunk chunk;
     absl::Status sunk;
     while (sunk.ok() && reader->Read(&chunk)) sunk = sink(chunk.data());
@@ -268,7 +320,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       earlier = std::exchange(stream_, stream);
       stream_open_ = true;
     }
-    stream->Start(stub_.get());
+    stream->Start(NewestPeer());
   }
 
   void OnEnd(const absl::Status& reason) {
@@ -281,6 +333,11 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     const MutexLock lock(&mutex_);
     telling_ = false;
     changed_.SignalAll();
+  }
+
+  const Peer* NewestPeer() {
+    const MutexLock lock(&mutex_);
+    return &peers_[newest_];
   }
 
   std::shared_ptr<Stream> OpenStream() {
@@ -300,8 +357,9 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   const ControlClientOptions options_;
   ControlListener* const listener_;
   TimerThread* const timers_;
-  const std::unique_ptr<proto::JobManagerService::Stub> stub_;
+  const std::vector<Peer> peers_;
   Mutex mutex_;
+  size_t newest_ ABSL_GUARDED_BY(mutex_);  // Whom the newest stream is to.
   CondVar changed_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // The newest, open or not.
   bool stream_open_ ABSL_GUARDED_BY(mutex_) = false;
@@ -316,6 +374,7 @@ ControlClient::ControlClient(ControlClientOptions options, ControlListener* list
     : impl_(std::make_shared<Impl>(std::move(options), listener, timers)) {}
 ControlClient::~ControlClient() { Stop(); }
 void ControlClient::Open(const proto::TaskManagerMessage& first) { impl_->Open(first); }
+std::string ControlClient::address() const { return impl_->address(); }
 void ControlClient::ResetBackoff() { impl_->ResetBackoff(); }
 void ControlClient::Send(const proto::TaskManagerMessage& message) { impl_->Send(message); }
 void ControlClient::Close(const absl::Status& reason) { impl_->Close(reason); }

@@ -27,8 +27,11 @@ class ControlListener {
 };
 
 struct ControlClientOptions {
-  std::string address;  // "host:port".
+  /// "host:port", or several of them, separated by commas: those of all JobManagers, of which one
+  /// leads. Each stream asks the next one.
+  std::string address;
   absl::Duration initial_backoff = absl::Milliseconds(100);
+  /// Half a second at most if there are several addresses.
   absl::Duration max_backoff = absl::Seconds(2);
   /// How long FetchBlob may take.
   absl::Duration fetch_timeout = absl::Minutes(5);
@@ -51,6 +54,8 @@ class ControlClient {
   /// Starts a stream that begins with `first`: the first one at once, later ones after a pause that
   /// grows with each until ResetBackoff. Not before the last one's OnStreamEnded.
   void Open(const proto::TaskManagerMessage& first);
+  /// Returns the address of the newest stream.
+  [[nodiscard]] std::string address() const;
   /// Says that the stream proved good, so that the next one follows after the shortest pause.
   void ResetBackoff();
   /// Queues a message. Without an open stream it is dropped: who it was for is gone.

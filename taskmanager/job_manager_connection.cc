@@ -158,7 +158,7 @@ void JobManagerConnection::HandleRegistered(const proto::JobManagerMessage& mess
   const absl::Duration timeout = absl::Milliseconds(registered.heartbeat_timeout_ms());
   const absl::Duration lease = std::max(timeout / 2, timeout - heartbeat_interval_);
   lease_nanos_.store(absl::ToInt64Nanoseconds(lease), std::memory_order_release);
-  LogInfo(kComponent, StrCat("registered with the JobManager: address=", options_.client.address,
+  LogInfo(kComponent, StrCat("registered with the JobManager: address=", client_.address(),
                              " id=", options_.description.id, " leader_epoch=", leader_epoch_));
   SendHeartbeat(connection_);
   CheckLease(connection_);

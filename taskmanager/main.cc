@@ -98,7 +98,8 @@ int main(int argc, char** argv) {
   command_line.sources = *std::move(sources);
 
   CLI::App app("Runs tasks for a JobManager.", "weir-taskmanager");
-  app.add_option("--jobmanager", command_line.jobmanager, "HOST:PORT of the JobManager");
+  app.add_option("--jobmanager", command_line.jobmanager,
+                 "HOST:PORT of the JobManager, or of all of them, separated by commas");
   app.add_option("--slots", command_line.slots, "Slots to offer")->check(CLI::Range(1, 65536));
   app.add_option("--id", command_line.id, "Name of this TaskManager; made up if there is none");
   app.footer("Also --config FILE and -Dkey=value. Settings:\n" +

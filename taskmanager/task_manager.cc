@@ -35,6 +35,8 @@ namespace {
 constexpr int kIoThreads = 4;
 constexpr int kCoordinatorThreads = 2;
 constexpr int kBuilderThreads = 2;
+// One that was stopped takes connections, but says nothing: the next one is asked soon.
+constexpr absl::Duration kRegistrationTimeoutOfSeveral = absl::Seconds(2);
 
 int NumCores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
@@ -69,6 +71,9 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   TaskManagerOptions options;
   options.jobmanager_address =
       StrCat(configuration.Get(kJobManagerRpcAddress), ":", configuration.Get(kJobManagerRpcPort));
+  if (std::string all = configuration.Get(kHighAvailabilityJobManagers); !all.empty()) {
+    options.jobmanager_address = std::move(all);
+  }
   options.host = configuration.Get(kTaskManagerHost);
   options.data_port = static_cast<uint16_t>(configuration.Get(kTaskManagerDataPort));
   options.num_slots = static_cast<uint32_t>(configuration.Get(kTaskManagerNumberOfTaskSlots));
@@ -118,6 +123,9 @@ class TaskManager::Impl {
     }
     JobManagerConnectionOptions connection;
     connection.client.address = options_.jobmanager_address;
+    if (options_.jobmanager_address.find(',') != std::string::npos) {
+      connection.registration_timeout = kRegistrationTimeoutOfSeveral;
+    }
     connection.description = {options_.id,
                               options_.host,
                               data_server_.port(),

@@ -15,7 +15,8 @@ namespace weir {
 
 /// What a TaskManager needs to know.
 struct TaskManagerOptions {
-  std::string jobmanager_address = "127.0.0.1:6123";  // "host:port".
+  /// "host:port"; with high availability those of all JobManagers, separated by commas.
+  std::string jobmanager_address = "127.0.0.1:6123";
   /// Names it for as long as it lives. Empty: host, data port and a random part.
   std::string id;
   /// Numeric address that its data server listens on and that peers find it by.

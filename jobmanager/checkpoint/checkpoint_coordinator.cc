@@ -450,6 +450,15 @@ void CheckpointCoordinator::AddRestored(std::shared_ptr<const CheckpointMetadata
   Remove(completed_.Add(std::move(retained)));
 }
 
+void CheckpointCoordinator::AddRecovered(std::vector<RetainedCheckpoint> checkpoints,
+                                         CheckpointId last_id) {
+  last_id_ = std::max(last_id_, last_id.value());
+  for (RetainedCheckpoint& checkpoint : checkpoints) {
+    last_id_ = std::max(last_id_, checkpoint.id.value());
+    Remove(completed_.Add(std::move(checkpoint)));
+  }
+}
+
 bool CheckpointCoordinator::ForgetLatest() {
   if (completed_.checkpoints().empty()) return false;
   completed_.Forget(completed_.checkpoints().back().id);

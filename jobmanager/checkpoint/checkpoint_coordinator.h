@@ -109,6 +109,9 @@ class CheckpointCoordinator {
       std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done);
   /// Makes a checkpoint of the user's, at `path`, the one to restore from.
   void AddRestored(std::shared_ptr<const CheckpointMetadata> metadata, const std::string& path);
+  /// Takes in what an earlier JobManager of the job left: its completed checkpoints, oldest first,
+  /// and the greatest id that it may have given.
+  void AddRecovered(std::vector<RetainedCheckpoint> checkpoints, CheckpointId last_id);
   /// Passes over the newest checkpoint from now on, because its state files are damaged. Returns
   /// whether there is an older one.
   bool ForgetLatest();

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -31,6 +34,10 @@ struct HttpServerOptions {
   absl::Duration body_timeout = absl::Seconds(30);
   /// How long a handler may take; the client then gets a 503.
   absl::Duration answer_timeout = absl::Minutes(2);
+  /// Asked first for every request, with its target (path and query) as it came: what it returns is
+  /// the answer, nothing lets the request pass. Called from any of the server's threads; must not
+  /// block. Empty: all pass.
+  std::function<std::optional<HttpResponse>(std::string_view target)> intercept = {};
   /// How long Stop waits for requests under way.
   absl::Duration drain_timeout = absl::Seconds(5);
 };

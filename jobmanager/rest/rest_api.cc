@@ -8,9 +8,13 @@
 namespace weir {
 
 Router MakeRestRouter(DispatcherGateway* gateway, RestApiOptions options) {
-  auto context = std::make_shared<internal::RestContext>();
-  context->gateway = gateway;
-  context->options = std::move(options);
+  // Borrowed: a pointer that owns nothing.
+  const std::shared_ptr<DispatcherGateway> borrowed(std::shared_ptr<void>(), gateway);
+  return MakeRestRouter(LeaderGateway([borrowed] { return borrowed; }), std::move(options));
+}
+
+Router MakeRestRouter(LeaderGateway gateway, RestApiOptions options) {
+  auto context = std::make_shared<internal::RestContext>(std::move(gateway), std::move(options));
   Router router;
   internal::AddClusterRoutes(context, &router);
   internal::AddJarRoutes(context, &router);

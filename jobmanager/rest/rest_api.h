@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -24,9 +26,26 @@ struct RestApiOptions {
   std::function<absl::Time()> clock = absl::Now;
 };
 
+/// The gateway of the leader, which may be another one for each request.
+///
+/// Threads: any. A request holds the gateway that it asks until the call returns.
+class LeaderGateway {
+ public:
+  /// `retrieve` returns the present gateway; called for each request, from any thread; never null.
+  explicit LeaderGateway(std::function<std::shared_ptr<DispatcherGateway>()> retrieve)
+      : retrieve_(std::move(retrieve)) {}
+
+  std::shared_ptr<DispatcherGateway> operator->() const { return retrieve_(); }
+
+ private:
+  std::function<std::shared_ptr<DispatcherGateway>()> retrieve_;
+};
+
 /// Returns the routes of the REST API, answered by `gateway`, which must outlive the server that
 /// uses them. Paths, field names, state names and status codes are those of Flink's REST API. More
 /// routes may be added.
 [[nodiscard]] Router MakeRestRouter(DispatcherGateway* gateway, RestApiOptions options);
+/// The same for gateways that change.
+[[nodiscard]] Router MakeRestRouter(LeaderGateway gateway, RestApiOptions options);
 
 }  // namespace weir

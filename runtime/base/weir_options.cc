@@ -9,6 +9,14 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kWebUploadDir);
   registry->Add(kJobManagerRpcAddress);
   registry->Add(kJobManagerRpcPort);
+  registry->Add(kJobManagerWorkingDir);
+  registry->Add(kHighAvailabilityType);
+  registry->Add(kHighAvailabilityStorageDir);
+  registry->Add(kHighAvailabilityClusterId);
+  registry->Add(kHighAvailabilityEtcdEndpoints);
+  registry->Add(kHighAvailabilityJobManagers);
+  registry->Add(kHighAvailabilityLeaseDuration);
+  registry->Add(kHighAvailabilityRetryPeriod);
   registry->Add(kJobBuilderTimeout);
   registry->Add(kTaskManagerNumberOfTaskSlots);
   registry->Add(kTaskManagerHost);

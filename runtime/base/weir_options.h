@@ -27,6 +27,37 @@ inline constexpr ConfigOption<int64_t> kJobManagerRpcPort{
     "jobmanager.rpc.port", 6123, "Port of the JobManager's control plane; 0 takes a free one.",
     "0..65535"};
 
+inline constexpr ConfigOption<std::string> kJobManagerWorkingDir{
+    "process.jobmanager.working-dir", "",
+    "Folder where a JobManager keeps what it needs to find its jobs after a restart. Empty: a "
+    "folder "
+    "in io.tmp.dirs that is named by address and port of the control plane; without a fixed port, "
+    "one that goes with the process."};
+
+inline constexpr ConfigOption<std::string> kHighAvailabilityType{
+    "high-availability.type", "none",
+    "Where JobManagers elect a leader and keep their jobs, so that a standby takes over.",
+    "none|filesystem|etcd"};
+inline constexpr ConfigOption<std::string> kHighAvailabilityStorageDir{
+    "high-availability.storageDir", "",
+    "Folder that all JobManagers and TaskManagers reach, for what outlives a JobManager."};
+inline constexpr ConfigOption<std::string> kHighAvailabilityClusterId{
+    "high-availability.cluster-id", "default",
+    "Name that JobManagers of one cluster share, and clusters do not."};
+inline constexpr ConfigOption<std::string> kHighAvailabilityEtcdEndpoints{
+    "high-availability.etcd.endpoints", "127.0.0.1:2379",
+    "Addresses host:port of etcd's members, separated by commas."};
+inline constexpr ConfigOption<std::string> kHighAvailabilityJobManagers{
+    "high-availability.jobmanagers", "",
+    "Addresses host:port of the control planes of all JobManagers, separated by commas; a "
+    "TaskManager asks them in turn. Empty: jobmanager.rpc.address and jobmanager.rpc.port."};
+inline constexpr ConfigOption<absl::Duration> kHighAvailabilityLeaseDuration{
+    "high-availability.leader-election.lease-duration", absl::Seconds(5),
+    "Time without a sign of the leader after which a standby takes over."};
+inline constexpr ConfigOption<absl::Duration> kHighAvailabilityRetryPeriod{
+    "high-availability.leader-election.retry-period", absl::Milliseconds(500),
+    "Time between two signs of the leader, and between two looks of a standby."};
+
 inline constexpr ConfigOption<absl::Duration> kJobBuilderTimeout{
     "jobmanager.job-builder.timeout", absl::Seconds(30),
     "Time that a job library may take to build its graph before it is stopped."};

@@ -53,6 +53,29 @@ TEST_F(RestClientTest, CallsEachMethod) {
   EXPECT_EQ(client.Delete("/jars/ndr").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(RestClientTest, GoesOnToTheLeaderThatAStandbyNames) {
+  HttpServerOptions options;
+  options.max_upload_bytes = 4 << 20;
+  std::string leader = StrCat("http://127.0.0.1:", server_->port());
+  options.intercept = [&leader](std::string_view target) {
+    HttpResponse response = ErrorResponse(307, "a standby");
+    response.headers.emplace_back("Location", StrCat(leader, target));
+    return response;
+  };
+  const auto standby = HttpServer::Start(options, MakeRestRouter(&dispatcher_, {}));
+  ASSERT_TRUE(standby.ok()) << standby.status();
+  const RestClient client = *RestClient::Create(StrCat("127.0.0.1:", (*standby)->port()));
+  EXPECT_THAT(*client.Get("/v1/jobs?x=1"), StartsWith("{\"jobs\""));
+  EXPECT_THAT(*client.Post("/jars/ndr/run", R"({"parallelism":3})"), StartsWith("{\"jobid\""));
+  EXPECT_EQ(dispatcher_.last_run()->parallelism, 3);
+  const auto uploaded =
+      client.Upload("/jars/upload", WriteFile("redirected.so", std::string(300'000, 'x')));
+  EXPECT_TRUE(uploaded.ok()) << uploaded.status();
+  // Two that name each other.
+  leader = StrCat("http://127.0.0.1:", (*standby)->port());
+  EXPECT_EQ(ToStd(client.Get("/jobs").status().message()), "a standby");
+}
+
 TEST_F(RestClientTest, PassesOnTheServersWords) {
   const absl::Status unknown = Client().Get("/jobs/00000000000000000000000000000000").status();
   EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);

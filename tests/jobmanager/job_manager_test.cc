@@ -38,7 +38,7 @@ class JobManagerTest : public testing::Test {
     options.configuration.Set(kJobBuilderTimeout, absl::Seconds(20));
     options.configuration.Set(kCheckpointingInterval, absl::Milliseconds(50));
     options.checkpoint_dir = folder_ + "/checkpoints";
-    options.working_dir = folder_ + "/work";
+    options.working_dir = folder_ + "/" + working_dir_;
     options.builder_path = WEIR_JOB_BUILDER;
     options.builtin_library_dir = WEIR_TEST_JOBS;
     auto started = JobManager::Start(std::move(options));
@@ -96,6 +96,7 @@ class JobManagerTest : public testing::Test {
   }
 
   const std::string folder_;
+  std::string working_dir_ = "work";
   std::unique_ptr<JobManager> job_manager_;
   std::vector<std::unique_ptr<TaskManager>> task_managers_;
 };
@@ -213,10 +214,47 @@ TEST_F(JobManagerTest, TakesInListsAndDeletesLibraries) {
   EXPECT_EQ(remove("../x").code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(JobManagerTest, FindsItsJobsAfterARestart) {
+  StartCluster(1);
+  const absl::StatusOr<JobId> running = Run("numbers", 1);
+  const absl::StatusOr<JobId> cancelled = Run("numbers", 1);
+  ASSERT_TRUE(running.ok()) << running.status();
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  ASSERT_TRUE(Eventually([&] { return CompletedCheckpoints(*running) > 0; }));
+  Cancel(*cancelled);
+  ASSERT_TRUE(Eventually([&] { return StatusOf(*cancelled) == JobStatus::kCanceled; }));
+  // What a killed process leaves is what a stopped one does: neither tells its jobs.
+  job_manager_->Stop();
+  for (const auto& task_manager : task_managers_) EXPECT_TRUE(task_manager->Stop().ok());
+  task_managers_.clear();
+
+  StartCluster(1);
+  EXPECT_TRUE(Eventually([&] { return StatusOf(*cancelled) == JobStatus::kCanceled; }));
+  ASSERT_TRUE(Eventually([&] { return StatusOf(*running) == JobStatus::kRunning; }));
+  ASSERT_TRUE(Eventually([&] { return CompletedCheckpoints(*running) > 0; }));
+  const auto checkpoints =
+      Ask<CheckpointStatistics>(&DispatcherGateway::RequestCheckpoints, *running);
+  EXPECT_EQ(checkpoints->counts.restored, 1u);
+  const auto jobs = Ask<std::vector<JobOverview>>(&DispatcherGateway::RequestJobs);
+  EXPECT_THAT(*jobs, SizeIs(2));
+}
+
+TEST_F(JobManagerTest, RefusesTheWorkingFolderOfAnother) {
+  StartCluster(0);
+  JobManagerOptions options;
+  options.configuration = Configuration(WeirOptions());
+  options.working_dir = folder_ + "/work";
+  options.builder_path = WEIR_JOB_BUILDER;
+  const auto second = JobManager::Start(std::move(options));
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("process.jobmanager.working-dir"));
+}
+
 TEST_F(JobManagerTest, StopsTwiceAndTwoOfThemLiveSideBySide) {
   StartCluster(0);
   const uint16_t port = job_manager_->rpc_port();
   const std::unique_ptr<JobManager> first = std::move(job_manager_);
+  working_dir_ = "other-work";
   StartCluster(0);
   EXPECT_NE(job_manager_->rpc_port(), port);
   first->Stop();

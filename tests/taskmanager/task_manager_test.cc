@@ -496,6 +496,41 @@ TEST_F(TaskManagerTest, DropsDeploymentsOfAnOlderLeader) {
   EXPECT_EQ(manager->num_stale_messages(), 1U);
 }
 
+TEST_F(TaskManagerTest, FindsTheLeaderAmongSeveralJobManagersAndFollowsItWithFreshTasks) {
+  FakeJobManager::Options options;
+  options.leader_epoch = 1;
+  auto first = std::make_unique<FakeJobManager>(options);
+  options.leader_epoch = 2;
+  FakeJobManager second(options);
+  const auto manager =
+      StartManager(StrCat("127.0.0.1:1, ", first->address(), ",", second.address()));
+  const NumbersDeployment job(*first);
+  ASSERT_TRUE(first->WaitUntil([](const Messages& messages) {
+    return !messages.empty() && messages.back().message.has_heartbeat();
+  }));
+  EXPECT_TRUE(second.messages().empty());
+  proto::JobManagerMessage deploy = job.Both(*manager);
+  deploy.mutable_deploy()->set_leader_epoch(1);
+  ASSERT_TRUE(first->Send(manager->id(), deploy));
+  ASSERT_TRUE(first->WaitUntil([&](const Messages& messages) {
+    return StateOf(messages, job.sink_attempt) == proto::RUNNING;
+  }));
+  first.reset();
+  const NumbersDeployment again(second);
+  ASSERT_TRUE(second.WaitUntil([](const Messages& messages) {
+    return !messages.empty() && messages.back().message.has_heartbeat();
+  }));
+  EXPECT_TRUE(second.messages().front().message.has_register_());
+  deploy = again.Both(*manager);
+  deploy.mutable_deploy()->set_leader_epoch(2);
+  ASSERT_TRUE(second.Send(manager->id(), deploy));
+  ASSERT_TRUE(second.WaitUntil([&](const Messages& messages) {
+    return StateOf(messages, again.sink_attempt) == proto::RUNNING;
+  }));
+  EXPECT_EQ(StateOf(second.messages(), job.sink_attempt), proto::CREATED)
+      << "nothing of the old leader's job is left to report";
+}
+
 TEST_F(TaskManagerTest, ReportsTheEndOfItsTasksBeforeItStops) {
   const auto manager = StartRegistered();
   const NumbersDeployment job(job_manager_);

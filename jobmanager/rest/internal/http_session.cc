@@ -241,6 +241,10 @@ void HttpSession::ResolveRoute(Incoming* incoming) const {
     incoming->early_answer = ErrorResponse(status);
     return;
   }
+  if (context_->options->intercept) {
+    incoming->early_answer = context_->options->intercept(target);
+    if (incoming->early_answer.has_value()) return;
+  }
   request.method = method.value_or(HttpMethod::kOptions);
   Router::Match match = context_->router->Find(request.method, request.path);
   if (match.allowed.empty()) {

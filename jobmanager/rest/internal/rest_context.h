@@ -16,7 +16,10 @@ namespace weir::internal {
 
 /// What every handler has at hand. Shared by the routes; all of it is thread-safe.
 struct RestContext {
-  DispatcherGateway* gateway = nullptr;
+  RestContext(LeaderGateway leader, RestApiOptions rest_options)
+      : gateway(std::move(leader)), options(std::move(rest_options)) {}
+
+  LeaderGateway gateway;
   RestApiOptions options;
   AsynchronousOperations operations;
 };

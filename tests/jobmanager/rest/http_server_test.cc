@@ -5,10 +5,13 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -88,6 +91,29 @@ TEST_F(HttpServerTest, KeepsConnectionsAndSetsHeaders) {
     EXPECT_EQ(answer.headers.at("content-type"), "application/json; charset=UTF-8");
     EXPECT_EQ(answer.headers.at("access-control-allow-origin"), "*");
   }
+}
+
+TEST_F(HttpServerTest, SendsToTheLeaderWhileItIsAStandby) {
+  std::atomic<bool> leads = false;
+  options_.intercept = [&leads](std::string_view target) -> std::optional<HttpResponse> {
+    if (leads) return std::nullopt;
+    HttpResponse response = ErrorResponse(307, "a standby");
+    response.headers.emplace_back("Location", StrCat("http://leader:8081", target));
+    return response;
+  };
+  Start();
+  RawConnection client(server_->port());
+  client.Send("GET /v1/jobs?get=a,b HTTP/1.1\r\nHost: x\r\n\r\n");
+  const RawAnswer answer = client.Receive();
+  EXPECT_EQ(answer.status, 307);
+  EXPECT_EQ(answer.headers.at("location"), "http://leader:8081/v1/jobs?get=a,b");
+  EXPECT_EQ(answer.body, "{\"errors\":[\"a standby\"]}");
+  client.Send("POST /jars/x/run HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(client.Receive().status, 307);
+  leads = true;
+  RawConnection later(server_->port());
+  later.Send("GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(later.Receive().status, 200);
 }
 
 TEST_F(HttpServerTest, ReadsAndIgnoresTheBodyOfAGet) {

@@ -1,0 +1,114 @@
+#include "jobmanager/ha/fenced_checkpoint_storage.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace weir {
+namespace {
+
+// Ids that a write of pointers reserves beyond its own, so that few writes are needed.
+constexpr uint64_t kReservedIds = 16;
+
+}  // namespace
+
+struct FencedCheckpointStorage::Shared : std::enable_shared_from_this<Shared> {
+  Shared(JobId id, CheckpointPointers kept, JobStore* job_store, MainThreadExecutor* main_thread)
+      : job_id(id), pointers(std::move(kept)), store(job_store), executor(main_thread) {}
+
+  // Changes the pointers and writes them; one write at a time, so that they arrive in order.
+  void Update(std::function<void(CheckpointPointers*)> change, Done done) {
+    updates.emplace_back(std::move(change), std::move(done));
+    if (!writing) WriteNext();
+  }
+
+  void WriteNext() {
+    writing = !updates.empty();
+    if (!writing) return;
+    auto [change, done] = std::move(updates.front());
+    updates.pop_front();
+    CheckpointPointers changed = pointers;
+    change(&changed);
+    executor->RunBlocking([self = shared_from_this(), changed = std::move(changed),
+                           done = std::move(done)]() mutable {
+      absl::Status status = self->store->PutCheckpoints(self->job_id, changed);
+      return Mail([self, changed = std::move(changed), status = std::move(status),
+                   done = std::move(done)]() mutable {
+        if (status.ok()) {
+          // Some may have been removed meanwhile.
+          std::erase_if(changed.checkpoints, [&](const CheckpointPointers::Pointer& pointer) {
+            return self->removed_while_writing.contains(pointer.path);
+          });
+          self->pointers = std::move(changed);
+        }
+        self->removed_while_writing.clear();
+        done(std::move(status));
+        self->WriteNext();
+      });
+    });
+  }
+
+  void Forget(const std::string& path) {
+    std::erase_if(pointers.checkpoints, [&](const auto& pointer) { return pointer.path == path; });
+    if (writing) removed_while_writing.insert(path);
+  }
+
+  const JobId job_id;
+  CheckpointPointers pointers;
+  JobStore* const store;
+  MainThreadExecutor* const executor;
+  std::deque<std::pair<std::function<void(CheckpointPointers*)>, Done>> updates;
+  std::set<std::string> removed_while_writing;
+  bool writing = false;
+};
+
+FencedCheckpointStorage::FencedCheckpointStorage(std::unique_ptr<CheckpointStorage> storage,
+                                                 JobId job_id, CheckpointPointers pointers,
+                                                 JobStore* store, MainThreadExecutor* executor)
+    : storage_(std::move(storage)),
+      shared_(std::make_shared<Shared>(job_id, std::move(pointers), store, executor)) {}
+
+void FencedCheckpointStorage::Write(std::shared_ptr<const CheckpointMetadata> metadata,
+                                    std::function<void(absl::StatusOr<std::string>)> done) {
+  const CheckpointId id = metadata->id;
+  const auto reserve = [id](CheckpointPointers* pointers) {
+    pointers->id_limit = std::max(pointers->id_limit, CheckpointId(id.value() + kReservedIds));
+  };
+  auto write = [storage = storage_, shared = shared_, id, reserve, metadata = std::move(metadata),
+                done] {
+    storage->Write(metadata, [shared, id, reserve, done](absl::StatusOr<std::string> path) {
+      if (!path.ok()) return done(std::move(path));
+      shared->Update(
+          [id, reserve, path = *path](CheckpointPointers* pointers) {
+            pointers->checkpoints.push_back({id, path});
+            reserve(pointers);
+          },
+          [path, done](const absl::Status& status) {
+            done(status.ok() ? path : absl::StatusOr<std::string>(status));
+          });
+    });
+  };
+  if (id <= shared_->pointers.id_limit) return write();
+  // Nothing may lie in the folder of an id that another leader might take as well.
+  shared_->Update(reserve, [write = std::move(write), done](const absl::Status& status) {
+    if (!status.ok()) return done(status);
+    write();
+  });
+}
+
+void FencedCheckpointStorage::Read(std::string path,
+                                   std::function<void(absl::StatusOr<CheckpointMetadata>)> done) {
+  storage_->Read(std::move(path), std::move(done));
+}
+
+void FencedCheckpointStorage::Discard(std::vector<std::string> paths,
+                                      std::vector<std::string> files) {
+  for (const std::string& path : paths) shared_->Forget(path);
+  storage_->Discard(std::move(paths), std::move(files));
+}
+
+std::vector<std::string> FencedCheckpointStorage::FilesOf(std::string_view state) const {
+  return storage_->FilesOf(state);
+}
+
+}  // namespace weir

@@ -1,0 +1,368 @@
+#include "jobmanager/ha/job_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "jobmanager/dispatcher.h"
+#include "jobmanager/ha/fenced_checkpoint_storage.h"
+#include "jobmanager/ha/filesystem_ha_store.h"
+#include "jobmanager/proto_ids.h"
+#include "operators/testing/manual_clock.h"
+#include "proto/control_plane.pb.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
+#include "runtime/base/weir_options.h"
+#include "tests/jobmanager/fake_task_manager.h"
+#include "tests/jobmanager/manual_executor.h"
+#include "tests/jobmanager/test_graphs.h"
+#include "tests/support/temporary_folder.h"
+
+namespace weir {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Kind = proto::JobManagerMessage;
+
+// JobManagers of one cluster, which take over from each other.
+class JobStoreTest : public testing::Test {
+ protected:
+  struct Leader {
+    std::unique_ptr<FilesystemHaStore> ha;
+    LeaderEpoch epoch;
+    std::unique_ptr<JobStore> jobs;
+  };
+
+  JobStoreTest() : blobs_(*BlobStore::Open(folder_.PathOf("blobs"))) {}
+
+  Leader TakeOver() {
+    Leader leader;
+    leader.ha = *FilesystemHaStore::Open(
+        {.folder = folder_.PathOf("ha"), .lease_duration = absl::Nanoseconds(-1)}, &clock_);
+    leader.epoch = **leader.ha->TryAcquire({});
+    leader.jobs = std::make_unique<JobStore>(leader.ha.get(), leader.epoch, &blobs_,
+                                             Configuration(WeirOptions()));
+    return leader;
+  }
+
+  JobDescription Describe(JobId id) const {
+    JobDescription job;
+    job.id = id;
+    job.graph = std::make_shared<const JobGraph>(SourceAndSink(1, 1));
+    job.library_hash = "lib";
+    job.entry = "entry";
+    job.arguments = {"--out", "x y"};
+    job.files_hash = "files";
+    job.request_settings = {{"restart-strategy.type", "fixed-delay"},
+                            {"restart-strategy.fixed-delay.delay", "1 s"}};
+    job.requested_parallelism = 3;
+    job.checkpoint_dir = folder_.PathOf(StrCat("checkpoints/", ToString(id)));
+    job.allow_non_restored_state = true;
+    job.settings = Configuration(WeirOptions());
+    return job;
+  }
+
+  TemporaryFolder folder_;
+  ManualClock clock_;
+  const BlobStore blobs_;
+  const JobId id_{1, 1};
+};
+
+TEST_F(JobStoreTest, ReadsBackWhatWasSubmittedWithItsCheckpoints) {
+  const CheckpointPointers pointers{.checkpoints = {{CheckpointId(3), "/c/chk-3"}},
+                                    .id_limit = CheckpointId(19)};
+  {
+    const Leader leader = TakeOver();
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+    ASSERT_TRUE(leader.jobs->PutCheckpoints(id_, pointers).ok());
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(JobId(1, 2))).ok());
+  }
+  const auto contents = TakeOver().jobs->Load();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  ASSERT_THAT(contents->jobs, SizeIs(2));
+  const JobDescription& job = contents->jobs[0].description;
+  const JobDescription expected = Describe(id_);
+  EXPECT_EQ(job.id, id_);
+  EXPECT_EQ(SerializeJobGraph(*job.graph), SerializeJobGraph(*expected.graph));
+  EXPECT_EQ(job.library_hash, "lib");
+  EXPECT_EQ(job.entry, "entry");
+  EXPECT_EQ(job.arguments, expected.arguments);
+  EXPECT_EQ(job.files_hash, "files");
+  EXPECT_EQ(job.settings.Get(kRestartStrategyType), "fixed-delay");
+  EXPECT_EQ(job.settings.Get(kParallelismDefault), 3);
+  EXPECT_EQ(job.checkpoint_dir, expected.checkpoint_dir);
+  EXPECT_TRUE(job.allow_non_restored_state);
+  EXPECT_EQ(contents->jobs[0].checkpoints, pointers);
+  EXPECT_EQ(contents->jobs[1].checkpoints, CheckpointPointers());
+}
+
+TEST_F(JobStoreTest, KeepsALargeJobAsABlob) {
+  JobDescription job = Describe(id_);
+  job.arguments = {std::string(1 << 20, 'x')};
+  const Leader leader = TakeOver();
+  ASSERT_TRUE(leader.jobs->PutJob(job).ok());
+  EXPECT_LT(leader.ha->List(leader.epoch, "job-")->begin()->second.size(), 1000u);
+  EXPECT_EQ(leader.jobs->Load()->jobs.at(0).description.arguments, job.arguments);
+}
+
+TEST_F(JobStoreTest, ForgetsCheckpointsOfNoJob) {
+  const Leader leader = TakeOver();
+  ASSERT_TRUE(leader.jobs->PutCheckpoints(id_, {}).ok());
+  ASSERT_TRUE(leader.jobs->Load().ok());
+  EXPECT_THAT(*leader.ha->List(leader.epoch, ""), IsEmpty());
+}
+
+TEST_F(JobStoreTest, PassesOverWhatIsDamaged) {
+  const Leader leader = TakeOver();
+  ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+  ASSERT_TRUE(leader.ha->Put(leader.epoch, "job-x", "\xff\xff").ok());
+  ASSERT_TRUE(leader.ha->Put(leader.epoch, "result-x", "\xff\xff").ok());
+  // A job whose checkpoints are unknown must not begin anew.
+  ASSERT_TRUE(leader.jobs->PutJob(Describe(JobId(1, 2))).ok());
+  ASSERT_TRUE(
+      leader.ha->Put(leader.epoch, StrCat("checkpoints-", ToString(JobId(1, 2))), "\xff").ok());
+  const auto contents = leader.jobs->Load();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  ASSERT_THAT(contents->jobs, SizeIs(1));
+  EXPECT_EQ(contents->jobs[0].description.id, id_);
+  EXPECT_THAT(contents->ended_jobs, IsEmpty());
+}
+
+TEST_F(JobStoreTest, TakesAJobThatHasEndedForEndedEvenIfItWasNotForgotten) {
+  EndedJobRecord ended;
+  ended.overview.id = id_;
+  ended.overview.name = "test job";
+  ended.overview.status = JobStatus::kFailed;
+  ended.overview.task_counts[ExecutionState::kFailed] = 2;
+  ended.timestamps[JobStatus::kInitializing] = absl::FromUnixSeconds(100);
+  ended.timestamps[JobStatus::kFailed] = absl::FromUnixSeconds(160);
+  ended.exceptions = {{.exception_name = "INTERNAL", .stacktrace = "out of cheese"}};
+  ended.result.failure = ended.exceptions.front();
+  ended.num_completed_checkpoints = 7;
+  ended.latest_checkpoint = {CheckpointId(9), "/c/chk-9"};
+  {
+    const Leader leader = TakeOver();
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+    ASSERT_TRUE(leader.jobs->PutResult(ended).ok());
+  }
+  const Leader leader = TakeOver();
+  const auto contents = leader.jobs->Load();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  EXPECT_THAT(contents->jobs, IsEmpty());
+  ASSERT_THAT(contents->ended_jobs, SizeIs(1));
+  const EndedJobRecord& read = contents->ended_jobs[0];
+  EXPECT_EQ(read.overview.id, id_);
+  EXPECT_EQ(read.overview.name, "test job");
+  EXPECT_EQ(read.overview.status, JobStatus::kFailed);
+  EXPECT_EQ(read.overview.start_time, absl::FromUnixSeconds(100));
+  EXPECT_EQ(read.overview.end_time, absl::FromUnixSeconds(160));
+  EXPECT_EQ(read.overview.task_counts[ExecutionState::kFailed], 2u);
+  EXPECT_EQ(read.result.net_runtime, absl::Seconds(60));
+  EXPECT_EQ(read.result.failure->stacktrace, "out of cheese");
+  EXPECT_EQ(read.exceptions.at(0).exception_name, "INTERNAL");
+  EXPECT_EQ(read.num_completed_checkpoints, 7u);
+  EXPECT_EQ(read.latest_checkpoint, ended.latest_checkpoint);
+  EXPECT_THAT(*leader.ha->List(leader.epoch, "job-"), IsEmpty());
+  ASSERT_TRUE(leader.jobs->RemoveResult(id_).ok());
+  EXPECT_THAT(leader.jobs->Load()->ended_jobs, IsEmpty());
+}
+
+TEST_F(JobStoreTest, RefusesADeposedLeader) {
+  const Leader old = TakeOver();
+  const Leader leader = TakeOver();
+  EXPECT_TRUE(absl::IsAborted(old.jobs->PutJob(Describe(id_))));
+  EXPECT_TRUE(absl::IsAborted(old.jobs->PutCheckpoints(id_, {})));
+  EXPECT_TRUE(absl::IsAborted(old.jobs->PutResult({})));
+  EXPECT_TRUE(absl::IsAborted(old.jobs->Load().status()));
+  EXPECT_THAT(leader.jobs->Load()->jobs, IsEmpty());
+}
+
+// A Dispatcher with a TaskManager of its own, as after a take-over.
+class RecoveringDispatcher {
+ public:
+  RecoveringDispatcher(JobStore* store, LeaderEpoch epoch, std::string folder)
+      : store_(store),
+        dispatcher_({.configuration = Configuration(WeirOptions()),
+                     .checkpoint_dir = std::move(folder),
+                     .leader_epoch = epoch,
+                     .abi_stamp = "",
+                     .job_store = store},
+                    &executor_, nullptr, nullptr, nullptr) {
+    auto recovered = ReadRecoveredJobs(store_);
+    EXPECT_TRUE(recovered.ok()) << recovered.status();
+    dispatcher_.Recover(*std::move(recovered));
+    dispatcher_.OnRegister(task_manager_, task_manager_->Registration());
+    executor_.RunUntilIdle();
+  }
+
+  std::optional<proto::DeployTasks> TakeDeployment() {
+    const std::vector<Kind> deployments = task_manager_->Take(Kind::kDeploy);
+    if (deployments.empty()) return std::nullopt;
+    return deployments.back().deploy();
+  }
+  void Report(const proto::DeployTasks& deployed, proto::TaskState state) {
+    for (const proto::TaskDeployment& task : deployed.tasks()) {
+      proto::TaskManagerMessage message;
+      message.mutable_task_state()->set_attempt(task.attempt());
+      message.mutable_task_state()->set_state(state);
+      Hear(message);
+    }
+  }
+  // Answers for all of the job; returns whether the checkpoint is announced as complete.
+  bool Checkpoint(const proto::DeployTasks& deployed) {
+    executor_.Advance(absl::Seconds(1));
+    const std::vector<Kind> triggers = task_manager_->Take(Kind::kTriggerCoordinator);
+    if (triggers.empty()) return false;
+    const uint64_t id = triggers.back().trigger_coordinator().checkpoint_id();
+    for (const auto& coordinator : deployed.coordinators()) {
+      proto::TaskManagerMessage ack;
+      ack.mutable_coordinator_ack()->set_attempt(coordinator.attempt());
+      ack.mutable_coordinator_ack()->set_checkpoint_id(id);
+      ack.mutable_coordinator_ack()->set_state(StrCat("splits of ", id));
+      Hear(ack);
+    }
+    for (const proto::TaskDeployment& task : deployed.tasks()) {
+      proto::TaskManagerMessage ack;
+      ack.mutable_checkpoint_ack()->set_attempt(task.attempt());
+      ack.mutable_checkpoint_ack()->set_checkpoint_id(id);
+      Hear(ack);
+    }
+    const std::vector<Kind> complete = task_manager_->Take(Kind::kComplete);
+    return !complete.empty() && complete.back().complete().checkpoint_id() == id;
+  }
+  void Hear(const proto::TaskManagerMessage& message) {
+    dispatcher_.OnMessage(task_manager_.get(), message);
+    executor_.RunUntilIdle();
+  }
+  std::vector<JobOverview> Jobs() {
+    std::vector<JobOverview> jobs;
+    dispatcher_.RequestJobs([&](auto found) { jobs = *std::move(found); });
+    executor_.RunUntilIdle();
+    return jobs;
+  }
+  void Cancel(JobId job) {
+    dispatcher_.CancelJob(job, [](const absl::Status& status) { EXPECT_TRUE(status.ok()); });
+    executor_.RunUntilIdle();
+  }
+
+ private:
+  ManualExecutor executor_;
+  JobStore* const store_;
+  Dispatcher dispatcher_;
+  const std::shared_ptr<FakeTaskManager> task_manager_ =
+      std::make_shared<FakeTaskManager>("tm-1", 10);
+};
+
+class RecoveryTest : public JobStoreTest {
+ protected:
+  std::unique_ptr<RecoveringDispatcher> Run(const Leader& leader) {
+    return std::make_unique<RecoveringDispatcher>(leader.jobs.get(), leader.epoch,
+                                                  folder_.PathOf("checkpoints"));
+  }
+  bool Exists(const std::string& checkpoint) const {
+    return std::filesystem::exists(
+        StrCat(folder_.PathOf(StrCat("checkpoints/", ToString(id_))), "/", checkpoint));
+  }
+};
+
+TEST_F(RecoveryTest, RestoresAJobFromItsNewestCheckpointUnderItsOwnId) {
+  const Leader old = TakeOver();
+  ASSERT_TRUE(old.jobs->PutJob(Describe(id_)).ok());
+  const auto first = Run(old);
+  const auto deployed = first->TakeDeployment();
+  ASSERT_TRUE(deployed.has_value());
+  EXPECT_EQ(deployed->tasks(0).restored_checkpoint(), 0u);
+  first->Report(*deployed, proto::RUNNING);
+  ASSERT_TRUE(first->Checkpoint(*deployed));
+  ASSERT_TRUE(first->Checkpoint(*deployed));
+
+  const Leader leader = TakeOver();
+  const auto second = Run(leader);
+  ASSERT_THAT(second->Jobs(), SizeIs(1));
+  EXPECT_EQ(second->Jobs()[0].id, id_);
+  const auto again = second->TakeDeployment();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->leader_epoch(), leader.epoch.value());
+  EXPECT_EQ(again->tasks(0).restored_checkpoint(), 2u);
+  EXPECT_NE(again->tasks(0).attempt(), deployed->tasks(0).attempt());
+
+  // The old leader wakes, with all answers for a third checkpoint in its queue.
+  EXPECT_FALSE(first->Checkpoint(*deployed)) << "nobody may be told that it is complete";
+  EXPECT_TRUE(Exists("chk-2")) << "what the new leader stands on";
+  second->Report(*again, proto::RUNNING);
+  ASSERT_TRUE(second->Checkpoint(*again));
+  EXPECT_FALSE(Exists("chk-2"));
+  EXPECT_TRUE(Exists("chk-19")) << "an id that the old leader cannot have taken";
+
+  // Nor can it end the job, and take the checkpoints away with it.
+  first->Report(*deployed, proto::FINISHED);
+  EXPECT_TRUE(Exists("chk-19"));
+  EXPECT_THAT(TakeOver().jobs->Load()->ended_jobs, IsEmpty());
+}
+
+TEST_F(RecoveryTest, RemembersAJobThatEndedAndRunsItNoMore) {
+  {
+    const Leader leader = TakeOver();
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(JobId(1, 2))).ok());
+    const auto dispatcher = Run(leader);
+    dispatcher->Cancel(JobId(1, 2));
+    ASSERT_THAT(dispatcher->Jobs(), SizeIs(2));
+  }
+  const Leader leader = TakeOver();
+  EXPECT_THAT(leader.jobs->Load()->jobs, SizeIs(2)) << "CANCELLING is no end: its tasks still run";
+  const auto dispatcher = Run(leader);
+  const auto deployed = dispatcher->TakeDeployment();
+  ASSERT_TRUE(deployed.has_value());
+  const auto job = IdFromBytes<JobId>(deployed->job().job_id());
+  dispatcher->Report(*deployed, proto::RUNNING);
+  dispatcher->Cancel(job);
+  dispatcher->Report(*deployed, proto::CANCELED);
+
+  const auto next = Run(TakeOver());
+  std::map<JobId, JobStatus> states;
+  for (const JobOverview& overview : next->Jobs()) states[overview.id] = overview.status;
+  EXPECT_EQ(states[job], JobStatus::kCanceled);
+  EXPECT_THAT(states, SizeIs(2));
+}
+
+TEST_F(RecoveryTest, RemovesTheCheckpointsOfAFinishedJobOnlyWhenItsEndIsKept) {
+  const Leader leader = TakeOver();
+  ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+  const auto dispatcher = Run(leader);
+  const auto deployed = dispatcher->TakeDeployment();
+  ASSERT_TRUE(deployed.has_value());
+  dispatcher->Report(*deployed, proto::RUNNING);
+  ASSERT_TRUE(dispatcher->Checkpoint(*deployed));
+  ASSERT_TRUE(Exists("chk-1"));
+  dispatcher->Report(*deployed, proto::FINISHED);
+  EXPECT_FALSE(Exists(""));
+  const auto contents = leader.jobs->Load();
+  EXPECT_THAT(contents->jobs, IsEmpty());
+  ASSERT_THAT(contents->ended_jobs, SizeIs(1));
+  EXPECT_EQ(contents->ended_jobs[0].overview.status, JobStatus::kFinished);
+}
+
+TEST_F(RecoveryTest, DoesNotBeginAnewWhenNoCheckpointCanBeRead) {
+  {
+    const Leader leader = TakeOver();
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+    const auto dispatcher = Run(leader);
+    const auto deployed = dispatcher->TakeDeployment();
+    dispatcher->Report(*deployed, proto::RUNNING);
+    ASSERT_TRUE(dispatcher->Checkpoint(*deployed));
+  }
+  folder_.Write(StrCat("checkpoints/", ToString(id_), "/chk-1/_metadata"), "damaged");
+  const auto dispatcher = Run(TakeOver());
+  EXPECT_FALSE(dispatcher->TakeDeployment().has_value());
+  EXPECT_EQ(dispatcher->Jobs().at(0).status, JobStatus::kFailed);
+}
+
+}  // namespace
+}  // namespace weir
