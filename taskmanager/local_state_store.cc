@@ -83,15 +83,17 @@ void LocalStateStore::OnComplete(CheckpointId checkpoint) {
   {
     const MutexLock lock(&mutex_);
     needed_.erase(needed_.begin(), needed_.lower_bound(checkpoint));
-    std::erase_if(kept_, [&](const auto& entry) {
+    std::set<std::string> needed;
+    for (const auto& [id, paths] : needed_) needed.insert(paths.begin(), paths.end());
+    for (auto it = kept_.begin(); it != kept_.end();) {
       // One that is being stored for the next checkpoint is not acknowledged yet.
-      if (entry.second == num_completed_) return false;
-      for (const auto& [id, paths] : needed_) {
-        if (paths.contains(entry.first)) return false;
+      if (it->second == num_completed_ || needed.contains(it->first)) {
+        ++it;
+      } else {
+        unneeded.push_back(it->first);
+        it = kept_.erase(it);
       }
-      unneeded.push_back(entry.first);
-      return true;
-    });
+    }
     ++num_completed_;
   }
   for (const std::string& path : unneeded) ::unlink(LocalPathOf(path).c_str());

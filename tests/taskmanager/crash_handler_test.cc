@@ -51,6 +51,8 @@ OperatorContext::Place TestPlace() {
 __attribute__((noinline)) int Overflow(int depth) {  // NOLINT(misc-no-recursion)
   volatile char frame[4096];
   frame[0] = static_cast<char>(depth);
+  volatile bool forever = true;
+  if (!forever) return 0;
   return Overflow(depth + 1) + frame[0];
 }
 
