@@ -292,6 +292,14 @@ class Service final : public proto::JobManagerService::CallbackService {
       grpc::CallbackServerContext*) override {
     return new ControlStream(executor_, handler_);
   }
+  grpc::ServerUnaryReactor* ReportCrash(grpc::CallbackServerContext* context,
+                                        const proto::CrashReport* report,
+                                        proto::CrashReportReceived*) override {
+    executor_->Post([handler = handler_, taken = *report] { handler->OnCrash(taken); });
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
   grpc::ServerWriteReactor<proto::BlobChunk>* FetchBlob(
       grpc::CallbackServerContext*, const proto::FetchBlobRequest* request) override {
     return new BlobStream(request->hash(), executor_, blobs_);

@@ -13,6 +13,7 @@
 namespace weir {
 
 namespace proto {
+class CrashReport;
 class Register;
 class TaskManagerMessage;
 }  // namespace proto
@@ -28,6 +29,8 @@ class ControlMessageHandler {
                          const proto::TaskManagerMessage& message) = 0;
   /// The connection has ended, from which side ever.
   virtual void OnClosed(TaskManagerGateway* task_manager) = 0;
+  /// A TaskManager's process dies, or has died, of a signal. At any time.
+  virtual void OnCrash(const proto::CrashReport& report) = 0;
 };
 
 struct ControlServerOptions {

@@ -76,7 +76,7 @@ void FillTask(const StateAssignment& state, const ExecutionJobVertex& vertex,
 
 std::map<TaskManagerGateway*, proto::JobManagerMessage> MakeDeployments(
     const JobDescription& job, const StateAssignment& state, LeaderEpoch leader_epoch,
-    ExecutionGraph* executions) {
+    const std::set<size_t>& regions, ExecutionGraph* executions) {
   std::map<TaskManagerGateway*, proto::JobManagerMessage> messages;
   const auto message_for = [&](TaskManagerGateway* location) {
     const auto [entry, is_new] = messages.try_emplace(location);
@@ -89,11 +89,13 @@ std::map<TaskManagerGateway*, proto::JobManagerMessage> MakeDeployments(
   };
   for (const ExecutionJobVertex& vertex : executions->vertices()) {
     for (const ExecutionVertex& subtask : vertex.subtasks) {
+      if (!regions.contains(subtask.region)) continue;
       FillTask(state, vertex, subtask, executions,
                message_for(subtask.current->location())->add_tasks());
     }
   }
   for (const CoordinatorExecution& coordinator : executions->coordinators()) {
+    if (!regions.contains(coordinator.region)) continue;
     const ExecutionVertex& first = executions->FindVertex(coordinator.vertex)->subtasks.front();
     proto::CoordinatorDeployment* const out =
         message_for(first.current->location())->add_coordinators();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "jobmanager/checkpoint/state_assignment.h"
 #include "jobmanager/execution_graph.h"
@@ -11,13 +12,13 @@
 
 namespace weir {
 
-/// Returns, for each TaskManager of the job, the one message that deploys all of its tasks and
-/// coordinators. Every attempt in `executions` must have a location. Coordinators go where subtask
-/// 0 of their vertex is.
+/// Returns, for each TaskManager, the one message that deploys all of its tasks and coordinators of
+/// `regions`. Each of their attempts must have a location. Coordinators go where subtask 0 of their
+/// vertex is.
 ///
 /// A FORWARD edge has one subpartition per producer; all others have one per consumer.
 [[nodiscard]] std::map<TaskManagerGateway*, proto::JobManagerMessage> MakeDeployments(
     const JobDescription& job, const StateAssignment& state, LeaderEpoch leader_epoch,
-    ExecutionGraph* executions);
+    const std::set<size_t>& regions, ExecutionGraph* executions);
 
 }  // namespace weir

@@ -700,6 +700,17 @@ void Dispatcher::OnClosed(TaskManagerGateway* task_manager) {
   resource_manager_.OnClosed(task_manager);
 }
 
+void Dispatcher::OnCrash(const proto::CrashReport& report) {
+  LogError("dispatcher", StrCat("TaskManager crashed: id=", report.task_manager_id(),
+                                " signal=", report.signal(), " operator=", report.operator_name()));
+  const auto job = jobs_.find(IdFromBytes<JobId>(report.job_id()));
+  if (job != jobs_.end()) {
+    const std::shared_ptr<JobMaster> kept = job->second;
+    kept->OnCrash(report);
+  }
+  resource_manager_.OnCrashed(report);
+}
+
 void Dispatcher::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) {
   if (stopping_) return;  // Jobs do not fail because their JobManager ends.
   std::vector<std::shared_ptr<JobMaster>> jobs;

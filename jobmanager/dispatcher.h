@@ -105,6 +105,7 @@ class Dispatcher final : public DispatcherGateway,
   void OnMessage(TaskManagerGateway* task_manager,
                  const proto::TaskManagerMessage& message) override;
   void OnClosed(TaskManagerGateway* task_manager) override;
+  void OnCrash(const proto::CrashReport& report) override;
 
   // TaskManagerListener:
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) override;

@@ -58,7 +58,7 @@ bool IsLegalTransition(JobStatus from, JobStatus to) {
     case JobStatus::kCreated:
       return from == JobStatus::kInitializing || from == JobStatus::kRestarting;
     case JobStatus::kRunning:
-      return from == JobStatus::kCreated;
+      return from == JobStatus::kCreated || from == JobStatus::kRestarting;
     case JobStatus::kFinished:
       return from == JobStatus::kRunning;
     case JobStatus::kRestarting:

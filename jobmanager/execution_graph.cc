@@ -23,7 +23,8 @@ SlotSharingGroupId SlotSharingGroupIdOf(std::string_view name) {
 
 }  // namespace
 
-ExecutionGraph::ExecutionGraph(const JobGraph* graph) : graph_(graph) {
+ExecutionGraph::ExecutionGraph(const JobGraph* graph, FailoverStrategy strategy)
+    : graph_(graph), regions_(*graph, strategy) {
   for (const JobGraph::Vertex& vertex : graph->vertices) {
     ExecutionJobVertex& job_vertex = vertices_.emplace_back();
     job_vertex.vertex = &vertex;
@@ -32,10 +33,12 @@ ExecutionGraph::ExecutionGraph(const JobGraph* graph) : graph_(graph) {
     for (uint32_t i = 0; i < vertex.parallelism; ++i) {
       job_vertex.subtasks[i].vertex = vertex.id;
       job_vertex.subtasks[i].subtask = i;
+      job_vertex.subtasks[i].region = regions_.RegionOf(vertex.id, i);
     }
     for (const JobGraph::Operator& op : vertex.operators) {
-      if (op.has_coordinator)
-        coordinators_.push_back({op.id, vertex.id, vertex.parallelism, {}, {}});
+      if (!op.has_coordinator) continue;
+      coordinators_.push_back(
+          {op.id, vertex.id, vertex.parallelism, regions_.RegionOf(vertex.id, 0), {}, {}});
     }
   }
   std::map<std::string, uint32_t> num_slots_of_group;
@@ -49,11 +52,12 @@ ExecutionGraph::ExecutionGraph(const JobGraph* graph) : graph_(graph) {
   }
 }
 
-void ExecutionGraph::NewAttempts(absl::Time now) {
-  by_attempt_.clear();
-  const uint32_t number = num_attempts_++;
-  ForEach([&](ExecutionVertex& vertex) {
+void ExecutionGraph::NewAttempts(const std::set<size_t>& regions, absl::Time now) {
+  ForEachIn(regions, [&](ExecutionVertex& vertex) {
+    uint32_t number = 0;
     if (vertex.current != nullptr) {
+      number = vertex.current->attempt_number() + 1;
+      by_attempt_.erase(vertex.current->id());
       vertex.former.push_back(vertex.current->Details());
       vertex.former.back().index = vertex.subtask;
       if (vertex.former.size() > kMaxFormerAttempts) vertex.former.pop_front();
@@ -62,19 +66,32 @@ void ExecutionGraph::NewAttempts(absl::Time now) {
     by_attempt_.emplace(vertex.current->id(), &vertex);
   });
   for (CoordinatorExecution& coordinator : coordinators_) {
+    if (!regions.contains(coordinator.region)) continue;
     coordinator.attempt = RandomId<ExecutionAttemptId>();
     coordinator.report = {};
   }
 }
 
 std::vector<ExecutionAttemptId> ExecutionGraph::Attempts() const {
+  return AttemptsOf(AllRegions());
+}
+
+std::vector<ExecutionAttemptId> ExecutionGraph::AttemptsOf(const std::set<size_t>& regions) const {
   std::vector<ExecutionAttemptId> attempts;
-  for (const auto& [attempt, vertex] : by_attempt_) attempts.push_back(attempt);
+  for (const auto& [attempt, vertex] : by_attempt_) {
+    if (regions.contains(vertex->region)) attempts.push_back(attempt);
+  }
   if (attempts.empty()) return attempts;  // None has begun, so neither have the coordinators'.
   for (const CoordinatorExecution& coordinator : coordinators_) {
-    attempts.push_back(coordinator.attempt);
+    if (regions.contains(coordinator.region)) attempts.push_back(coordinator.attempt);
   }
   return attempts;
+}
+
+std::set<size_t> ExecutionGraph::AllRegions() const {
+  std::set<size_t> all;
+  for (size_t i = 0; i < regions_.num_regions(); ++i) all.insert(all.end(), i);
+  return all;
 }
 
 ExecutionVertex* ExecutionGraph::Find(ExecutionAttemptId attempt) {
@@ -116,6 +133,13 @@ void ExecutionGraph::ForEach(const std::function<void(ExecutionVertex&)>& visit)
   for (ExecutionJobVertex& vertex : vertices_) {
     for (ExecutionVertex& subtask : vertex.subtasks) visit(subtask);
   }
+}
+
+void ExecutionGraph::ForEachIn(const std::set<size_t>& regions,
+                               const std::function<void(ExecutionVertex&)>& visit) {
+  ForEach([&](ExecutionVertex& vertex) {
+    if (regions.contains(vertex.region)) visit(vertex);
+  });
 }
 
 bool ExecutionGraph::All(const std::function<bool(ExecutionState)>& condition) const {

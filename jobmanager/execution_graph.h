@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/time/time.h"
 #include "jobmanager/checkpoint/checkpoint_plan.h"
 #include "jobmanager/execution.h"
+#include "jobmanager/failover_regions.h"
 #include "jobmanager/job_details.h"
 #include "runtime/base/ids.h"
 #include "runtime/graph/job_graph.h"
@@ -22,6 +24,8 @@ namespace weir {
 struct ExecutionVertex {
   JobVertexId vertex;
   uint32_t subtask = 0;
+  /// Which of the FailoverRegions it is in.
+  size_t region = 0;
   std::unique_ptr<Execution> current;
   /// Oldest first, bounded.
   std::deque<SubtaskDetails> former;
@@ -39,6 +43,8 @@ struct CoordinatorExecution {
   OperatorId operator_id;
   JobVertexId vertex;
   uint32_t parallelism = 1;
+  /// That of all subtasks of its vertex.
+  size_t region = 0;
   ExecutionAttemptId attempt;
   /// Its newest metrics; no layout before they came.
   MetricReport report;
@@ -48,13 +54,17 @@ struct CoordinatorExecution {
 class ExecutionGraph {
  public:
   /// `graph` is borrowed.
-  explicit ExecutionGraph(const JobGraph* graph);
+  ExecutionGraph(const JobGraph* graph, FailoverStrategy strategy);
 
-  /// Gives every subtask and coordinator a fresh attempt, in state CREATED.
-  void NewAttempts(absl::Time now);
+  /// Gives every subtask and coordinator of `regions` a fresh attempt, in state CREATED.
+  void NewAttempts(const std::set<size_t>& regions, absl::Time now);
 
   /// Returns the newest attempts of all subtasks and coordinators.
   [[nodiscard]] std::vector<ExecutionAttemptId> Attempts() const;
+  /// Returns those of `regions`.
+  [[nodiscard]] std::vector<ExecutionAttemptId> AttemptsOf(const std::set<size_t>& regions) const;
+  /// Returns the numbers of all regions.
+  [[nodiscard]] std::set<size_t> AllRegions() const;
 
   /// Returns null if `attempt` is not the newest of a subtask: stale, or of another job.
   [[nodiscard]] ExecutionVertex* Find(ExecutionAttemptId attempt);
@@ -66,6 +76,9 @@ class ExecutionGraph {
 
   /// Visits the newest attempt of every subtask, in the graph's order.
   void ForEach(const std::function<void(ExecutionVertex&)>& visit);
+  /// Visits those of `regions` only.
+  void ForEachIn(const std::set<size_t>& regions,
+                 const std::function<void(ExecutionVertex&)>& visit);
   [[nodiscard]] bool All(const std::function<bool(ExecutionState)>& condition) const;
   [[nodiscard]] ExecutionStateCounts CountStates() const;
 
@@ -91,12 +104,12 @@ class ExecutionGraph {
 
  private:
   const JobGraph* const graph_;
+  const FailoverRegions regions_;
   std::vector<ExecutionJobVertex> vertices_;
   std::vector<CoordinatorExecution> coordinators_;
   absl::flat_hash_map<ExecutionAttemptId, ExecutionVertex*> by_attempt_;
   std::map<std::string, uint32_t> first_slot_of_group_;
   uint32_t num_slots_ = 0;
-  uint32_t num_attempts_ = 0;
 };
 
 }  // namespace weir

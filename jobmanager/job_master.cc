@@ -10,6 +10,7 @@
 #include "jobmanager/proto_ids.h"
 #include "proto/control_plane.pb.h"
 #include "runtime/base/check.h"
+#include "runtime/base/failure.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
@@ -18,7 +19,6 @@ namespace weir {
 namespace {
 
 constexpr std::string_view kComponent = "job-master";
-constexpr size_t kMaxExceptions = 16;
 constexpr size_t kMaxConcurrentExceptions = 32;
 
 std::optional<ExecutionState> FromWire(proto::TaskState state) {
@@ -42,8 +42,17 @@ std::optional<ExecutionState> FromWire(proto::TaskState state) {
   }
 }
 
-bool IsActive(JobStatus status) {
-  return status == JobStatus::kCreated || status == JobStatus::kRunning;
+// `report` is a TaskStateChanged or a CoordinatorFailed.
+template <class Report>
+absl::Status FailureFromWire(const Report& report) {
+  absl::Status status = StatusFromWire(report.error_code(), report.error());
+  if (!report.exception_name().empty()) {
+    const bool known = report.failure_origin() >= 0 && report.failure_origin() <= 2;
+    SetFailure(
+        known ? static_cast<FailureOrigin>(report.failure_origin()) : FailureOrigin::kUnknown,
+        report.exception_name(), &status);
+  }
+  return status;
 }
 
 }  // namespace
@@ -53,12 +62,17 @@ JobMaster::JobMaster(JobDescription job, JobMasterServices services,
     : job_(std::move(job)),
       services_(std::move(services)),
       storage_(std::move(storage)),
-      executions_(job_.graph.get()),
+      executions_(job_.graph.get(), job_.settings.Get(kFailoverStrategy) == "full"
+                                        ? FailoverStrategy::kFull
+                                        : FailoverStrategy::kRegion),
       restart_strategy_(MakeRestartStrategy(job_.settings, job_.id.low())),
       checkpoints_(job_.id, job_.graph.get(), CheckpointSettingsOf(job_.settings),
                    services_.executor, this, storage_.get()) {
   last_modification_ = services_.executor->clock()->Now();
   timestamps_[JobStatus::kInitializing] = last_modification_;
+  down_ = executions_.AllRegions();
+  slots_.resize(executions_.num_slots());
+  last_slots_.resize(executions_.num_slots());
 }
 
 JobMaster::~JobMaster() { services_.executor->CancelTimer(restart_timer_); }
@@ -78,7 +92,6 @@ void JobMaster::TransitionTo(JobStatus status) {
       << "job=" << ToString(job_.id) << " from=" << JobStatusName(status_)
       << " to=" << JobStatusName(status);
   status_ = status;
-  if (status == JobStatus::kRestarting) ++num_restarts_;
   if (status != JobStatus::kRunning) all_running_since_ = absl::InfinitePast();
   last_modification_ = services_.executor->clock()->Now();
   timestamps_[status] = last_modification_;
@@ -135,30 +148,61 @@ void JobMaster::RestoreUsersCheckpoint() {
 }
 
 void JobMaster::NewAttempts() {
-  const std::vector<ExecutionAttemptId> gone = executions_.Attempts();
-  executions_.NewAttempts(services_.executor->clock()->Now());
-  if (services_.on_attempts) services_.on_attempts(job_.id, gone, executions_.Attempts());
+  const std::vector<ExecutionAttemptId> gone = executions_.AttemptsOf(down_);
+  executions_.NewAttempts(down_, services_.executor->clock()->Now());
+  if (services_.on_attempts) services_.on_attempts(job_.id, gone, executions_.AttemptsOf(down_));
 }
 
 void JobMaster::BeginAttempt() {
   const absl::Time now = services_.executor->clock()->Now();
-  executions_.ForEach([&](ExecutionVertex& vertex) {
+  executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
     CHECK(vertex.current->Transition(ExecutionState::kScheduled, now).ok());
   });
+  ClaimSlots();
+}
+
+void JobMaster::ClaimSlots() {
+  std::set<uint32_t> wanted;
+  executions_.ForEachIn(
+      down_, [&](ExecutionVertex& vertex) { wanted.insert(executions_.SlotOf(vertex)); });
+  const bool has_all = std::all_of(wanted.begin(), wanted.end(),
+                                   [this](uint32_t slot) { return slots_[slot] != nullptr; });
+  if (has_all) {
+    OnSlots();
+    return;
+  }
+  // All or none, so that jobs which lost a TaskManager do not wait for what each other keeps.
+  const std::set<uint32_t> in_use = SlotsInUse();
+  ResourceManager::Slots released;
+  std::vector<uint32_t> requested;
+  std::vector<std::string> preferred;
+  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    if (in_use.contains(slot) && slots_[slot] != nullptr) continue;
+    if (slots_[slot] != nullptr) released.push_back(std::exchange(slots_[slot], nullptr));
+    if (!wanted.contains(slot)) continue;
+    requested.push_back(slot);
+    preferred.push_back(last_slots_[slot]);
+  }
+  services_.resource_manager->ReleaseSlots(job_.id, released);
   services_.resource_manager->RequestSlots(
-      job_.id, executions_.num_slots(), job_.settings.Get(kSlotRequestTimeout),
-      InGeneration([](JobMaster& self, absl::StatusOr<ResourceManager::Slots> slots) {
-        if (slots.ok()) {
-          self.OnSlots(*std::move(slots));
-        } else {
+      job_.id, std::move(preferred), job_.settings.Get(kSlotRequestTimeout),
+      InGeneration([requested = std::move(requested)](
+                       JobMaster& self, absl::StatusOr<ResourceManager::Slots> slots) {
+        if (!slots.ok()) {
           self.FailJob(slots.status(), nullptr, Restartable::kNo);
+          return;
         }
+        for (size_t i = 0; i < requested.size(); ++i) {
+          self.last_slots_[requested[i]] = (*slots)[i]->id();
+          self.slots_[requested[i]] = std::move((*slots)[i]);
+        }
+        self.OnSlots();
       }));
 }
 
-void JobMaster::OnSlots(ResourceManager::Slots slots) {
-  executions_.ForEach([&](ExecutionVertex& vertex) {
-    const std::shared_ptr<TaskManagerGateway>& location = slots[executions_.SlotOf(vertex)];
+void JobMaster::OnSlots() {
+  executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
+    const std::shared_ptr<TaskManagerGateway>& location = slots_[executions_.SlotOf(vertex)];
     vertex.current->Assign(location);
     task_managers_.insert(location);
   });
@@ -196,13 +240,18 @@ void JobMaster::AssignState(std::shared_ptr<const CheckpointMetadata> metadata) 
 void JobMaster::Deploy(const StateAssignment& state) {
   const absl::Time now = services_.executor->clock()->Now();
   restored_checkpoint_ = state.checkpoint_id();
-  executions_.ForEach([&](ExecutionVertex& vertex) {
+  executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
     CHECK(vertex.current->Transition(ExecutionState::kDeploying, now).ok());
   });
   TransitionTo(JobStatus::kRunning);
-  checkpoints_.Start(executions_.MakeCheckpointPlan());
+  if (AllDown()) {
+    checkpoints_.Start(executions_.MakeCheckpointPlan());
+  } else {
+    checkpoints_.Resume(executions_.MakeCheckpointPlan());
+  }
+  const std::set<size_t> regions = std::exchange(down_, {});
   for (const auto& [location, message] :
-       MakeDeployments(job_, state, services_.leader_epoch, &executions_)) {
+       MakeDeployments(job_, state, services_.leader_epoch, regions, &executions_)) {
     location->Send(message);
   }
 }
@@ -263,14 +312,13 @@ bool JobMaster::OnTaskState(const proto::TaskManagerMessage& message) {
       CheckAllTerminal();
       break;
     case ExecutionState::kFailed:
-      OnTaskFailed(*vertex, StatusFromWire(report.error_code(), report.error()),
-                   before == ExecutionState::kDeploying || before == ExecutionState::kInitializing);
+      OnTaskFailed(*vertex, FailureFromWire(report), before);
       break;
     case ExecutionState::kCanceled:
-      if (IsActive(status_)) {
+      if (before != ExecutionState::kCanceling) {
         OnTaskFailed(*vertex,
                      absl::AbortedError("the TaskManager cancelled the task without being asked"),
-                     false);
+                     before);
       } else {
         CheckAllTerminal();
       }
@@ -294,19 +342,23 @@ void JobMaster::OnTaskRunning() {
 }
 
 void JobMaster::OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason,
-                             bool was_restoring) {
-  if (!IsActive(status_)) {
+                             ExecutionState before) {
+  if (before == ExecutionState::kCanceling) {
     if (status_ != JobStatus::kCancelling) RecordFailure(reason, &vertex, /*concurrent=*/true);
     CheckAllTerminal();
     return;
   }
-  Restartable restartable = Restartable::kYes;
+  const bool was_restoring =
+      before == ExecutionState::kDeploying || before == ExecutionState::kInitializing;
   if (was_restoring && restored_checkpoint_ != 0 && absl::IsDataLoss(reason)) {
-    // Trying the same checkpoint again would fail again: go one back, or give up.
+    // Trying the same checkpoint again would fail again: go one back with the whole job, or give
+    // up.
     checkpoints_.Stop(reason);
-    if (!checkpoints_.ForgetLatest()) restartable = Restartable::kNo;
+    FailRegions(reason, &vertex, checkpoints_.ForgetLatest() ? Restartable::kYes : Restartable::kNo,
+                executions_.AllRegions());
+    return;
   }
-  FailJob(reason, &vertex, restartable);
+  FailJob(reason, &vertex, Restartable::kYes);
 }
 
 bool JobMaster::OnInputEnded(const proto::TaskManagerMessage& message) {
@@ -338,13 +390,12 @@ bool JobMaster::OnCoordinatorFailed(const proto::TaskManagerMessage& message) {
   const CoordinatorExecution* const coordinator =
       executions_.FindCoordinator(IdFromBytes<ExecutionAttemptId>(report.attempt()));
   if (coordinator == nullptr) return false;
-  const absl::Status wire = StatusFromWire(report.error_code(), report.error());
-  const absl::Status reason(wire.code(),
-                            ToAbsl(StrCat("the operator coordinator of ",
-                                          job_.graph->FindVertex(coordinator->vertex)->name,
-                                          " failed: ", ToStd(wire.message()))));
+  const absl::Status reason =
+      WithMessage(FailureFromWire(report), StrCat("the operator coordinator of ",
+                                                  job_.graph->FindVertex(coordinator->vertex)->name,
+                                                  " failed: ", report.error()));
   const ExecutionVertex& first = executions_.FindVertex(coordinator->vertex)->subtasks.front();
-  if (IsActive(status_)) {
+  if (IsUp(coordinator->region)) {
     FailJob(reason, &first, Restartable::kYes);
   } else if (status_ != JobStatus::kCancelling && !IsGloballyTerminal(status_)) {
     RecordFailure(reason, &first, /*concurrent=*/true);
@@ -358,7 +409,7 @@ bool JobMaster::OnEventToCoordinator(const proto::OperatorEvent& event) {
       executions_.Find(IdFromBytes<ExecutionAttemptId>(event.sender_attempt()));
   const CoordinatorExecution* const coordinator =
       executions_.FindCoordinator(IdFromBytes<OperatorId>(event.operator_id()));
-  if (sender == nullptr || coordinator == nullptr || status_ != JobStatus::kRunning) {
+  if (sender == nullptr || coordinator == nullptr || !IsUp(sender->region)) {
     ++num_stale_messages_;
     return true;
   }
@@ -371,7 +422,8 @@ bool JobMaster::OnEventToCoordinator(const proto::OperatorEvent& event) {
 bool JobMaster::OnEventToTask(const proto::OperatorEvent& event) {
   if (event.job_id() != IdToBytes(job_.id)) return false;
   const auto sender = IdFromBytes<ExecutionAttemptId>(event.sender_attempt());
-  if (executions_.FindCoordinator(sender) == nullptr || status_ != JobStatus::kRunning) {
+  const CoordinatorExecution* const coordinator = executions_.FindCoordinator(sender);
+  if (coordinator == nullptr || !IsUp(coordinator->region)) {
     ++num_stale_messages_;
     return true;
   }
@@ -383,14 +435,15 @@ bool JobMaster::OnEventToCoordinators(const proto::OperatorEvent& event) {
   if (event.job_id() != IdToBytes(job_.id)) return false;
   const CoordinatorExecution* const sender =
       executions_.FindCoordinator(IdFromBytes<ExecutionAttemptId>(event.sender_attempt()));
-  if (sender == nullptr || status_ != JobStatus::kRunning) {
+  if (sender == nullptr || !IsUp(sender->region)) {
     ++num_stale_messages_;
     return true;
   }
   // Each TaskManager gives it to all coordinators it has, but the sender.
   std::set<TaskManagerGateway*> locations;
   for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
-    if (coordinator.operator_id != sender->operator_id) locations.insert(LocationOf(coordinator));
+    if (coordinator.operator_id == sender->operator_id || !IsUp(coordinator.region)) continue;
+    locations.insert(LocationOf(coordinator));
   }
   proto::JobManagerMessage message;
   *message.mutable_event_to_coordinators() = event;
@@ -417,6 +470,7 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
   const absl::Time now = services_.executor->clock()->Now();
   ExecutionVertex* first_lost = nullptr;
   ExecutionVertex* first_canceling = nullptr;
+  std::set<size_t> lost;
   executions_.ForEach([&](ExecutionVertex& vertex) {
     Execution& execution = *vertex.current;
     if (execution.location() != task_manager || IsTerminal(execution.state())) return;
@@ -426,15 +480,21 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
               .ok());
     ExecutionVertex*& first = was_canceling ? first_canceling : first_lost;
     if (first == nullptr) first = &vertex;
+    if (!was_canceling) lost.insert(vertex.region);
   });
   for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
-    if (first_lost == nullptr && LocationOf(coordinator) == task_manager) {
+    if (LocationOf(coordinator) != task_manager || !IsUp(coordinator.region)) continue;
+    lost.insert(coordinator.region);
+    if (first_lost == nullptr) {
       first_lost = &executions_.FindVertex(coordinator.vertex)->subtasks.front();
     }
   }
+  for (std::shared_ptr<TaskManagerGateway>& slot : slots_) {
+    if (slot.get() == task_manager) slot = nullptr;
+  }
   std::erase_if(task_managers_, [&](const auto& kept) { return kept.get() == task_manager; });
-  if (first_lost != nullptr && IsActive(status_)) {
-    FailJob(reason, first_lost, Restartable::kYes);
+  if (first_lost != nullptr) {
+    FailRegions(reason, first_lost, Restartable::kYes, lost);
   } else {
     // Often the cause of the failure that is being cleaned up: its peers saw the connection break.
     if (first_canceling != nullptr && status_ != JobStatus::kCancelling) {
@@ -442,6 +502,39 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
     }
     CheckAllTerminal();
   }
+}
+
+void JobMaster::OnCrash(const proto::CrashReport& report) {
+  absl::Status reason = absl::InternalError(
+      StrCat("user code crashed the TaskManager's process: ", report.signal(),
+             " (operator=", report.operator_name(), " uid=", report.uid(),
+             " subtask=", report.subtask(), "/", report.parallelism(), ")\n", report.text()));
+  SetFailure(FailureOrigin::kUser, report.signal(), &reason);
+  const auto attempt = IdFromBytes<ExecutionAttemptId>(report.attempt());
+  ExecutionVertex* const vertex = executions_.Find(attempt);
+  if (vertex != nullptr && !IsTerminal(vertex->current->state())) {
+    const ExecutionState before = vertex->current->state();
+    const absl::Time now = services_.executor->clock()->Now();
+    CHECK(vertex->current->Transition(ExecutionState::kFailed, now).ok());
+    OnTaskFailed(*vertex, reason, before);
+    return;
+  }
+  const CoordinatorExecution* const coordinator = executions_.FindCoordinator(attempt);
+  if (coordinator != nullptr && IsUp(coordinator->region)) {
+    FailJob(reason, &executions_.FindVertex(coordinator->vertex)->subtasks.front(),
+            Restartable::kYes);
+    return;
+  }
+  const auto loss =
+      std::find_if(exceptions_.begin(), exceptions_.end(), [&](const ExceptionEntry& entry) {
+        return entry.taskmanager_id == report.task_manager_id() &&
+               entry.exception_name == kTaskManagerLost;
+      });
+  if (loss == exceptions_.end()) return;
+  const ExceptionEntry cause = MakeException(reason, nullptr);
+  loss->exception_name = cause.exception_name;
+  loss->failure_labels = cause.failure_labels;
+  loss->stacktrace = StrCat(cause.stacktrace, loss->stacktrace);
 }
 
 absl::Status JobMaster::Cancel() {
@@ -456,25 +549,51 @@ absl::Status JobMaster::Cancel() {
   services_.executor->CancelTimer(restart_timer_);
   TransitionTo(JobStatus::kCancelling);
   checkpoints_.Stop(absl::CancelledError("the job is being cancelled"));
+  down_ = executions_.AllRegions();
   CancelTasks();
   CheckAllTerminal();
   return absl::OkStatus();
 }
 
+bool JobMaster::IsUp(size_t region) const {
+  return (status_ == JobStatus::kRunning || status_ == JobStatus::kRestarting) &&
+         !down_.contains(region);
+}
+
 void JobMaster::FailJob(const absl::Status& reason, const ExecutionVertex* vertex,
                         Restartable restartable) {
+  FailRegions(reason, vertex, restartable,
+              vertex == nullptr ? std::set<size_t>() : std::set<size_t>{vertex->region});
+}
+
+void JobMaster::FailRegions(const absl::Status& reason, const ExecutionVertex* vertex,
+                            Restartable restartable, const std::set<size_t>& regions) {
   LogError(kComponent, StrCat("job failure: job=", ToString(job_.id),
                               " name=", job_.graph->job_name, vertex == nullptr ? "" : " task=",
                               vertex == nullptr ? "" : executions_.TaskNameOf(*vertex), ": ",
                               ToStd(reason.message())));
   ++generation_;
+  services_.resource_manager->ForgetRequest(job_.id);
+  services_.executor->CancelTimer(std::exchange(restart_timer_, TimerId()));
   RecordFailure(reason, vertex, /*concurrent=*/false);
-  checkpoints_.Stop(reason);
   const absl::Time now = services_.executor->clock()->Now();
   const std::optional<absl::Duration> delay =
       restartable == Restartable::kYes ? restart_strategy_->OnFailure(now) : std::nullopt;
-  if (delay.has_value()) restart_due_ = now + *delay;
-  TransitionTo(delay.has_value() ? JobStatus::kRestarting : JobStatus::kFailing);
+  if (delay.has_value()) {
+    ++num_restarts_;
+    // What was down already is restarted with what has failed now.
+    restart_due_ = std::max(restart_due_, now + *delay);
+    down_.insert(regions.begin(), regions.end());
+  } else {
+    down_ = executions_.AllRegions();
+  }
+  if (AllDown()) {
+    checkpoints_.Stop(reason);
+  } else {
+    checkpoints_.Suspend(reason);
+  }
+  const JobStatus next = delay.has_value() ? JobStatus::kRestarting : JobStatus::kFailing;
+  if (status_ != next) TransitionTo(next);
   CancelTasks();
   CheckAllTerminal();
 }
@@ -482,7 +601,7 @@ void JobMaster::FailJob(const absl::Status& reason, const ExecutionVertex* verte
 void JobMaster::CancelTasks() {
   const absl::Time now = services_.executor->clock()->Now();
   std::map<TaskManagerGateway*, proto::JobManagerMessage> messages;
-  executions_.ForEach([&](ExecutionVertex& vertex) {
+  executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
     Execution& execution = *vertex.current;
     if (IsTerminal(execution.state()) || execution.state() == ExecutionState::kCanceling) return;
     if (execution.Transition(ExecutionState::kCanceling, now).ok()) {
@@ -493,7 +612,7 @@ void JobMaster::CancelTasks() {
   });
   for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
     TaskManagerGateway* const location = LocationOf(coordinator);
-    if (location != nullptr) {
+    if (location != nullptr && down_.contains(coordinator.region)) {
       messages[location].mutable_cancel()->add_coordinators(IdToBytes(coordinator.attempt));
     }
   }
@@ -501,6 +620,10 @@ void JobMaster::CancelTasks() {
 }
 
 void JobMaster::CheckAllTerminal() {
+  if (status_ == JobStatus::kRestarting) {
+    ScheduleRestart();
+    return;
+  }
   if (IsGloballyTerminal(status_) || !executions_.All(&IsTerminal)) return;
   switch (status_) {
     case JobStatus::kRunning:
@@ -512,27 +635,45 @@ void JobMaster::CheckAllTerminal() {
     case JobStatus::kCancelling:
       End(JobStatus::kCanceled);
       return;
-    case JobStatus::kRestarting:
-      break;
     default:
       return;
   }
+}
+
+void JobMaster::ScheduleRestart() {
   if (restart_timer_ != TimerId()) return;
-  services_.resource_manager->ReleaseSlots(job_.id);
-  restart_timer_ = services_.executor->PostAfter(restart_due_ - services_.executor->clock()->Now(),
-                                                 InGeneration([](JobMaster& self) {
-                                                   self.restart_timer_ = TimerId();
-                                                   ++self.generation_;
-                                                   self.TransitionTo(JobStatus::kCreated);
-                                                   self.NewAttempts();
-                                                   self.BeginAttempt();
-                                                 }));
+  bool all_ended = true;
+  executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
+    all_ended = all_ended && IsTerminal(vertex.current->state());
+  });
+  if (!all_ended) return;
+  restart_timer_ =
+      services_.executor->PostAfter(restart_due_ - services_.executor->clock()->Now(),
+                                    InGeneration([](JobMaster& self) { self.BeginRestart(); }));
+}
+
+void JobMaster::BeginRestart() {
+  restart_timer_ = TimerId();
+  ++generation_;
+  if (AllDown()) TransitionTo(JobStatus::kCreated);
+  NewAttempts();
+  BeginAttempt();
+}
+
+std::set<uint32_t> JobMaster::SlotsInUse() {
+  std::set<uint32_t> in_use;
+  executions_.ForEach([&](ExecutionVertex& vertex) {
+    if (down_.contains(vertex.region) || IsTerminal(vertex.current->state())) return;
+    in_use.insert(executions_.SlotOf(vertex));
+  });
+  return in_use;
 }
 
 void JobMaster::End(JobStatus status) {
   const std::shared_ptr<JobMaster> self = shared_from_this();  // on_ended may let go of it.
   ++generation_;
   if (status == JobStatus::kFinished) {
+    down_ = executions_.AllRegions();
     CancelTasks();  // Only the coordinators are left.
     checkpoints_.Stop(absl::CancelledError("the job has finished"));
   }
@@ -624,7 +765,9 @@ void JobMaster::SendToAll(const proto::JobManagerMessage& message) {
 ExceptionEntry JobMaster::MakeException(const absl::Status& reason,
                                         const ExecutionVertex* vertex) const {
   ExceptionEntry entry;
-  entry.exception_name = absl::StatusCodeToString(reason.code());
+  const Failure failure = DescribeFailure(reason);
+  entry.exception_name = failure.exception_name;
+  entry.failure_labels["type"] = std::string(FailureOriginName(failure.origin));
   entry.stacktrace = std::string(ToStd(reason.message()));
   entry.time = services_.executor->clock()->Now();
   if (vertex != nullptr) {
@@ -646,7 +789,7 @@ void JobMaster::RecordFailure(const absl::Status& reason, const ExecutionVertex*
     return;
   }
   exceptions_.push_front(MakeException(reason, vertex));
-  if (exceptions_.size() <= kMaxExceptions) return;
+  if (exceptions_.size() <= static_cast<size_t>(job_.settings.Get(kExceptionHistorySize))) return;
   exceptions_.pop_back();
   exceptions_truncated_ = true;
 }

@@ -26,6 +26,7 @@
 namespace weir {
 
 namespace proto {
+class CrashReport;
 class JobManagerMessage;
 class TaskManagerMessage;
 class TaskMetrics;
@@ -60,9 +61,12 @@ struct JobMasterServices {
 /// Runs one job from submission to its end: gets slots, deploys, watches, cancels, restarts from
 /// checkpoints.
 ///
-/// The whole job is one region: when a task fails, all others are cancelled, and once every one of
-/// them has ended, or its TaskManager is lost, fresh attempts begin from the newest completed
-/// checkpoint. Reports of older attempts are dropped and counted. Threads: main thread.
+/// When a task fails, the others of its region (see FailoverRegions) are cancelled, and once every
+/// one of them has ended, or its TaskManager is lost, fresh attempts begin from the newest
+/// completed checkpoint, in the slots that the job has. Other regions go on meanwhile, without
+/// checkpoints. Regions that fail before that one runs again are restarted with it. A job whose
+/// regions are all down goes from RESTARTING to CREATED, another one back to RUNNING. Reports of
+/// older attempts are dropped and counted. Threads: main thread.
 class JobMaster final : public CheckpointMessenger, public std::enable_shared_from_this<JobMaster> {
  public:
   JobMaster(JobDescription job, JobMasterServices services,
@@ -81,6 +85,9 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   /// Takes in what a heartbeat says of one task.
   void UpdateTask(const TaskManagerGateway* from, const proto::TaskMetrics& metrics);
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason);
+  /// Code of this job makes a TaskManager's process die, or did so earlier: then the history's
+  /// entry of its loss gets that for its cause.
+  void OnCrash(const proto::CrashReport& report);
   void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
   /// Takes in all metrics of a subtask or a coordinator of this job.
   void UpdateReport(ExecutionAttemptId attempt, MetricReport report) {
@@ -126,7 +133,8 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   void RestoreUsersCheckpoint();
   void NewAttempts();
   void BeginAttempt();
-  void OnSlots(ResourceManager::Slots slots);
+  void ClaimSlots();
+  void OnSlots();
   void AssignState(std::shared_ptr<const CheckpointMetadata> metadata);
   void Deploy(const StateAssignment& state);
 
@@ -139,13 +147,25 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   bool OnEventToTask(const proto::OperatorEvent& event);
   bool OnEventToCoordinators(const proto::OperatorEvent& event);
   void OnTaskRunning();
-  void OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason, bool was_restoring);
+  void OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason, ExecutionState before);
 
   // Ends of attempts.
+  /// Takes down `regions`, or the whole job if it is not to be restarted.
+  void FailRegions(const absl::Status& reason, const ExecutionVertex* vertex,
+                   Restartable restartable, const std::set<size_t>& regions);
+  /// Takes down the region of `vertex`; without one, those that were being begun.
   void FailJob(const absl::Status& reason, const ExecutionVertex* vertex, Restartable restartable);
   [[nodiscard]] std::string LabelsOf(const std::string& labels) const;
+  /// Cancels the tasks and closes the coordinators of the regions that are down.
   void CancelTasks();
   void CheckAllTerminal();
+  void ScheduleRestart();
+  void BeginRestart();
+  /// Which slots tasks that are not down have, or are getting; by the job's numbering.
+  [[nodiscard]] std::set<uint32_t> SlotsInUse();
+  /// Whether attempts of the region may speak to each other.
+  [[nodiscard]] bool IsUp(size_t region) const;
+  [[nodiscard]] bool AllDown() const { return down_.size() == executions_.AllRegions().size(); }
   void End(JobStatus status);
   /// Removes what the ended job needs no more.
   void DiscardCheckpoints();
@@ -171,6 +191,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   JobStatusTimestamps timestamps_;
   absl::Time last_modification_;
   uint64_t generation_ = 0;  // Grows whenever what was under way no longer counts.
+  std::set<size_t> down_;    // Regions that are being cancelled, wait, or are being begun.
+  // By the job's numbering of its slots: the job's, and where each was last.
+  std::vector<std::shared_ptr<TaskManagerGateway>> slots_;
+  std::vector<std::string> last_slots_;
   uint64_t restored_checkpoint_ = 0;
   absl::Time restart_due_;
   TimerId restart_timer_;

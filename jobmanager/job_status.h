@@ -15,7 +15,7 @@ namespace weir {
 /// INITIALIZING -> CREATED -> RUNNING -> FINISHED
 ///                    |          |-> FAILING -> FAILED
 ///                    |          |-> CANCELLING -> CANCELED
-///                    |          `-> RESTARTING -> CREATED
+///                    |          `-> RESTARTING -> CREATED, or RUNNING if some of its tasks ran on
 /// SUSPENDED: this JobManager lost the lead.  RECONCILING: a new one looks for the job's tasks.
 /// ```
 enum class JobStatus : uint8_t {

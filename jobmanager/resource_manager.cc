@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "jobmanager/proto_ids.h"
 #include "proto/control_plane.pb.h"
+#include "runtime/base/failure.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 
@@ -16,6 +18,7 @@ constexpr std::string_view kComponent = "resource-manager";
 
 struct ResourceManager::Registered {
   std::shared_ptr<TaskManagerGateway> gateway;
+  int64_t pid = 0;
   uint32_t num_cores = 0;
   int64_t memory_bytes = 0;
   absl::Time last_heartbeat;
@@ -35,7 +38,7 @@ struct ResourceManager::Registered {
 
 struct ResourceManager::Request {
   JobId job_id;
-  uint32_t num_slots = 0;
+  std::vector<std::string> preferred;  // One for each slot.
   SlotsCallback done;
   TimerId timer;
 };
@@ -74,6 +77,7 @@ void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
   Lose(task_manager->id(), absl::UnavailableError("the TaskManager has registered anew"));
   auto registered = std::make_unique<Registered>();
   registered->gateway = task_manager;
+  registered->pid = registration.pid();
   registered->num_cores = registration.num_cores();
   registered->memory_bytes = registration.memory_bytes();
   registered->last_heartbeat = executor_->clock()->Now();
@@ -117,6 +121,18 @@ std::vector<MetricReport> ResourceManager::ProcessMetrics(
   return reports;
 }
 
+void ResourceManager::OnCrashed(const proto::CrashReport& report) {
+  const auto found = task_managers_.find(report.task_manager_id());
+  if (found == task_managers_.end() || found->second->pid != report.pid()) return;
+  const std::string place =
+      report.operator_name().empty()
+          ? ""
+          : StrCat(" in operator ", report.operator_name(), " (uid=", report.uid(), ") of job ",
+                   ToString(IdFromBytes<JobId>(report.job_id())));
+  Lose(report.task_manager_id(),
+       absl::UnavailableError(StrCat("its process crashed: ", report.signal(), place)));
+}
+
 void ResourceManager::OnClosed(TaskManagerGateway* task_manager) {
   if (!IsRegistered(task_manager)) return;
   Lose(task_manager->id(), absl::UnavailableError("its connection to the JobManager was closed"));
@@ -134,10 +150,11 @@ void ResourceManager::Lose(const std::string& id, const absl::Status& reason) {
   LogWarning(kComponent,
              StrCat("TaskManager lost: id=", gateway->id(), ": ", ToStd(reason.message())));
   gateway->Close();
-  listener_->OnTaskManagerLost(
-      gateway.get(),
+  absl::Status loss =
       absl::UnavailableError(StrCat("TaskManager ", gateway->id(), " at ", gateway->host(), ":",
-                                    gateway->data_port(), " was lost: ", ToStd(reason.message()))));
+                                    gateway->data_port(), " was lost: ", ToStd(reason.message())));
+  SetFailure(FailureOrigin::kSystem, kTaskManagerLost, &loss);
+  listener_->OnTaskManagerLost(gateway.get(), loss);
 }
 
 void ResourceManager::SendHeartbeats() {
@@ -160,11 +177,11 @@ void ResourceManager::SendHeartbeats() {
   }
 }
 
-void ResourceManager::RequestSlots(JobId job_id, uint32_t num_slots, absl::Duration timeout,
-                                   SlotsCallback done) {
+void ResourceManager::RequestSlots(JobId job_id, std::vector<std::string> preferred,
+                                   absl::Duration timeout, SlotsCallback done) {
   auto request = std::make_unique<Request>();
   request->job_id = job_id;
-  request->num_slots = num_slots;
+  request->preferred = std::move(preferred);
   request->done = std::move(done);
   Request* const waiting = request.get();
   request->timer = executor_->PostAfter(timeout, [this, waiting, timeout] {
@@ -176,14 +193,25 @@ void ResourceManager::RequestSlots(JobId job_id, uint32_t num_slots, absl::Durat
     expired->done(absl::ResourceExhaustedError(StrCat(
         "NoResourceAvailable: the job did not get its slots in time; start more TaskManagers, "
         "cancel other jobs or lower the parallelism: slots needed=",
-        expired->num_slots, " free=", NumFreeSlots(), " TaskManagers=", task_managers_.size(),
-        " waited=", absl::FormatDuration(timeout), " (slot.request.timeout)")));
+        expired->preferred.size(), " free=", NumFreeSlots(),
+        " TaskManagers=", task_managers_.size(), " waited=", absl::FormatDuration(timeout),
+        " (slot.request.timeout)")));
   });
   requests_.push_back(std::move(request));
   ServeRequests();
 }
 
-void ResourceManager::ReleaseSlots(JobId job_id) {
+void ResourceManager::ReleaseSlots(JobId job_id, const Slots& slots) {
+  for (const std::shared_ptr<TaskManagerGateway>& slot : slots) {
+    if (!IsRegistered(slot.get())) continue;
+    std::map<JobId, uint32_t>& held = task_managers_.at(slot->id())->slots_by_job;
+    const auto found = held.find(job_id);
+    if (found != held.end() && --found->second == 0) held.erase(found);
+  }
+  ServeRequests();
+}
+
+void ResourceManager::ForgetRequest(JobId job_id) {
   for (auto it = requests_.begin(); it != requests_.end();) {
     if ((*it)->job_id == job_id) {
       executor_->CancelTimer((*it)->timer);
@@ -192,6 +220,10 @@ void ResourceManager::ReleaseSlots(JobId job_id) {
       ++it;
     }
   }
+}
+
+void ResourceManager::ReleaseSlots(JobId job_id) {
+  ForgetRequest(job_id);
   size_t num_released = 0;
   for (const auto& [id, registered] : task_managers_) {
     num_released += registered->slots_by_job.erase(job_id);
@@ -204,13 +236,13 @@ void ResourceManager::ServeRequests() {
   while (true) {
     const uint32_t num_free = NumFreeSlots();
     const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const auto& request) {
-      return request->num_slots <= num_free;
+      return request->preferred.size() <= num_free;
     });
     if (found == requests_.end()) return;
     const std::unique_ptr<Request> request = std::move(*found);
     requests_.erase(found);
     executor_->CancelTimer(request->timer);
-    request->done(Allocate(request->job_id, request->num_slots));
+    request->done(Allocate(request->job_id, request->preferred));
   }
 }
 
@@ -220,9 +252,17 @@ uint32_t ResourceManager::NumFreeSlots() const {
   return num_free;
 }
 
-ResourceManager::Slots ResourceManager::Allocate(JobId job_id, uint32_t num_slots) {
-  Slots slots;
-  while (slots.size() < num_slots) {
+ResourceManager::Slots ResourceManager::Allocate(JobId job_id,
+                                                 const std::vector<std::string>& preferred) {
+  Slots slots(preferred.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const auto found = task_managers_.find(preferred[i]);
+    if (found == task_managers_.end() || found->second->num_free() == 0) continue;
+    ++found->second->slots_by_job[job_id];
+    slots[i] = found->second->gateway;
+  }
+  for (std::shared_ptr<TaskManagerGateway>& slot : slots) {
+    if (slot != nullptr) continue;
     Registered* best = nullptr;
     const auto used_share = [](const Registered& candidate) {
       return static_cast<double>(candidate.num_used()) / candidate.gateway->num_slots();
@@ -232,7 +272,7 @@ ResourceManager::Slots ResourceManager::Allocate(JobId job_id, uint32_t num_slot
       if (best == nullptr || used_share(*candidate) < used_share(*best)) best = candidate.get();
     }
     ++best->slots_by_job[job_id];
-    slots.push_back(best->gateway);
+    slot = best->gateway;
   }
   return slots;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,10 +21,14 @@
 namespace weir {
 
 namespace proto {
+class CrashReport;
 class MetricsReport;
 class Register;
 class TaskManagerHeartbeat;
 }  // namespace proto
+
+/// Names the loss of a TaskManager in the history of failures.
+inline constexpr std::string_view kTaskManagerLost = "TaskManagerLost";
 
 /// Hears when a TaskManager is gone, with all that ran on it. Called on the main thread.
 class TaskManagerListener {
@@ -42,9 +47,10 @@ struct ResourceManagerOptions {
 
 /// Knows the TaskManagers and their slots, and gives slots to jobs.
 ///
-/// A job gets all slots that it asks for at once, or waits until enough are free. They are spread
-/// evenly: each comes from the TaskManager with the smallest share of its slots in use, so
-/// neighbours in the result lie on different TaskManagers where possible. Threads: main thread.
+/// A job gets all slots that it asks for at once, or waits until enough are free. A slot comes from
+/// the TaskManager that the job prefers, if it has one free; the others are spread evenly: each
+/// comes from the TaskManager with the smallest share of its slots in use, so neighbours in the
+/// result lie on different TaskManagers where possible. Threads: main thread.
 class ResourceManager {
  public:
   using Slots = std::vector<std::shared_ptr<TaskManagerGateway>>;
@@ -66,16 +72,24 @@ class ResourceManager {
                                                              const proto::MetricsReport& part);
   /// The processes' own metrics, of the TaskManagers asked for or of all if `ids` is empty.
   [[nodiscard]] std::vector<MetricReport> ProcessMetrics(const std::vector<std::string>& ids) const;
+  /// Its process dies: it is lost at once, unless a later one has taken its place.
+  void OnCrashed(const proto::CrashReport& report);
   /// Its connection is closed: it is lost at once.
   void OnClosed(TaskManagerGateway* task_manager);
   /// Returns whether messages from this connection count: it is registered and not replaced.
   [[nodiscard]] bool IsRegistered(const TaskManagerGateway* task_manager) const;
 
-  /// Asks for `num_slots` slots for a job that holds none; `done` is called once, possibly before
-  /// this returns. Errors: kResourceExhausted after `timeout`.
-  void RequestSlots(JobId job_id, uint32_t num_slots, absl::Duration timeout, SlotsCallback done);
-  /// Gives back the job's slots and forgets its request.
+  /// Asks for a slot for each entry of `preferred`: the id of the TaskManager where it should be,
+  /// or empty if that is all the same. A job has one request at a time. `done` is called once,
+  /// possibly before this returns. Errors: kResourceExhausted after `timeout`.
+  void RequestSlots(JobId job_id, std::vector<std::string> preferred, absl::Duration timeout,
+                    SlotsCallback done);
+  /// Gives back some of the job's slots, each named by its TaskManager, which may be lost.
+  void ReleaseSlots(JobId job_id, const Slots& slots);
+  /// Gives back all of the job's slots and forgets its request.
   void ReleaseSlots(JobId job_id);
+  /// Forgets the job's request, if there is one.
+  void ForgetRequest(JobId job_id);
 
   /// The TaskManagers' part of the overview.
   [[nodiscard]] ClusterOverview Overview() const;
@@ -91,7 +105,7 @@ class ResourceManager {
   void Lose(const std::string& id, const absl::Status& reason);
   void ServeRequests();
   [[nodiscard]] uint32_t NumFreeSlots() const;
-  [[nodiscard]] Slots Allocate(JobId job_id, uint32_t num_slots);
+  [[nodiscard]] Slots Allocate(JobId job_id, const std::vector<std::string>& preferred);
   [[nodiscard]] TaskManagerInfo InfoOf(const Registered& registered) const;
 
   const ResourceManagerOptions options_;

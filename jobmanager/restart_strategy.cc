@@ -1,6 +1,7 @@
 #include "jobmanager/restart_strategy.h"
 
 #include <algorithm>
+#include <deque>
 #include <random>
 
 #include "runtime/base/strings.h"
@@ -9,6 +10,8 @@
 
 namespace weir {
 namespace {
+
+constexpr int64_t kUnlimited = 2147483647;
 
 class NoRestart final : public RestartStrategy {
  public:
@@ -45,6 +48,7 @@ class ExponentialDelayRestart final : public RestartStrategy {
     double multiplier;
     double jitter;
     absl::Duration reset_threshold;
+    int64_t attempts;  // Since the backoff was last reset.
   };
 
   ExponentialDelayRestart(const Options& options, uint64_t seed)
@@ -52,7 +56,11 @@ class ExponentialDelayRestart final : public RestartStrategy {
 
   std::optional<absl::Duration> OnFailure(absl::Time now) override {
     // The quiet time counts from when the last restart was due, not from the failure before it.
-    if (now - next_restart_ >= options_.reset_threshold) backoff_ = absl::ZeroDuration();
+    if (now - next_restart_ >= options_.reset_threshold) {
+      backoff_ = absl::ZeroDuration();
+      num_failures_ = 0;
+    }
+    if (++num_failures_ > options_.attempts) return std::nullopt;
     backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
                                                 : backoff_ * options_.multiplier;
     backoff_ = std::min(backoff_, options_.max_backoff);
@@ -66,7 +74,8 @@ class ExponentialDelayRestart final : public RestartStrategy {
     return StrCat(
         "Restart with exponential delay: initial ", FormatDurationText(options_.initial_backoff),
         ", max ", FormatDurationText(options_.max_backoff), ", multiplier ", options_.multiplier,
-        ", reset after ", FormatDurationText(options_.reset_threshold), ". Unlimited attempts.");
+        ", reset after ", FormatDurationText(options_.reset_threshold), ". ",
+        options_.attempts >= kUnlimited ? "Unlimited" : StrCat(options_.attempts), " attempts.");
   }
 
  private:
@@ -74,14 +83,44 @@ class ExponentialDelayRestart final : public RestartStrategy {
   std::mt19937_64 random_;
   absl::Duration backoff_;
   absl::Time next_restart_ = absl::InfinitePast();
+  int64_t num_failures_ = 0;  // Since then.
+};
+
+class FailureRateRestart final : public RestartStrategy {
+ public:
+  FailureRateRestart(int64_t max_failures, absl::Duration interval, absl::Duration delay)
+      : max_failures_(static_cast<size_t>(max_failures)), interval_(interval), delay_(delay) {}
+
+  std::optional<absl::Duration> OnFailure(absl::Time now) override {
+    while (!failures_.empty() && now - failures_.front() >= interval_) failures_.pop_front();
+    if (failures_.size() >= max_failures_) return std::nullopt;
+    failures_.push_back(now);
+    return delay_;
+  }
+
+  std::string Describe() const override {
+    return StrCat("Restart unless it fails more than ", max_failures_, " times within ",
+                  FormatDurationText(interval_), ", with delay ", FormatDurationText(delay_), ".");
+  }
+
+ private:
+  const size_t max_failures_;
+  const absl::Duration interval_;
+  const absl::Duration delay_;
+  std::deque<absl::Time> failures_;  // Those within the interval.
 };
 
 }  // namespace
 
 std::unique_ptr<RestartStrategy> MakeRestartStrategy(const Configuration& settings, uint64_t seed) {
   const std::string type = settings.Get(kRestartStrategyType);
-  if (type == "none") return std::make_unique<NoRestart>();
-  if (type == "fixed-delay") {
+  if (type == "none" || type == "off" || type == "disable") return std::make_unique<NoRestart>();
+  if (type == "failure-rate" || type == "failurerate") {
+    return std::make_unique<FailureRateRestart>(settings.Get(kFailureRateMaxFailures),
+                                                settings.Get(kFailureRateInterval),
+                                                settings.Get(kFailureRateDelay));
+  }
+  if (type == "fixed-delay" || type == "fixeddelay") {
     return std::make_unique<FixedDelayRestart>(settings.Get(kFixedDelayAttempts),
                                                settings.Get(kFixedDelayDelay));
   }
@@ -91,7 +130,8 @@ std::unique_ptr<RestartStrategy> MakeRestartStrategy(const Configuration& settin
           .max_backoff = settings.Get(kExponentialDelayMaxBackoff),
           .multiplier = settings.Get(kExponentialDelayBackoffMultiplier),
           .jitter = settings.Get(kExponentialDelayJitterFactor),
-          .reset_threshold = settings.Get(kExponentialDelayResetBackoffThreshold)},
+          .reset_threshold = settings.Get(kExponentialDelayResetBackoffThreshold),
+          .attempts = settings.Get(kExponentialDelayAttempts)},
       seed);
 }
 

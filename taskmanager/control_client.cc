@@ -264,6 +264,13 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     if (const auto stream = OpenStream()) stream->Cancel(reason);
   }
 
+  absl::Status ReportCrash(const proto::CrashReport& report, absl::Duration timeout) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+    proto::CrashReportReceived received;
+    return ToStatus(stub_->ReportCrash(&context, report, &received));
+  }
+
   absl::Status FetchBlob(const std::string& hash,
                          const std::function<absl::Status(std::string_view)>& sink) {
     grpc::ClientContext context;
@@ -381,6 +388,9 @@ void ControlClient::Close(const absl::Status& reason) { impl_->Close(reason); }
 absl::Status ControlClient::FetchBlob(const std::string& hash,
                                       const std::function<absl::Status(std::string_view)>& sink) {
   return impl_->FetchBlob(hash, sink);
+}
+absl::Status ControlClient::ReportCrash(const proto::CrashReport& report, absl::Duration timeout) {
+  return impl_->ReportCrash(report, timeout);
 }
 void ControlClient::Stop() { impl_->Stop(); }
 

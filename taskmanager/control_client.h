@@ -12,6 +12,7 @@
 namespace weir {
 
 namespace proto {
+class CrashReport;
 class JobManagerMessage;
 class TaskManagerMessage;
 }  // namespace proto
@@ -60,6 +61,8 @@ class ControlClient {
   void ResetBackoff();
   /// Queues a message. Without an open stream it is dropped: who it was for is gone.
   void Send(const proto::TaskManagerMessage& message);
+  /// Tells the JobManager of a crash. Blocks, for `timeout` at most. Errors: gRPC's.
+  [[nodiscard]] absl::Status ReportCrash(const proto::CrashReport& report, absl::Duration timeout);
   /// Ends the stream, without waiting for what is queued.
   void Close(const absl::Status& reason);
 

@@ -3,9 +3,11 @@
 #include <exception>
 #include <utility>
 
+#include "runtime/base/failure.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/task/current_operator.h"
 
 namespace weir {
 
@@ -14,7 +16,13 @@ CoordinatorHost::CoordinatorHost(CoordinatorDescription description,
     : graph_(std::move(description.graph)),
       description_(std::move(description)),
       environment_(environment),
-      strand_(environment.coordinator_pool) {}
+      strand_(environment.coordinator_pool) {
+  place_.job = description_.job;
+  place_.operator_id = description_.operator_id;
+  place_.attempt = description_.attempt;
+  place_.name = StrCat("coordinator of ", description_.operator_name);
+  place_.parallelism = description_.parallelism;
+}
 
 void CoordinatorHost::Start() {
   strand_.Post([self = shared_from_this()] {
@@ -113,9 +121,10 @@ void CoordinatorHost::Run(absl::AnyInvocable<absl::Status()> call) {
 
 absl::Status CoordinatorHost::Guard(absl::AnyInvocable<absl::Status()>& call) {
   const auto thrown = [this](std::string_view what) {
-    return absl::InternalError(StrCat("an operator coordinator threw an exception: operator=",
-                                      description_.operator_name, " what=", what));
+    return ThrownByUserCode(StrCat("an operator coordinator threw an exception: operator=",
+                                   description_.operator_name, " what=", what));
   };
+  const CurrentOperatorScope scope(place_);
   try {
     return call();
   } catch (const std::exception& exception) {

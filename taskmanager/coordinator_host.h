@@ -15,6 +15,7 @@
 #include "runtime/graph/ids.h"
 #include "runtime/graph/stream_graph.h"
 #include "runtime/task/coordinator.h"
+#include "runtime/task/operator.h"
 #include "taskmanager/timer_thread.h"
 
 namespace weir {
@@ -104,6 +105,7 @@ class CoordinatorHost final : public CoordinatorContext,
   std::shared_ptr<const StreamGraph> graph_;  // The strand's own; let go by Close.
   const CoordinatorDescription description_;  // Without the graph.
   const CoordinatorEnvironment environment_;
+  OperatorContext::Place place_;  // For the report of a crash.
   IoStrand strand_;
   MetricGroup metrics_;
   std::atomic<bool> ended_{false};  // Failed or closed: nothing more is sent.

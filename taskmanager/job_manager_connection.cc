@@ -11,6 +11,7 @@
 #include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 #include "runtime/graph/job_library.h"
+#include "taskmanager/wire_ids.h"
 
 namespace weir {
 namespace {
@@ -77,6 +78,26 @@ absl::Status JobManagerConnection::Stop() {
   }
   client_.Stop();
   return status;
+}
+
+bool JobManagerConnection::ReportCrash(const CrashReport& report, absl::Duration timeout) {
+  proto::CrashReport message;
+  message.set_task_manager_id(report.task_manager_id);
+  message.set_pid(report.pid);
+  message.set_signal(report.signal);
+  message.set_job_id(ToWireId(report.job));
+  message.set_attempt(ToWireId(report.attempt));
+  message.set_operator_name(report.operator_name);
+  message.set_uid(report.uid);
+  message.set_subtask(report.subtask);
+  message.set_parallelism(report.parallelism);
+  message.set_text(report.text);
+  const absl::Status told = client_.ReportCrash(message, timeout);
+  if (!told.ok()) {
+    LogWarning(kComponent, StrCat("the JobManager could not be told of a crash: signal=",
+                                  report.signal, " error=", ToStd(told.message())));
+  }
+  return told.ok();
 }
 
 void JobManagerConnection::Connect() {

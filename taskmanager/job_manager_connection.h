@@ -12,6 +12,7 @@
 #include "runtime/base/io_pool.h"
 #include "runtime/base/memory_budget.h"
 #include "taskmanager/control_client.h"
+#include "taskmanager/crash_handler.h"
 #include "taskmanager/metrics_encoder.h"
 #include "taskmanager/task_executor.h"
 
@@ -66,6 +67,10 @@ class JobManagerConnection final : public ControlListener, public ReportSink {
 
   /// Tells the JobManager the newest metrics, if there is one. On the strand.
   void SendMetrics(const CollectedMetrics& metrics);
+
+  /// Tells the JobManager of a crash, of this process or an earlier one. Blocks; returns whether it
+  /// knows now.
+  bool ReportCrash(const CrashReport& report, absl::Duration timeout);
 
   [[nodiscard]] ControlClient& client() { return client_; }
   /// Messages of older leaders that were dropped.

@@ -47,6 +47,7 @@ absl::StatusOr<TaskManagerOptions> MakeOptions(const CommandLine& command_line) 
   if (!command_line.jobmanager.empty()) options.jobmanager_address = command_line.jobmanager;
   if (command_line.slots.has_value()) options.num_slots = *command_line.slots;
   options.id = command_line.id;
+  options.handle_crashes = true;
   return options;
 }
 

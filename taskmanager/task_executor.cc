@@ -7,6 +7,7 @@
 
 #include "proto/control_plane.pb.h"
 #include "runtime/base/config.h"
+#include "runtime/base/failure.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -32,8 +33,7 @@ absl::StatusOr<Configuration> ReadSettings(const proto::JobInformation& informat
 absl::StatusOr<std::shared_ptr<Task>> CreateTask(TaskDescription description,
                                                  const TaskEnvironment& environment) {
   const auto thrown = [name = description.vertex_name](std::string_view what) {
-    return absl::InternalError(
-        StrCat("an operator could not be made: vertex=", name, " what=", what));
+    return ThrownByUserCode(StrCat("an operator could not be made: vertex=", name, " what=", what));
   };
   try {
     return Task::Create(std::move(description), environment);
@@ -149,7 +149,12 @@ absl::StatusOr<PreparedJob> TaskExecutor::MakePlan(JobId id, Job& job,
   plan.checkpointing = settings.Get(kCheckpointingInterval) > absl::ZeroDuration();
   plan.local_dir = StrCat(environment_.local_dir, "/", ToString(id));
   if (job.state_store == nullptr) {
-    ASSIGN_OR_RETURN(job.state_store, environment_.state_store(id, information.checkpoint_dir()));
+    ASSIGN_OR_RETURN(std::shared_ptr<StateFileStore> remote,
+                     environment_.state_store(id, information.checkpoint_dir()));
+    const bool keep =
+        settings.Get(kStateRecoveryFromLocal) || settings.Get(kStateBackendLocalRecovery);
+    job.state_store = std::make_shared<LocalStateStore>(
+        std::move(remote), keep ? StrCat(plan.local_dir, "/state") : "");
   }
   return plan;
 }
@@ -229,6 +234,8 @@ absl::Status TaskExecutor::StartTask(const PreparedJob& plan, Job& job, const Me
     const MutexLock lock(&attempts_mutex_);
     if (const auto record = attempts_.find(attempt); record != attempts_.end()) {
       record->second.task = running.task;
+      record->second.state_store = job.state_store;
+      record->second.restores = deployment.restore_size() > 0;
     }
   }
   running.task->Start();
@@ -332,6 +339,10 @@ void TaskExecutor::TriggerCheckpoint(const Message& message) {
 void TaskExecutor::CompleteCheckpoint(const Message& message) {
   const Job& job = jobs_[FromWireId<JobId>(message->complete().job_id())];
   const CheckpointId checkpoint(message->complete().checkpoint_id());
+  if (job.state_store != nullptr && job.state_store->keeps_files()) {
+    environment_.io_pool->Post(
+        [store = job.state_store, checkpoint] { store->OnComplete(checkpoint); });
+  }
   for (const ExecutionAttemptId& attempt : job.tasks) {
     const RunningTask& running = tasks_.at(attempt);
     if (running.task != nullptr) running.task->NotifyCheckpointComplete(checkpoint);

@@ -25,6 +25,7 @@
 #include "runtime/task/worker_pool.h"
 #include "taskmanager/coordinator_host.h"
 #include "taskmanager/job_registry.h"
+#include "taskmanager/local_state_store.h"
 #include "taskmanager/metrics_collector.h"
 #include "taskmanager/task_activity.h"
 #include "taskmanager/task_preparation.h"
@@ -137,7 +138,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     bool building = false;
     std::deque<Work> waiting;  // For the graph.
     absl::StatusOr<std::shared_ptr<const LoadedJob>> built = absl::UnknownError("not built");
-    std::shared_ptr<StateFileStore> state_store;
+    std::shared_ptr<LocalStateStore> state_store;
     // Those of the maps below that are the job's.
     absl::flat_hash_set<ExecutionAttemptId> tasks;
     absl::flat_hash_set<ExecutionAttemptId> coordinators;
@@ -182,6 +183,10 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
                        const Task* task = nullptr);
   void ReportCoordinatorFailed(ExecutionAttemptId attempt, const absl::Status& reason);
   int64_t CountNewBytes(const TaskCheckpointAck& ack);
+  void LogRestored(ExecutionAttemptId attempt);
+  void KeepLocally(const TaskCheckpointAck& ack);
+  // Null if the attempt has ended or, where asked, has not restored anything.
+  std::shared_ptr<LocalStateStore> StateStoreOf(ExecutionAttemptId attempt, bool restored);
 
   const TaskExecutorEnvironment environment_;
   IoStrand* const strand_;
@@ -198,6 +203,8 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     bool canceling = false;
     std::set<std::string> files;  // Of its newest checkpoint.
     std::weak_ptr<const Task> task;
+    std::shared_ptr<LocalStateStore> state_store;
+    bool restores = false;
   };
   Mutex attempts_mutex_;
   absl::flat_hash_map<ExecutionAttemptId, AttemptRecord> attempts_ ABSL_GUARDED_BY(attempts_mutex_);

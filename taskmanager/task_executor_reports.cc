@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "proto/control_plane.pb.h"
+#include "runtime/base/failure.h"
+#include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 #include "runtime/record/byte_io.h"
 #include "runtime/record/serde.h"
@@ -75,6 +77,11 @@ void TaskExecutor::ReportTaskState(ExecutionAttemptId attempt, TaskState state,
   changed->set_state(ToProto(state));
   changed->set_error(StrCat(ToStd(reason.message())));
   changed->set_error_code(static_cast<int32_t>(reason.code()));
+  if (!reason.ok()) {
+    const Failure failure = DescribeFailure(reason);
+    changed->set_exception_name(failure.exception_name);
+    changed->set_failure_origin(static_cast<int32_t>(failure.origin));
+  }
   if (task != nullptr) WriteMetrics(attempt, task->metrics(), changed->mutable_metrics());
   environment_.reports->Report(message);
 }
@@ -85,11 +92,15 @@ void TaskExecutor::ReportCoordinatorFailed(ExecutionAttemptId attempt, const abs
   failed->set_attempt(ToWireId(attempt));
   failed->set_error(StrCat(ToStd(reason.message())));
   failed->set_error_code(static_cast<int32_t>(reason.code()));
+  const Failure failure = DescribeFailure(reason);
+  failed->set_exception_name(failure.exception_name);
+  failed->set_failure_origin(static_cast<int32_t>(failure.origin));
   environment_.reports->Report(message);
 }
 
 void TaskExecutor::OnTaskState(ExecutionAttemptId attempt, TaskState state,
                                const absl::Status& reason) {
+  if (state == TaskState::kRunning) LogRestored(attempt);
   if (!IsTerminal(state)) return ReportTaskState(attempt, state, reason);
   // A task that is being cancelled may see its producers go first; that is no failure of its own.
   const Attempt forgotten = ForgetAttempt(attempt);
@@ -128,6 +139,7 @@ void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
   out->set_alignment_duration_us(absl::ToInt64Microseconds(ack.alignment_duration));
   out->set_state_bytes(state_bytes);
   out->set_checkpointed_bytes(CountNewBytes(ack));
+  KeepLocally(ack);
   environment_.reports->Report(message);
 }
 
@@ -148,6 +160,37 @@ int64_t TaskExecutor::CountNewBytes(const TaskCheckpointAck& ack) {
   }
   if (record != attempts_.end()) record->second.files = std::move(files);
   return static_cast<int64_t>(new_bytes);
+}
+
+// What the checkpoint needs of the local disk stays there.
+void TaskExecutor::KeepLocally(const TaskCheckpointAck& ack) {
+  const std::shared_ptr<LocalStateStore> store = StateStoreOf(ack.attempt, /*restored=*/false);
+  if (store == nullptr || !store->keeps_files()) return;
+  std::vector<std::string> files;
+  for (const TaskCheckpointAck::Operator& op : ack.operators) {
+    if (!op.state.keyed.has_value()) continue;
+    for (const StateFile& file : op.state.keyed->files) {
+      if (!file.path.empty()) files.push_back(file.path);
+    }
+  }
+  store->OnAcknowledged(ack.checkpoint, files);
+}
+
+std::shared_ptr<LocalStateStore> TaskExecutor::StateStoreOf(ExecutionAttemptId attempt,
+                                                            bool restored) {
+  const MutexLock lock(&attempts_mutex_);
+  const auto record = attempts_.find(attempt);
+  if (record == attempts_.end() || (restored && !record->second.restores)) return nullptr;
+  return record->second.state_store;
+}
+
+void TaskExecutor::LogRestored(ExecutionAttemptId attempt) {
+  const std::shared_ptr<LocalStateStore> store = StateStoreOf(attempt, /*restored=*/true);
+  if (store == nullptr) return;
+  const FetchedBytes fetched = store->fetched();
+  LogInfo("task-executor",
+          StrCat("state restored: attempt=", ToString(attempt), " job_local_bytes=", fetched.local,
+                 " job_remote_bytes=", fetched.remote));
 }
 
 void TaskExecutor::OnCheckpointDecline(ExecutionAttemptId attempt, CheckpointId checkpoint,

@@ -1,6 +1,7 @@
 #include "taskmanager/task_manager.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "runtime/network/network_threads.h"
 #include "runtime/task/worker_pool.h"
 #include "taskmanager/blob_cache.h"
+#include "taskmanager/crash_handler.h"
 #include "taskmanager/job_manager_connection.h"
 #include "taskmanager/job_registry.h"
 #include "taskmanager/metrics_collector.h"
@@ -37,6 +39,9 @@ constexpr int kCoordinatorThreads = 2;
 constexpr int kBuilderThreads = 2;
 // One that was stopped takes connections, but says nothing: the next one is asked soon.
 constexpr absl::Duration kRegistrationTimeoutOfSeveral = absl::Seconds(2);
+
+constexpr absl::Duration kCrashReportTimeout = absl::Milliseconds(800);
+constexpr absl::Duration kEarlierCrashInterval = absl::Seconds(2);
 
 int NumCores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
@@ -139,6 +144,7 @@ class TaskManager::Impl {
                         [this](const absl::Status& reason) { Terminate(reason); });
     executor_.emplace(MakeEnvironment(), &strand_);
     RETURN_IF_ERROR(StartMetrics());
+    if (options_.handle_crashes) HandleCrashes();
     connection_->Start(&*executor_);
     LogInfo("taskmanager",
             StrCat("started: id=", options_.id, " jobmanager=", options_.jobmanager_address,
@@ -155,6 +161,7 @@ class TaskManager::Impl {
       stopping_ = true;
     }
     prometheus_.reset();
+    crash_handler_.reset();
     // Tasks first, then what they stand on, from the top down.
     absl::Status status = connection_.has_value() ? connection_->Stop() : absl::OkStatus();
     timers_.Shutdown();
@@ -190,6 +197,35 @@ class TaskManager::Impl {
   [[nodiscard]] uint64_t num_stale_messages() const { return connection_->num_stale_messages(); }
 
  private:
+  void HandleCrashes() {
+    const std::string folder = std::filesystem::path(folder_->path()).parent_path().string();
+    absl::StatusOr<std::unique_ptr<CrashHandler>> handler =
+        CrashHandler::Install({folder, options_.id, [this](const CrashReport& report) {
+                                 return connection_->ReportCrash(report, kCrashReportTimeout);
+                               }});
+    if (handler.ok()) {
+      crash_handler_ = *std::move(handler);
+    } else {
+      LogWarning("taskmanager", ToStd(handler.status().message()));
+    }
+    ReportEarlierCrashes(folder);
+  }
+
+  // Those of processes that could not tell of it themselves.
+  void ReportEarlierCrashes(const std::string& folder) {
+    if (FindUnreportedCrashes(folder).empty()) return;
+    timers_.ScheduleAfter(kEarlierCrashInterval, [this, folder] {
+      io_pool_.Post([this, folder] {
+        for (const std::string& path : FindUnreportedCrashes(folder)) {
+          const absl::StatusOr<CrashReport> report = ReadCrashFile(path);
+          if (report.ok() && !connection_->ReportCrash(*report, kCrashReportTimeout)) continue;
+          MarkCrashReported(path);  // So is what is no crash file.
+        }
+        ReportEarlierCrashes(folder);
+      });
+    });
+  }
+
   void Terminate(const absl::Status& reason) {
     const MutexLock lock(&mutex_);
     if (!terminated_.has_value()) terminated_ = reason;
@@ -262,6 +298,7 @@ class TaskManager::Impl {
   std::optional<MetricsCollector> metrics_;
   std::optional<JobManagerConnection> connection_;
   std::optional<TaskExecutor> executor_;
+  std::unique_ptr<CrashHandler> crash_handler_;
   std::unique_ptr<PrometheusServer> prometheus_;
 
   Mutex mutex_;

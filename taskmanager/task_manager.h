@@ -31,6 +31,8 @@ struct TaskManagerOptions {
   bool compress_batches = false;
   /// Its working folder is made in it. Empty: the system's place for temporary files.
   std::string temp_dir;
+  /// Whether the process is to tell of its crashes (see CrashHandler); of one TaskManager only.
+  bool handle_crashes = false;
   /// Where metrics are served to Prometheus: "9249", "9249-9299", "0" for any free port, or empty
   /// for nowhere.
   std::string metrics_ports;

@@ -75,6 +75,26 @@ void CheckpointCoordinator::Stop(const absl::Status& reason) {
   for (TriggerCallback& done : waiting) done(reason);
 }
 
+void CheckpointCoordinator::Suspend(const absl::Status& reason) {
+  if (!started_) return;
+  all_running_ = false;
+  CancelTrigger();
+  Abort(reason, /*notify=*/true);
+  std::vector<TriggerCallback> waiting;
+  waiting.swap(waiting_);
+  for (TriggerCallback& done : waiting) done(reason);
+}
+
+void CheckpointCoordinator::Resume(CheckpointPlan plan) {
+  DCHECK(started_ && !all_running_);
+  plan_ = std::move(plan);
+  const auto is_gone = [this](ExecutionAttemptId task) { return FindTask(task) == nullptr; };
+  std::erase_if(finished_, is_gone);
+  std::erase_if(input_ended_, is_gone);
+  all_input_ended_ = false;
+  trigger_at_once_ = false;
+}
+
 void CheckpointCoordinator::OnAllTasksRunning() {
   if (!started_ || all_running_) return;
   all_running_ = true;
@@ -399,7 +419,7 @@ std::vector<TaskCheckpointStatistics> CheckpointCoordinator::StatisticsOfTasks()
 
 void CheckpointCoordinator::RestoreLatest(
     std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done) {
-  DCHECK(!started_);
+  DCHECK(!all_running_ && pending_ == nullptr);
   if (completed_.checkpoints().empty()) {
     last_completed_ = nullptr;
     done(std::shared_ptr<const CheckpointMetadata>());

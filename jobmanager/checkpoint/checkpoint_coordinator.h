@@ -89,6 +89,12 @@ class CheckpointCoordinator {
   /// Ends the attempt: aborts what is under way and triggers nothing more. May be called twice.
   void Stop(const absl::Status& reason);
 
+  /// Some tasks of the attempt have failed and begin anew, the others go on: aborts what is under
+  /// way, tells those, and triggers nothing until Resume and OnAllTasksRunning.
+  void Suspend(const absl::Status& reason);
+  /// `plan` names the fresh attempts in place of those that failed.
+  void Resume(CheckpointPlan plan);
+
   void OnAllTasksRunning();
   void OnTaskFinished(ExecutionAttemptId task);
   void OnInputEnded(ExecutionAttemptId task);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "operators/process/stateful_operator.h"
+#include "runtime/base/failure.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -26,7 +27,7 @@ absl::Status CommitWithRetries(Committer& committer, const std::vector<std::stri
     try {
       status = committer.Commit(committables);
     } catch (const std::exception& exception) {
-      status = absl::InternalError(StrCat("committer threw an exception: ", exception.what()));
+      status = ThrownByUserCode(StrCat("committer threw an exception: ", exception.what()));
     }
     const bool transient = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
     if (!transient || stopwatch.Elapsed() > kCommitRetryLimit) return status;

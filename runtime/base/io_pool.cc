@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "runtime/base/alternate_signal_stack.h"
 #include "runtime/base/check.h"
 #include "runtime/base/strings.h"
 
@@ -84,6 +85,7 @@ void IoPool::RunStrand(const std::shared_ptr<internal::IoStrandState>& strand) {
 void IoPool::RunThread(int index) {
   current_pool = this;
   pthread_setname_np(pthread_self(), StrCat(name_.substr(0, 11), "-", index).substr(0, 15).c_str());
+  const AlternateSignalStack signal_stack;
   while (true) {
     IoWork work;
     {

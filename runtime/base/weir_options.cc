@@ -40,7 +40,11 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kCheckpointingMinPause);
   registry->Add(kCheckpointingNumRetained);
   registry->Add(kCheckpointingDir);
+  registry->Add(kStateRecoveryFromLocal);
+  registry->Add(kStateBackendLocalRecovery);
   registry->Add(kBufferTimeout);
+  registry->Add(kExceptionHistorySize);
+  registry->Add(kFailoverStrategy);
   registry->Add(kRestartStrategyType);
   registry->Add(kFixedDelayAttempts);
   registry->Add(kFixedDelayDelay);
@@ -49,6 +53,10 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kExponentialDelayBackoffMultiplier);
   registry->Add(kExponentialDelayJitterFactor);
   registry->Add(kExponentialDelayResetBackoffThreshold);
+  registry->Add(kExponentialDelayAttempts);
+  registry->Add(kFailureRateMaxFailures);
+  registry->Add(kFailureRateInterval);
+  registry->Add(kFailureRateDelay);
   registry->Add(kHeartbeatInterval);
   registry->Add(kHeartbeatTimeout);
   registry->Add(kSlotRequestTimeout);

@@ -130,13 +130,30 @@ inline constexpr ConfigOption<std::string> kCheckpointingDir{
     "execution.checkpointing.dir", "",
     "Folder of checkpoints, which all processes reach. Empty: a folder in the system's place for "
     "temporary files."};
+inline constexpr ConfigOption<bool> kStateRecoveryFromLocal{
+    "execution.state-recovery.from-local", false,
+    "Whether TaskManagers keep the state files of the newest completed checkpoint on their local "
+    "disk, so that a task which is restarted where it was reads nothing from the folder of "
+    "checkpoints."};
+inline constexpr ConfigOption<bool> kStateBackendLocalRecovery{
+    "state.backend.local-recovery", false,
+    "Older name of execution.state-recovery.from-local; either turns it on."};
 inline constexpr ConfigOption<absl::Duration> kBufferTimeout{
     "execution.buffer-timeout", absl::Milliseconds(5),
     "Longest time that a batch which is not full waits before it is sent."};
 
+inline constexpr ConfigOption<int64_t> kExceptionHistorySize{
+    "web.exception-history-size", 16, "Failures that a job's history keeps, newest first.",
+    "1..1000"};
+inline constexpr ConfigOption<std::string> kFailoverStrategy{
+    "jobmanager.execution.failover-strategy", "region",
+    "What a failure of a task restarts: region, the tasks that channels or an operator coordinator "
+    "join with it; full, the whole job.",
+    "region|full"};
 inline constexpr ConfigOption<std::string> kRestartStrategyType{
     "restart-strategy.type", "exponential-delay", "What follows a job's failure.",
-    "exponential-delay|fixed-delay|none"};
+    "exponential-delay|failure-rate|fixed-delay|none|exponentialdelay|failurerate|fixeddelay|off|"
+    "disable"};
 inline constexpr ConfigOption<int64_t> kFixedDelayAttempts{
     "restart-strategy.fixed-delay.attempts", 2147483647,
     "Restarts before the job is given up; the default is no limit in practice.", "0.."};
@@ -157,6 +174,21 @@ inline constexpr ConfigOption<double> kExponentialDelayJitterFactor{
 inline constexpr ConfigOption<absl::Duration> kExponentialDelayResetBackoffThreshold{
     "restart-strategy.exponential-delay.reset-backoff-threshold", absl::Minutes(1),
     "Time without a failure after which the first backoff counts again."};
+inline constexpr ConfigOption<int64_t> kExponentialDelayAttempts{
+    "restart-strategy.exponential-delay.attempts-before-reset-backoff", 2147483647,
+    "Restarts, since the first backoff last counted, before the job is given up; the default is no "
+    "limit in practice.",
+    "1.."};
+inline constexpr ConfigOption<int64_t> kFailureRateMaxFailures{
+    "restart-strategy.failure-rate.max-failures-per-interval", 1,
+    "Failures within the interval that are followed by a restart; one more, and the job is given "
+    "up.",
+    "1..10000"};
+inline constexpr ConfigOption<absl::Duration> kFailureRateInterval{
+    "restart-strategy.failure-rate.failure-rate-interval", absl::Minutes(1),
+    "Time within which failures are counted."};
+inline constexpr ConfigOption<absl::Duration> kFailureRateDelay{
+    "restart-strategy.failure-rate.delay", absl::Seconds(1), "Time before each restart."};
 
 inline constexpr ConfigOption<absl::Duration> kHeartbeatInterval{
     "heartbeat.interval", absl::Seconds(1),

@@ -6,9 +6,11 @@
 #include <map>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/failure.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/state/state_error.h"
+#include "runtime/task/current_operator.h"
 
 namespace weir {
 namespace {
@@ -16,18 +18,19 @@ namespace {
 // Says where a failure happened. The one place that adds it.
 absl::Status WithPlace(const absl::Status& status, const OperatorContext::Place& place,
                        std::string_view position) {
-  return {status.code(),
-          ToAbsl(StrCat(ToStd(status.message()), " (operator=", place.name, " uid=", place.uid,
-                        " subtask=", place.subtask, "/", place.parallelism, position, ")"))};
+  return WithMessage(status,
+                     StrCat(ToStd(status.message()), " (operator=", place.name, " uid=", place.uid,
+                            " subtask=", place.subtask, "/", place.parallelism, position, ")"));
 }
 
 absl::Status ThrownStatus(std::string_view what) {
-  return absl::InternalError(StrCat("user code threw an exception: ", what));
+  return ThrownByUserCode(StrCat("user code threw an exception: ", what));
 }
 
-// Calls into an operator. The one place where what user code throws is caught.
+// Calls into the operator at `place`. The one place where what user code throws is caught.
 template <class Call>
-auto Guarded(Call&& call) -> decltype(call()) {
+auto Guarded(const OperatorContext::Place& place, Call&& call) -> decltype(call()) {
+  const CurrentOperatorScope scope(place);
   try {
     return call();
   } catch (const StateError& error) {
@@ -41,7 +44,7 @@ auto Guarded(Call&& call) -> decltype(call()) {
 
 absl::StatusOr<Progress> WakeOperator(StreamOperator& op, Output& output,
                                       const OperatorContext& context) {
-  absl::StatusOr<Progress> progress = Guarded([&] { return op.OnWake(output); });
+  absl::StatusOr<Progress> progress = Guarded(context.place(), [&] { return op.OnWake(output); });
   return progress.ok() ? progress : WithPlace(progress.status(), context.place(), "");
 }
 
@@ -159,8 +162,9 @@ absl::Status OperatorChain::Open(std::vector<std::vector<OperatorSubtaskState>> 
     if (link.num_inputs > 0 && !link.output.connected()) {
       link.event_time_lag = link.context->metrics()->AddHistogram("eventTimeLag");
     }
-    absl::Status opened =
-        Guarded([&] { return link.op->Open(*link.context, link.output, std::move(restored[i])); });
+    absl::Status opened = Guarded(link.context->place(), [&] {
+      return link.op->Open(*link.context, link.output, std::move(restored[i]));
+    });
     if (!opened.ok()) return WithPlace(opened, link.context->place(), " while opening");
   }
   return absl::OkStatus();
@@ -214,7 +218,8 @@ absl::StatusOr<OperatorChain::RunResult> OperatorChain::Run(int64_t deadline_nan
 
 absl::StatusOr<Progress> OperatorChain::Process(ChainedOperator& link) {
   const auto& [input, element] = link.queue.front();
-  absl::StatusOr<Progress> progress = Guarded([&] { return ProcessElement(link, input, element); });
+  absl::StatusOr<Progress> progress =
+      Guarded(link.context->place(), [&] { return ProcessElement(link, input, element); });
   if (!progress.ok()) {
     std::string position;
     if (link.cursor.has_value() && link.cursor->batch) {
@@ -309,7 +314,7 @@ absl::StatusOr<SourceOperator::PollResult> OperatorChain::PollSource() {
   head.output.UpdateFull();
   if (source_ended_ || head.output.Full()) return SourceOperator::PollResult::kNothing;
   absl::StatusOr<SourceOperator::PollResult> result =
-      Guarded([&] { return source_->Poll(head.output); });
+      Guarded(head.context->place(), [&] { return source_->Poll(head.output); });
   if (!result.ok()) return WithPlace(result.status(), head.context->place(), "");
   if (*result == SourceOperator::PollResult::kEnd) {
     source_ended_ = true;
@@ -325,7 +330,7 @@ absl::StatusOr<bool> OperatorChain::EmitLatencyMarker(int64_t now_ms) {
   head.output.UpdateFull();
   if (head.output.Full()) return false;
   const OperatorContext::Place& place = head.context->place();
-  const absl::Status emitted = Guarded([&] {
+  const absl::Status emitted = Guarded(place, [&] {
     head.output.EmitControl(LatencyMarker{now_ms, place.operator_id, place.subtask});
     return absl::OkStatus();
   });
@@ -351,7 +356,7 @@ absl::StatusOr<bool> OperatorChain::Flush() {
   for (const auto& link : links_) {
     if (link->queue.empty()) {
       // Key selectors and partitioners of the edges behind it run here.
-      const absl::Status flushed = Guarded([&] {
+      const absl::Status flushed = Guarded(link->context->place(), [&] {
         link->output.Flush();
         return absl::OkStatus();
       });
@@ -365,7 +370,7 @@ absl::StatusOr<bool> OperatorChain::Flush() {
 absl::Status OperatorChain::ForEachOperator(
     const std::function<absl::Status(StreamOperator&)>& call) {
   for (const auto& link : links_) {
-    const absl::Status status = Guarded([&] { return call(*link->op); });
+    const absl::Status status = Guarded(link->context->place(), [&] { return call(*link->op); });
     if (!status.ok()) return WithPlace(status, link->context->place(), "");
   }
   return absl::OkStatus();
@@ -411,7 +416,8 @@ absl::Status OperatorChain::HandleCoordinatorEvent(OperatorId id, std::string_vi
 }
 
 absl::Status OperatorChain::ChainedOperator::DeliverEvent(std::string_view event) {
-  const absl::Status status = Guarded([&] { return op->HandleCoordinatorEvent(event); });
+  const absl::Status status =
+      Guarded(context->place(), [&] { return op->HandleCoordinatorEvent(event); });
   return status.ok() ? status : WithPlace(status, context->place(), "");
 }
 
@@ -482,7 +488,7 @@ void OperatorChain::Close() {
   if (closed_) return;
   closed_ = true;
   for (const auto& link : links_) {
-    (void)Guarded([&] {
+    (void)Guarded(link->context->place(), [&] {
       link->op->Close();
       return absl::OkStatus();
     });

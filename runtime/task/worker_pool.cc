@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "runtime/base/alternate_signal_stack.h"
 #include "runtime/base/strings.h"
 
 namespace weir {
@@ -66,6 +67,7 @@ void WorkerPool::Enqueue(std::shared_ptr<Steppable> task) {
 void WorkerPool::RunWorker(int index) {
   using Turn = Steppable::Turn;
   pthread_setname_np(pthread_self(), StrCat("worker-", index).c_str());
+  const AlternateSignalStack signal_stack;
   while (true) {
     std::shared_ptr<Steppable> task;
     {

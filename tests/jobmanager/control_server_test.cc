@@ -285,6 +285,7 @@ class Talkative final : public ControlMessageHandler {
     if (heard.size() == 5) all_heard.set_value();
   }
   void OnClosed(TaskManagerGateway*) override {}
+  void OnCrash(const proto::CrashReport&) override {}
 
   std::vector<std::string> texts;
   bool close = false;

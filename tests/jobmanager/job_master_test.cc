@@ -92,6 +92,10 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
   void NoteDeployment() {
     tasks_.clear();
     coordinators_.clear();
+    NoteRedeployment();
+  }
+  // As NoteDeployment, where some tasks went on.
+  void NoteRedeployment() {
     for (const auto& task_manager : {first_, second_, third_}) {
       if (task_manager == nullptr) continue;
       for (const Kind& message : task_manager->Take(Kind::kDeploy)) {
@@ -100,6 +104,9 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
                                                                                task};
         }
         for (const auto& coordinator : message.deploy().coordinators()) {
+          std::erase_if(coordinators_, [&](const proto::CoordinatorDeployment& older) {
+            return older.operator_id() == coordinator.operator_id();
+          });
           coordinators_.push_back(coordinator);
           coordinator_on_ = task_manager.get();
         }
@@ -108,6 +115,15 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
   }
   void StartRunning() {
     StartDeployed();
+    ReportAll(proto::RUNNING);
+  }
+
+  // Two pipelines of parallelism 1, all tasks RUNNING in one slot.
+  void StartTwoPipelines() {
+    description_.graph = std::make_shared<const JobGraph>(TwoPipelines(1));
+    first_ = AddTaskManager("tm-1", 1);
+    StartJob();
+    NoteDeployment();
     ReportAll(proto::RUNNING);
   }
 
@@ -134,11 +150,13 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
     executor_.RunUntilIdle();
   }
   void AckCoordinator(uint64_t checkpoint, const std::string& state) {
-    proto::TaskManagerMessage message;
-    message.mutable_coordinator_ack()->set_attempt(coordinators_.front().attempt());
-    message.mutable_coordinator_ack()->set_checkpoint_id(checkpoint);
-    message.mutable_coordinator_ack()->set_state(state);
-    job_->HandleMessage(message);
+    for (const proto::CoordinatorDeployment& coordinator : coordinators_) {
+      proto::TaskManagerMessage message;
+      message.mutable_coordinator_ack()->set_attempt(coordinator.attempt());
+      message.mutable_coordinator_ack()->set_checkpoint_id(checkpoint);
+      message.mutable_coordinator_ack()->set_state(state);
+      job_->HandleMessage(message);
+    }
   }
   void AckTask(const DeployedTask& task, uint64_t checkpoint) {
     proto::TaskManagerMessage message;
@@ -430,6 +448,95 @@ TEST_F(JobMasterTest, GivesUpWhenAttemptsAreUsedUpAndKeepsTheCheckpoints) {
   EXPECT_EQ(resources_->Overview().num_free_slots, 2u);
 }
 
+TEST_F(JobMasterTest, TellsUserCodeFromTheLossOfAMachine) {
+  settings_.Set(kFixedDelayAttempts, 100);
+  StartRunning();
+  proto::TaskManagerMessage message;
+  proto::TaskStateChanged* const failed = message.mutable_task_state();
+  failed->set_attempt(Task(1, 0).deployment.attempt());
+  failed->set_state(proto::FAILED);
+  failed->set_error("user code threw an exception: bad row");
+  failed->set_error_code(static_cast<int>(absl::StatusCode::kInternal));
+  failed->set_exception_name("std::out_of_range");
+  failed->set_failure_origin(1);
+  job_->HandleMessage(message);
+  AnswerCancels(first_.get());
+  AnswerCancels(second_.get());
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  resources_->OnClosed(second_.get());
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(2));
+  EXPECT_EQ(history.entries[0].exception_name, "TaskManagerLost");
+  EXPECT_EQ(history.entries[0].failure_labels.at("type"), "SYSTEM");
+  EXPECT_EQ(history.entries[0].taskmanager_id, "tm-2");
+  EXPECT_EQ(history.entries[1].exception_name, "std::out_of_range");
+  EXPECT_EQ(history.entries[1].failure_labels.at("type"), "USER");
+  EXPECT_EQ(history.entries[1].task_name, "Source: gen (1/2) - execution #0");
+}
+
+TEST_F(JobMasterTest, NamesACrashAsTheCauseOfTheFailure) {
+  StartRunning();
+  proto::CrashReport report;
+  report.set_task_manager_id(Task(2, 1).on->id());
+  report.set_signal("SIGSEGV");
+  report.set_attempt(Task(2, 1).deployment.attempt());
+  report.set_operator_name("count");
+  report.set_uid("count-uid");
+  report.set_text("stack:\n#0 here\n");
+  job_->OnCrash(report);
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting);
+  resources_->OnCrashed(report);
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "SIGSEGV");
+  EXPECT_EQ(history.entries[0].failure_labels.at("type"), "USER");
+  EXPECT_EQ(history.entries[0].task_name, "count -> sink (2/2) - execution #0");
+  EXPECT_THAT(history.entries[0].stacktrace, HasSubstr("operator=count uid=count-uid"));
+  EXPECT_THAT(history.entries[0].stacktrace, HasSubstr("#0 here"));
+  ASSERT_THAT(history.entries[0].concurrent, SizeIs(1));
+  EXPECT_THAT(history.entries[0].concurrent[0].stacktrace, HasSubstr("its process crashed"));
+  EXPECT_EQ(resources_->Overview().num_taskmanagers, 1u);
+}
+
+TEST_F(JobMasterTest, GivesALossItsCauseWhenTheCrashIsToldLater) {
+  StartRunning();
+  proto::CrashReport report;
+  report.set_task_manager_id(second_->id());
+  report.set_pid(77);
+  report.set_signal("SIGABRT");
+  report.set_attempt(IdToBytes(ExecutionAttemptId(8, 8)));
+  report.set_text("stack:\n#0 here\n");
+  resources_->OnClosed(second_.get());
+  job_->OnCrash(report);
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "SIGABRT");
+  EXPECT_THAT(history.entries[0].stacktrace, HasSubstr("#0 here"));
+  EXPECT_THAT(history.entries[0].stacktrace, HasSubstr("was lost"));
+  second_ = AddTaskManager("tm-2", 1);
+  resources_->OnCrashed(report);
+  EXPECT_TRUE(resources_->IsRegistered(second_.get())) << "the crash was of an earlier process";
+}
+
+TEST_F(JobMasterTest, KeepsTheNewestFailuresOnly) {
+  settings_.Set(kFixedDelayAttempts, 100);
+  settings_.Set(kExceptionHistorySize, 2);
+  StartRunning();
+  for (int failure = 0; failure < 3; ++failure) {
+    Report(Task(1, 0), proto::FAILED, StrCat("failure ", failure));
+    AnswerCancels(first_.get());
+    AnswerCancels(second_.get());
+    executor_.Advance(absl::Seconds(1));
+    NoteDeployment();
+  }
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(2));
+  EXPECT_EQ(history.entries[0].stacktrace, "failure 2");
+  EXPECT_EQ(history.entries[1].stacktrace, "failure 1");
+  EXPECT_TRUE(history.truncated);
+}
+
 TEST_F(JobMasterTest, RecordsFailuresThatFollowAsConcurrent) {
   StartRunning();
   Report(Task(1, 0), proto::FAILED, "root");
@@ -531,6 +638,172 @@ TEST_F(JobMasterTest, RestartsWhenATaskManagerIsLostBeforeDeployment) {
   EXPECT_EQ(job_->status(), JobStatus::kRunning);
   NoteDeployment();
   EXPECT_THAT(tasks_, SizeIs(4)) << "deployed once, by the newest attempt alone";
+}
+
+TEST_F(JobMasterTest, RestartsOnlyTheRegionThatFailed) {
+  StartTwoPipelines();
+  executor_.Advance(absl::Seconds(1));
+  CompleteCheckpoint(1, "splits@1");
+  executor_.Advance(absl::Seconds(1));  // Checkpoint 2 is under way.
+  first_->received.clear();
+  const auto before = tasks_;
+  Report(Task(2, 0), proto::FAILED, "oops");
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting);
+  EXPECT_THAT(StatesOf(1), ElementsAre("CANCELING"));
+  EXPECT_THAT(StatesOf(2), ElementsAre("FAILED"));
+  EXPECT_THAT(StatesOf(3), ElementsAre("RUNNING"));
+  EXPECT_THAT(StatesOf(4), ElementsAre("RUNNING"));
+  EXPECT_THAT(first_->Take(Kind::kAborted), SizeIs(1)) << "the others hear of checkpoint 2's end";
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  NoteRedeployment();
+  for (const uint64_t vertex : {1, 2}) {
+    EXPECT_NE(Task(vertex, 0).deployment.attempt(),
+              before.at({TestVertex(vertex), 0}).deployment.attempt());
+    EXPECT_EQ(Task(vertex, 0).deployment.attempt_number(), 1u);
+    EXPECT_EQ(Task(vertex, 0).deployment.restored_checkpoint(), 1u);
+  }
+  for (const uint64_t vertex : {3, 4}) {
+    EXPECT_EQ(Task(vertex, 0).deployment.attempt(),
+              before.at({TestVertex(vertex), 0}).deployment.attempt());
+    EXPECT_EQ(job_->Details().vertices[vertex - 1].subtasks[0].attempt_number, 0u);
+  }
+  ASSERT_THAT(coordinators_, SizeIs(2));
+  EXPECT_EQ(coordinators_.back().operator_id(), IdToBytes(TestOperator(1)));
+  EXPECT_EQ(coordinators_.back().state(), "splits@1");
+
+  resources_->OnHeartbeat(first_.get(), {});
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_THAT(first_->Take(Kind::kTriggerCoordinator), IsEmpty()) << "not all tasks are RUNNING";
+  Report(Task(1, 0), proto::RUNNING);
+  Report(Task(2, 0), proto::RUNNING);
+  executor_.Advance(absl::Seconds(1));
+  const auto triggers = first_->Take(Kind::kTriggerCoordinator);
+  ASSERT_THAT(triggers, SizeIs(1));
+  EXPECT_EQ(triggers[0].trigger_coordinator().attempts_size(), 2) << "both coordinators";
+  CompleteCheckpoint(triggers[0].trigger_coordinator().checkpoint_id());
+  EXPECT_EQ(job_->Checkpoints().counts.completed, 2);
+  EXPECT_EQ(job_->Checkpoints().counts.failed, 1);
+}
+
+TEST_F(JobMasterTest, RestartsTheWholeJobWhereAsked) {
+  settings_.Set(kFailoverStrategy, "full");
+  StartTwoPipelines();
+  Report(Task(2, 0), proto::FAILED, "oops");
+  EXPECT_THAT(StatesOf(3), ElementsAre("CANCELING"));
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  EXPECT_EQ(Task(4, 0).deployment.attempt_number(), 1u);
+}
+
+TEST_F(JobMasterTest, RestartsARegionThatFailsMeanwhileWithTheFirst) {
+  StartTwoPipelines();
+  Report(Task(2, 0), proto::FAILED, "first");
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Milliseconds(900));
+  Report(Task(3, 0), proto::FAILED, "second");
+  EXPECT_THAT(StatesOf(4), ElementsAre("CANCELING"));
+  EXPECT_THAT(job_->Exceptions(10).entries, SizeIs(2)) << "each a failure of its own";
+  executor_.Advance(absl::Seconds(2));
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting) << "waits for the second region's tasks";
+  AnswerCancels(first_.get());
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  NoteDeployment();
+  EXPECT_THAT(tasks_, SizeIs(4));
+}
+
+TEST_F(JobMasterTest, LosesOnlyTheRegionsOfALostTaskManagerAndTakesASlotFromAnother) {
+  JobGraph graph = TwoPipelines(1);
+  graph.vertices[2].slot_sharing_group = graph.vertices[3].slot_sharing_group = "other";
+  description_.graph = std::make_shared<const JobGraph>(graph);
+  StartRunning();
+  ASSERT_NE(Task(1, 0).on, Task(3, 0).on);
+  FakeTaskManager* const lost = Task(3, 0).on;
+  const std::string kept = Task(1, 0).deployment.attempt();
+  resources_->OnClosed(lost);
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting) << "waits for a slot";
+  EXPECT_THAT(StatesOf(3), ElementsAre("SCHEDULED"));
+  EXPECT_THAT(StatesOf(1), ElementsAre("RUNNING"));
+  third_ = AddTaskManager("tm-3", 1);
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  NoteRedeployment();
+  EXPECT_EQ(Task(3, 0).on, third_.get());
+  EXPECT_EQ(Task(1, 0).deployment.attempt(), kept);
+  EXPECT_EQ(resources_->Overview().num_free_slots, 0u);
+}
+
+TEST_F(JobMasterTest, MergesWithAFailureWhileARegionWaitsForASlot) {
+  JobGraph graph = TwoPipelines(1);
+  graph.vertices[2].slot_sharing_group = graph.vertices[3].slot_sharing_group = "other";
+  description_.graph = std::make_shared<const JobGraph>(graph);
+  StartRunning();
+  FakeTaskManager* const lost = Task(3, 0).on;
+  FakeTaskManager* const left = Task(1, 0).on;
+  resources_->OnClosed(lost);
+  executor_.Advance(absl::Seconds(1));
+  Report(Task(1, 0), proto::FAILED, "oops");
+  AnswerCancels(left);
+  third_ = AddTaskManager("tm-3", 1);
+  EXPECT_EQ(resources_->Overview().num_free_slots, 1u) << "the request was withdrawn";
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  NoteDeployment();
+  EXPECT_THAT(tasks_, SizeIs(4));
+  EXPECT_EQ(Task(1, 0).on, left) << "where it was";
+  EXPECT_EQ(resources_->Overview().num_free_slots, 0u);
+}
+
+TEST_F(JobMasterTest, FinishesWithARegionThatHadFinishedBeforeAnotherFailed) {
+  StartTwoPipelines();
+  InputEnded(Task(1, 0));
+  executor_.Advance(absl::Seconds(1));
+  CompleteCheckpoint(1);
+  Report(Task(1, 0), proto::FINISHED);
+  Report(Task(2, 0), proto::FINISHED);
+  Report(Task(4, 0), proto::FAILED, "oops");
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  NoteRedeployment();
+  EXPECT_EQ(Task(2, 0).deployment.attempt_number(), 0u);
+  EXPECT_EQ(Task(4, 0).deployment.attempt_number(), 1u);
+  Report(Task(3, 0), proto::RUNNING);
+  Report(Task(4, 0), proto::RUNNING);
+  first_->received.clear();
+  InputEnded(Task(3, 0));
+  const auto triggers = first_->Take(Kind::kTriggerCoordinator);
+  ASSERT_THAT(triggers, SizeIs(1)) << "the last checkpoint";
+  EXPECT_EQ(triggers[0].trigger_coordinator().attempts_size(), 2);
+  Report(Task(3, 0), proto::FINISHED);
+  Report(Task(4, 0), proto::FINISHED);
+  EXPECT_EQ(job_->status(), JobStatus::kFinished);
+}
+
+TEST_F(JobMasterTest, KeepsItsSlotsWhenItRestarts) {
+  StartRunning();
+  const auto before = tasks_;
+  AddTaskManager("tm-0", 4);
+  Report(Task(1, 0), proto::FAILED, "oops");
+  AnswerCancels(first_.get());
+  AnswerCancels(second_.get());
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  ASSERT_THAT(tasks_, SizeIs(4));
+  for (const auto& [key, task] : tasks_) EXPECT_EQ(task.on, before.at(key).on);
+}
+
+TEST_F(JobMasterTest, PutsSubtasksBackWhereTheyWereWhenATaskManagerIsLost) {
+  StartRunning();
+  FakeTaskManager* const kept = Task(1, 1).on;
+  third_ = AddTaskManager("tm-0", 1);  // Before the others in any order by name.
+  resources_->OnClosed(Task(1, 0).on);
+  AnswerCancels(kept);
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  EXPECT_EQ(Task(1, 1).on, kept);
+  EXPECT_EQ(Task(1, 0).on, third_.get());
 }
 
 TEST_F(JobMasterTest, IgnoresTheLossOfATaskManagerThatRunsNothingOfIt) {

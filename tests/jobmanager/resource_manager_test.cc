@@ -29,9 +29,13 @@ class ResourceManagerTest : public testing::Test, public TaskManagerListener {
   // The ids of the TaskManagers that the job's slots came from; "-" while it waits.
   std::vector<std::string>& Request(uint64_t job, uint32_t num_slots,
                                     absl::Duration timeout = absl::Minutes(5)) {
+    return Request(job, std::vector<std::string>(num_slots), timeout);
+  }
+  std::vector<std::string>& Request(uint64_t job, std::vector<std::string> preferred,
+                                    absl::Duration timeout = absl::Minutes(5)) {
     std::vector<std::string>& result = granted_[job];
     result = {"-"};
-    resources_.RequestSlots(JobId(0, job), num_slots, timeout,
+    resources_.RequestSlots(JobId(0, job), std::move(preferred), timeout,
                             [&result](absl::StatusOr<ResourceManager::Slots> slots) {
                               result.clear();
                               if (!slots.ok()) result = {"failed"};
@@ -53,6 +57,26 @@ TEST_F(ResourceManagerTest, SpreadsSlotsEvenlyByShareInUse) {
   EXPECT_THAT(Request(1, 3), ElementsAre("a", "b", "b"));
   EXPECT_THAT(Request(2, 3), ElementsAre("a", "b", "b"));
   EXPECT_EQ(resources_.Overview().num_free_slots, 0u);
+}
+
+TEST_F(ResourceManagerTest, TakesSlotsWhereTheyArePreferredAndElsewhereIfThereIsNoneFree) {
+  Add("a", 2);
+  Add("b", 2);
+  const std::vector<std::string> preferred = {"b", "b", "b", "gone"};
+  EXPECT_THAT(Request(1, preferred), ElementsAre("b", "b", "a", "a"));
+}
+
+TEST_F(ResourceManagerTest, GivesBackSomeOfAJobsSlots) {
+  const auto a = Add("a", 2);
+  Request(1, 2);
+  const auto& second = Request(2, 1);
+  EXPECT_THAT(second, ElementsAre("-"));
+  resources_.ReleaseSlots(JobId(0, 1), {a});
+  EXPECT_THAT(second, ElementsAre("a"));
+  resources_.OnClosed(a.get());
+  resources_.ReleaseSlots(JobId(0, 1), {a});
+  EXPECT_EQ(resources_.Overview().num_slots, 0u)
+      << "of a lost TaskManager there is nothing to give";
 }
 
 TEST_F(ResourceManagerTest, ServesWaitingJobsInTurnAndTakesSlotsBack) {

@@ -56,6 +56,50 @@ TEST(RestartStrategyTest, ExponentialDelayBeginsAnewAfterAQuietTime) {
   EXPECT_EQ(strategy->OnFailure(kStart + absl::Seconds(60 + 2 + 60)), absl::Seconds(1));
 }
 
+TEST(RestartStrategyTest, ExponentialDelayGivesUpAfterItsAttemptsUnlessAQuietTimeComesBefore) {
+  Configuration settings = Settings();
+  settings.Set(kExponentialDelayInitialBackoff, absl::Seconds(1));
+  settings.Set(kExponentialDelayJitterFactor, 0.0);
+  settings.Set(kExponentialDelayResetBackoffThreshold, absl::Minutes(1));
+  settings.Set(kExponentialDelayAttempts, 2);
+  const auto strategy = MakeRestartStrategy(settings, 1);
+  absl::Time now = kStart;
+  EXPECT_TRUE(strategy->OnFailure(now).has_value());
+  EXPECT_TRUE(strategy->OnFailure(now += absl::Seconds(10)).has_value());
+  EXPECT_TRUE(strategy->OnFailure(now += absl::Minutes(2)).has_value()) << "counts anew";
+  EXPECT_TRUE(strategy->OnFailure(now += absl::Seconds(10)).has_value());
+  EXPECT_FALSE(strategy->OnFailure(now += absl::Seconds(10)).has_value());
+}
+
+TEST(RestartStrategyTest, FailureRateAllowsSoManyFailuresWithinTheInterval) {
+  for (const char* type : {"failure-rate", "failurerate"}) {
+    Configuration settings = Settings();
+    settings.Set(kRestartStrategyType, type);
+    settings.Set(kFailureRateMaxFailures, 2);
+    settings.Set(kFailureRateInterval, absl::Seconds(60));
+    settings.Set(kFailureRateDelay, absl::Seconds(3));
+    const auto strategy = MakeRestartStrategy(settings, 1);
+    EXPECT_EQ(strategy->OnFailure(kStart), absl::Seconds(3));
+    EXPECT_EQ(strategy->OnFailure(kStart + absl::Seconds(30)), absl::Seconds(3));
+    EXPECT_EQ(strategy->OnFailure(kStart + absl::Seconds(60)), absl::Seconds(3))
+        << "the first is a whole interval ago";
+    EXPECT_FALSE(strategy->OnFailure(kStart + absl::Seconds(89)).has_value());
+  }
+}
+
+TEST(RestartStrategyTest, KnowsFlinksNames) {
+  Configuration settings = Settings();
+  for (const char* type : {"none", "off", "disable"}) {
+    settings.Set(kRestartStrategyType, type);
+    EXPECT_FALSE(MakeRestartStrategy(settings, 1)->OnFailure(kStart).has_value());
+  }
+  settings.Set(kRestartStrategyType, "fixeddelay");
+  settings.Set(kFixedDelayDelay, absl::Seconds(7));
+  EXPECT_EQ(MakeRestartStrategy(settings, 1)->OnFailure(kStart), absl::Seconds(7));
+  EXPECT_EQ(settings.SetText("restart-strategy.type", "sometimes", "test").code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST(RestartStrategyTest, JitterStaysWithinItsShareAndDiffersBySeed) {
   Configuration settings = Settings();
   settings.Set(kExponentialDelayInitialBackoff, absl::Seconds(1));

@@ -38,4 +38,24 @@ inline JobGraph SourceAndSink(uint32_t source_parallelism, uint32_t sink_paralle
   return graph;
 }
 
+/// SourceAndSink twice, without a channel between them: vertices 1 and 2, and 3 and 4.
+inline JobGraph TwoPipelines(uint32_t parallelism) {
+  JobGraph graph = SourceAndSink(parallelism, parallelism);
+  const JobGraph other = graph;
+  for (JobGraph::Vertex vertex : other.vertices) {
+    vertex.id = TestVertex(vertex.id.low() + 2);
+    for (JobGraph::Operator& op : vertex.operators) {
+      op.id = TestOperator(op.id.low() + 3);
+      op.uid += "-2";
+    }
+    graph.vertices.push_back(vertex);
+  }
+  JobGraph::Edge edge = other.edges[0];
+  edge.source_vertex = TestVertex(3);
+  edge.source_operator = TestOperator(4);
+  edge.target_vertex = TestVertex(4);
+  graph.edges.push_back(edge);
+  return graph;
+}
+
 }  // namespace weir
