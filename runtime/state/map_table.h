@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <utility>
 
-#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "runtime/base/memory_budget.h"
+#include "runtime/state/internal/user_keys.h"
 #include "runtime/state/namespace.h"
 #include "runtime/state/object_table.h"
 
@@ -13,8 +13,8 @@ namespace weir {
 
 /// A map from UK to UV per key and namespace, each entry one of the table, so that a snapshot
 /// writes only changed ones. The typed form of MapState; made by KeyedStateBackend. Threads: the
-/// task's. Invariant: the ordered set of a key's user keys is that of its entries, and of those
-/// that have expired and left the database.
+/// task's. Invariant: the user keys of a key are those of its entries, and of those that have
+/// expired and left the database.
 template <class K, class N, class UK, class UV>
 class MapTable {
  public:
@@ -29,7 +29,7 @@ class MapTable {
   [[nodiscard]] absl::Status Adopt() {
     entries_->ForEach(
         [&](uint64_t hash, const K& key, const NamespaceAndUserKey& place, const UV&) {
-          user_keys_.Mutable(hash, key, place.first).insert(place.second);
+          user_keys_.Mutable(hash, key, place.first).Insert(place.second);
         });
     return absl::OkStatus();
   }
@@ -40,13 +40,13 @@ class MapTable {
   UV& Mutable(uint64_t hash, const K& key, const N& ns, const UK& user_key) {
     const NamespaceAndUserKey place(ns, user_key);
     if (UV* value = entries_->FindMutable(hash, key, place)) return *value;
-    user_keys_.Mutable(hash, key, ns).insert(user_key);
+    user_keys_.Mutable(hash, key, ns).Insert(user_key);
     return entries_->Mutable(hash, key, place);
   }
   bool Remove(uint64_t hash, const K& key, const N& ns, const UK& user_key) {
     const bool found = entries_->Erase(hash, key, {ns, user_key});
     if (UserKeys* keys = user_keys_.FindMutable(hash, key, ns)) {
-      keys->erase(user_key);
+      keys->Erase(user_key);
       if (keys->empty()) user_keys_.Erase(hash, key, ns);
     }
     return found;
@@ -58,14 +58,14 @@ class MapTable {
   /// Returns the last user key in that order, null if the map is empty.
   [[nodiscard]] const UK* LastKey(uint64_t hash, const K& key, const N& ns) const {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
-    return keys == nullptr ? nullptr : &*keys->rbegin();
+    return keys == nullptr ? nullptr : &*keys->InOrder().rbegin();
   }
   /// Visits entries in the order of their user keys' encoding. `visit` must not change the map.
   template <class Visitor>
   void ForEach(uint64_t hash, const K& key, const N& ns, Visitor&& visit) const {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
     if (keys == nullptr) return;
-    for (const UK& user_key : *keys) visit(user_key, *Get(hash, key, ns, user_key));
+    for (const UK& user_key : keys->InOrder()) visit(user_key, *Get(hash, key, ns, user_key));
   }
   /// Visits the user keys alone, in the same order; those of entries that have expired on disk
   /// too. `visit` must not change the map.
@@ -73,18 +73,18 @@ class MapTable {
   void ForEachUserKey(uint64_t hash, const K& key, const N& ns, Visitor&& visit) const {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
     if (keys == nullptr) return;
-    for (const UK& user_key : *keys) visit(user_key);
+    for (const UK& user_key : keys->InOrder()) visit(user_key);
   }
   [[nodiscard]] Entries& entries() { return *entries_; }
   void Clear(uint64_t hash, const K& key, const N& ns) {
     const UserKeys* keys = user_keys_.Find(hash, key, ns);
     if (keys == nullptr) return;
-    for (const UK& user_key : *keys) entries_->Erase(hash, key, {ns, user_key});
+    keys->ForEach([&](const UK& user_key) { entries_->Erase(hash, key, {ns, user_key}); });
     user_keys_.Erase(hash, key, ns);
   }
 
  private:
-  using UserKeys = absl::btree_set<UK, internal::KeyLess<UK>>;
+  using UserKeys = internal::UserKeys<UK>;
 
   Entries* const entries_;
   ObjectTable<K, N, UserKeys> user_keys_;  // Not in snapshots: the entries tell.
