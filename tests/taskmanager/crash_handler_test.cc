@@ -102,7 +102,7 @@ TEST_F(CrashHandlerDeathTest, LeavesPlaceSignalAndStackInAFile) {
   EXPECT_GT(report.pid, 0);
   EXPECT_GT(report.time_ms, 0);
   EXPECT_THAT(report.text, HasSubstr("stack:\n#0 0x"));
-  EXPECT_THAT(report.text, HasSubstr("raise"));
+  EXPECT_THAT(report.text, HasSubstr("libc.so.6+0x"));
 }
 
 TEST_F(CrashHandlerDeathTest, KnowsAnAbortAndAnAccessOfNothing) {
@@ -152,7 +152,7 @@ TEST_F(CrashHandlerTest, ThereIsOneInAProcess) {
 TEST_F(CrashHandlerTest, MakesNamesReadableAndRefusesWhatIsNoCrashFile) {
   const std::string path = folder_.PathOf("weir-crash-1-2.txt");
   std::ofstream(path) << "A weir TaskManager has crashed\nsignal: SIGBUS\nstack:\n"
-                         "#0 0x1 _ZN4weir12OperatorChain3RunEl+0x20 (lib.so+0x1)\n#1 0x2\n";
+                         "#0 0x1 _ZN4weir13OperatorChain3RunEl+0x20 (lib.so+0x1)\n#1 0x2\n";
   EXPECT_THAT(ReadCrashFile(path)->text,
               HasSubstr("#0 0x1 weir::OperatorChain::Run(long)+0x20 (lib.so+0x1)\n#1 0x2\n"));
   std::ofstream(path) << "something else\nsignal: SIGBUS\n";

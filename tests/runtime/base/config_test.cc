@@ -142,7 +142,7 @@ TEST_F(ConfigTest, ValueThatDoesNotParseNamesKeyTextFormAndExample) {
   EXPECT_THAT(Error(Load({.definitions = {"taskmanager.memory.size=big"}})),
               HasSubstr("a number and a unit of b, kb, mb, gb or tb, like \"1 gb\""));
   EXPECT_THAT(Error(Load({.definitions = {"restart-strategy.type=sometimes"}})),
-              HasSubstr("one of exponential-delay|fixed-delay|none"));
+              HasSubstr("one of exponential-delay|failure-rate|fixed-delay|none"));
 }
 
 TEST_F(ConfigTest, ValueOutOfRangeIsRefused) {
@@ -216,9 +216,9 @@ TEST_F(ConfigTest, DescriptionsNameKeyTypeDefaultAndVariable) {
   EXPECT_EQ(registry_->Describe().size(), WeirOptions()->Describe().size() + 1);
   EXPECT_THAT(registry_->DescribeAsText(),
               HasSubstr("rest.port (integer 0..65535, default \"8081\")"));
-  EXPECT_THAT(
-      registry_->DescribeAsMarkdown(),
-      HasSubstr("| `restart-strategy.type` | string: exponential-delay or fixed-delay or none |"));
+  EXPECT_THAT(registry_->DescribeAsMarkdown(),
+              HasSubstr("| `restart-strategy.type` | string: exponential-delay or failure-rate or "
+                        "fixed-delay or none or "));
 }
 
 TEST_F(ConfigTest, TakesItsFlagsOutOfTheArgumentsUpToTheDoubleDash) {
