@@ -18,8 +18,8 @@
 namespace weir {
 namespace {
 
-// Larger content goes to a file.
-constexpr size_t kMaxInlineBytes = size_t{64} << 10;
+// Larger content goes to a file: with another parallelism every new subtask is sent every handle.
+constexpr size_t kMaxInlineBytes = size_t{4} << 10;
 
 uint64_t Checksum(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
@@ -36,17 +36,16 @@ auto Guarded(std::string_view what, Call&& call) -> decltype(call()) {
 }
 
 absl::Status WithOwner(const absl::Status& status, const ChannelStateOwner& owner) {
-  return {status.code(),
-          ToAbsl(StrCat(ToStd(status.message()), " (operator=", owner.operator_name, " subtask=",
-                        owner.subtask, "/", owner.parallelism, ")"))};
+  return {status.code(), ToAbsl(StrCat(ToStd(status.message()), " (operator=", owner.operator_name,
+                                       " subtask=", owner.subtask, "/", owner.parallelism, ")"))};
 }
 
 absl::Status Damaged(std::string_view what, const ChannelStateHandle& handle) {
-  return absl::DataLossError(StrCat(
-      "the in-flight records of an unaligned checkpoint are damaged; restore from an older "
-      "checkpoint: ",
-      what, ": ", handle.file.path.empty() ? "inline" : handle.file.path,
-      " old_subtask=", handle.subtask));
+  return absl::DataLossError(
+      StrCat("the in-flight records of an unaligned checkpoint are damaged; restore from an older "
+             "checkpoint: ",
+             what, ": ", handle.file.path.empty() ? "inline" : handle.file.path,
+             " old_subtask=", handle.subtask));
 }
 
 class RemoveAtEnd {
@@ -196,20 +195,21 @@ absl::Status TakeShare(const ChannelEdge& edge, const ChannelStateOwner& owner, 
 
 absl::Status ReadElements(ByteReader& reader, uint32_t count, const BatchType& type,
                           const ChannelStateHandle& handle, std::vector<StreamElement>* elements) {
-  return Guarded("reading in-flight records failed; mend the record's Serde", [&]() -> absl::Status {
-    for (uint32_t i = 0; i < count; ++i) {
-      uint32_t length = 0;
-      if (!reader.ReadFixed(&length) || length > reader.remaining()) {
-        return Damaged("an element is cut short", handle);
-      }
-      std::string bytes(length, '\0');
-      reader.ReadBytes(bytes.data(), length);
-      absl::StatusOr<StreamElement> element = DeserializeElement(bytes, type);
-      if (!element.ok()) return Damaged(ToStd(element.status().message()), handle);
-      elements->push_back(*std::move(element));
-    }
-    return absl::OkStatus();
-  });
+  return Guarded("reading in-flight records failed; mend the record's Serde",
+                 [&]() -> absl::Status {
+                   for (uint32_t i = 0; i < count; ++i) {
+                     uint32_t length = 0;
+                     if (!reader.ReadFixed(&length) || length > reader.remaining()) {
+                       return Damaged("an element is cut short", handle);
+                     }
+                     std::string bytes(length, '\0');
+                     reader.ReadBytes(bytes.data(), length);
+                     absl::StatusOr<StreamElement> element = DeserializeElement(bytes, type);
+                     if (!element.ok()) return Damaged(ToStd(element.status().message()), handle);
+                     elements->push_back(*std::move(element));
+                   }
+                   return absl::OkStatus();
+                 });
 }
 
 absl::StatusOr<std::vector<ChannelContent>> Read(const ChannelStateHandle& handle,

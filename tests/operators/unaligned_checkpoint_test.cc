@@ -1,5 +1,6 @@
-// Whole jobs behind a slow sink, with aligned and unaligned checkpoints: what a checkpoint waits for,
-// and that a job which is killed and restored, also at another parallelism, gives exact results.
+// Whole jobs behind a slow sink, with aligned and unaligned checkpoints: what a checkpoint waits
+// for, and that a job which is killed and restored, also at another parallelism, gives exact
+// results.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -133,8 +134,7 @@ TEST_F(SlowSinkTest, AnUnalignedCheckpointDoesNotWaitForWhatIsInFlight) {
 
 TEST_F(SlowSinkTest, ACheckpointBecomesUnalignedWhenItsTimeIsOver) {
   LocalCheckpoint checkpoint;
-  ASSERT_NO_FATAL_FAILURE(
-      StartJob({.unaligned = true, .aligned_timeout = absl::Milliseconds(50)}));
+  ASSERT_NO_FATAL_FAILURE(StartJob({.unaligned = true, .aligned_timeout = absl::Milliseconds(50)}));
   EXPECT_LT(TakenDuringCheckpoint(&checkpoint), kInFlight / 2);
   EXPECT_GT(checkpoint.num_unaligned, 0U);
 

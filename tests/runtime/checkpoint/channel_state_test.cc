@@ -170,9 +170,8 @@ TEST_F(ChannelStateTest, RefusesWhatItCannotReadAndSaysWhy) {
   other_type.type = std::make_shared<TypedBatchType<std::string>>();
   EXPECT_THAT(Read(good, {other_type}, Owner(0, 1)).status().ToString(),
               HasSubstr("their type has changed"));
-  EXPECT_THAT(
-      Read(good, {Edge(ShipStrategy::kBroadcast)}, Owner(0, 2)).status().ToString(),
-      HasSubstr("broadcast now"));
+  EXPECT_THAT(Read(good, {Edge(ShipStrategy::kBroadcast)}, Owner(0, 2)).status().ToString(),
+              HasSubstr("broadcast now"));
 }
 
 TEST_F(ChannelStateTest, ItsOwnSubtaskReadsItOrAnyOfAnotherParallelism) {

@@ -264,8 +264,8 @@ TEST_F(UnalignedGateTest, NothingIsLostAndNothingTwiceForEverySchedule) {
         switch (random() % 4) {
           case 0: {
             if (!may_send) break;
-            const int64_t value = next++ * static_cast<int64_t>(num_channels) +
-                                  static_cast<int64_t>(channel);
+            const int64_t value =
+                next++ * static_cast<int64_t>(num_channels) + static_cast<int64_t>(channel);
             queues_[channel]->Push(Record(value));
             if (!barrier_sent[channel]) sent_since[channel].push_back(StrCat(value));
             break;
