@@ -79,9 +79,7 @@ absl::StatusOr<std::optional<InputGate::Input>> InputGate::Next() {
     if (!pending_.empty()) {
       std::optional<Input> next = std::move(pending_.front());
       pending_.pop_front();
-      if (has_overtaken_barrier_ && std::holds_alternative<CheckpointBarrier>(next->element)) {
-        has_overtaken_barrier_ = false;
-      }
+      if (overtaken_barrier_.has_value()) NoteGivenOut(next->element);
       return next;
     }
     TakeReady();
@@ -341,8 +339,13 @@ void InputGate::OvertakeIfDue() {
     }
     channel.queue->StartRecording(outcome.aligned->id);
   }
-  has_overtaken_barrier_ = true;
+  overtaken_barrier_ = outcome.aligned->id;
   ApplyAlignment(0, outcome);
+}
+
+void InputGate::NoteGivenOut(const StreamElement& element) {
+  const auto* barrier = std::get_if<CheckpointBarrier>(&element);
+  if (barrier != nullptr && barrier->id == *overtaken_barrier_) overtaken_barrier_.reset();
 }
 
 bool InputGate::RecordingComplete() const {

@@ -75,7 +75,7 @@ class InputGate {
   /// again at the latest, if nothing wakes the task before.
   absl::Time PollUnaligned();
   /// Whether Next will give out a barrier that has overtaken.
-  [[nodiscard]] bool HasOvertakenBarrier() const { return has_overtaken_barrier_; }
+  [[nodiscard]] bool HasOvertakenBarrier() const { return overtaken_barrier_.has_value(); }
   /// The checkpoint that channels are recorded for; 0 if none is.
   [[nodiscard]] CheckpointId recorded_checkpoint() const { return recorded_checkpoint_; }
   [[nodiscard]] bool RecordingComplete() const;
@@ -160,6 +160,7 @@ class InputGate {
   void NoteAlignmentEnds();
   void CheckAnnouncement(uint32_t index);
   void OvertakeIfDue();
+  void NoteGivenOut(const StreamElement& element);
   void StopRecording();
   StreamElement PopReplay(ChannelState& channel);
   void MergeWatermarks();
@@ -178,7 +179,7 @@ class InputGate {
   const Clock* clock_ = nullptr;  // Null: no barrier overtakes.
   absl::Duration aligned_timeout_;
   absl::Time overtake_due_ = absl::InfiniteFuture();
-  bool has_overtaken_barrier_ = false;
+  std::optional<CheckpointId> overtaken_barrier_;  // Is in pending_.
   CheckpointId recorded_checkpoint_;
   MemoryCharge replay_charge_;
   size_t num_replays_ = 0;
