@@ -37,6 +37,9 @@ CheckpointConfig CheckpointConfigOf(const Configuration& settings,
   config.interval = checkpoints.interval;
   config.timeout = checkpoints.timeout;
   config.min_pause = checkpoints.min_pause;
+  config.exactly_once = settings.Get(kCheckpointingMode) == "EXACTLY_ONCE";
+  config.unaligned = config.exactly_once && settings.Get(kCheckpointingUnaligned);
+  config.aligned_checkpoint_timeout = settings.Get(kAlignedCheckpointTimeout);
   // Checkpoints outlive jobs that are cancelled or fail.
   config.externalized = checkpoints.enabled();
   config.delete_on_cancellation = false;

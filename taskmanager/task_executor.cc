@@ -147,6 +147,11 @@ absl::StatusOr<PreparedJob> TaskExecutor::MakePlan(JobId id, Job& job,
   plan.latency_interval = settings.Get(kLatencyInterval);
   plan.auto_watermark_interval = settings.Get(kAutoWatermarkInterval);
   plan.checkpointing = settings.Get(kCheckpointingInterval) > absl::ZeroDuration();
+  if (settings.Get(kCheckpointingMode) == "AT_LEAST_ONCE") {
+    plan.alignment.mode = CheckpointMode::kAtLeastOnce;
+  }
+  plan.alignment.unaligned = settings.Get(kCheckpointingUnaligned);
+  plan.alignment.aligned_timeout = settings.Get(kAlignedCheckpointTimeout);
   plan.local_dir = StrCat(environment_.local_dir, "/", ToString(id));
   if (job.state_store == nullptr) {
     ASSIGN_OR_RETURN(std::shared_ptr<StateFileStore> remote,

@@ -64,6 +64,7 @@ int64_t SizeOf(const OperatorSubtaskState& state) {
   uint64_t bytes = 0;
   if (state.keyed.has_value()) bytes += state.keyed->SizeBytes();
   if (state.operator_state.has_value()) bytes += state.operator_state->SizeBytes();
+  if (state.channel_state.has_value()) bytes += state.channel_state->file.size_bytes;
   return static_cast<int64_t>(bytes);
 }
 
@@ -137,6 +138,10 @@ void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
   out->set_sync_duration_us(absl::ToInt64Microseconds(ack.sync_duration));
   out->set_async_duration_us(absl::ToInt64Microseconds(ack.async_duration));
   out->set_alignment_duration_us(absl::ToInt64Microseconds(ack.alignment_duration));
+  out->set_processed_bytes(static_cast<int64_t>(ack.processed_bytes));
+  out->set_persisted_bytes(static_cast<int64_t>(ack.persisted_bytes));
+  out->set_unaligned(ack.unaligned);
+  out->set_start_delay_us(absl::ToInt64Microseconds(ack.start_delay));
   out->set_state_bytes(state_bytes);
   out->set_checkpointed_bytes(CountNewBytes(ack));
   KeepLocally(ack);
@@ -151,6 +156,7 @@ int64_t TaskExecutor::CountNewBytes(const TaskCheckpointAck& ack) {
   std::set<std::string> files;
   for (const TaskCheckpointAck::Operator& op : ack.operators) {
     if (op.state.operator_state.has_value()) new_bytes += op.state.operator_state->SizeBytes();
+    if (op.state.channel_state.has_value()) new_bytes += op.state.channel_state->file.size_bytes;
     if (!op.state.keyed.has_value()) continue;
     for (const StateFile& file : op.state.keyed->files) {
       const bool known = record != attempts_.end() && record->second.files.contains(file.path);

@@ -20,19 +20,20 @@ absl::Status DoesNotFit(std::string_view what, const proto::TaskDeployment& depl
       ToString(FromWireId<JobVertexId>(deployment.vertex())), " subtask=", deployment.subtask()));
 }
 
-bool SameEnds(const JobGraph::Edge& a, const JobGraph::Edge& b) {
-  return a.source_operator == b.source_operator && a.source_port == b.source_port &&
-         a.target_vertex == b.target_vertex && a.target_input == b.target_input;
+// Of edges with the same ends, how many there are before the JobGraph's edge `index`.
+uint32_t OrdinalOf(const JobGraph& graph, uint32_t index) {
+  uint32_t ordinal = 0;
+  for (uint32_t i = 0; i < index; ++i) {
+    ordinal += graph.edges[i].SameEnds(graph.edges[index]) ? 1 : 0;
+  }
+  return ordinal;
 }
 
 // Returns the edge of the StreamGraph that the JobGraph's edge `index` was made of. Several may
 // have the same ends (a stream united with itself); both graphs have them in the same order.
 const StreamEdge* FindStreamEdge(const PreparedJob& plan, uint32_t index) {
   const JobGraph::Edge& edge = plan.job_graph.edges[index];
-  size_t equals_before = 0;
-  for (uint32_t i = 0; i < index; ++i)
-    equals_before += SameEnds(plan.job_graph.edges[i], edge) ? 1 : 0;
-
+  uint32_t equals_before = OrdinalOf(plan.job_graph, index);
   const JobGraph::Vertex* const target = plan.job_graph.FindVertex(edge.target_vertex);
   if (target == nullptr || target->operators.empty()) return nullptr;
   const std::optional<StreamNodeIndex> source_node = plan.graph->FindNode(edge.source_operator);
@@ -92,6 +93,23 @@ absl::Status AddGates(const proto::TaskDeployment& deployment, const PreparedJob
         plan.graph->nodes()[edge->source].outputs[edge->source_port].type.get();
     TaskDescription::Gate& added = task->description.gates.emplace_back();
     added.input = edge->target_input;
+    const JobGraph::Edge& job_edge = plan.job_graph.edges[gate.edge()];
+    const JobGraph::Vertex& target = *plan.job_graph.FindVertex(job_edge.target_vertex);
+    const JobGraph::Vertex* const source = plan.job_graph.FindVertex(job_edge.source_vertex);
+    if (source == nullptr)
+      return DoesNotFit(StrCat("no vertex is at the start of edge ", gate.edge()), deployment);
+    ChannelEdge& channel_edge = added.edge.emplace();
+    channel_edge.source = job_edge.source_operator;
+    channel_edge.source_port = edge->source_port;
+    channel_edge.target_input = edge->target_input;
+    channel_edge.ordinal = OrdinalOf(plan.job_graph, gate.edge());
+    channel_edge.num_producers = source->parallelism;
+    channel_edge.partitioning = edge->partitioning;
+    channel_edge.partitioning.strategy = job_edge.strategy;
+    channel_edge.type = plan.graph->nodes()[edge->source].outputs[edge->source_port].type;
+    added.first_producer = ProducersOf(job_edge.strategy, deployment.subtask(), source->parallelism,
+                                       target.parallelism)
+                               .begin;
     for (const proto::ChannelDeployment& channel : gate.channels()) {
       const ChannelKey key{FromWireId<ExecutionAttemptId>(channel.producer_attempt()),
                            channel.edge(), channel.subpartition()};
@@ -169,6 +187,7 @@ absl::StatusOr<PreparedTask> PrepareTask(const proto::TaskDeployment& deployment
   description.latency_interval = plan.latency_interval;
   description.auto_watermark_interval = plan.auto_watermark_interval;
   description.checkpointing = plan.checkpointing;
+  description.alignment = plan.alignment;
   description.local_dir = StrCat(plan.local_dir, "/", ToString(description.attempt));
   RETURN_IF_ERROR(AddOperators(deployment, plan, *vertex, &description));
   RETURN_IF_ERROR(AddGates(deployment, plan, channels, &task));

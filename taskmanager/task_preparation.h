@@ -31,6 +31,7 @@ struct PreparedJob {
   absl::Duration latency_interval;
   absl::Duration auto_watermark_interval;
   bool checkpointing = true;
+  TaskDescription::Alignment alignment;
   /// Of the job, on this TaskManager.
   std::string local_dir;
 };

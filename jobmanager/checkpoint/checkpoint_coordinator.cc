@@ -180,6 +180,10 @@ void CheckpointCoordinator::OnTaskAck(const proto::CheckpointAck& ack) {
     subtask.sync_duration = absl::Microseconds(ack.sync_duration_us());
     subtask.async_duration = absl::Microseconds(ack.async_duration_us());
     subtask.alignment_duration = absl::Microseconds(ack.alignment_duration_us());
+    subtask.start_delay = absl::Microseconds(ack.start_delay_us());
+    subtask.processed_data_bytes = ack.processed_bytes();
+    subtask.persisted_data_bytes = ack.persisted_bytes();
+    subtask.unaligned = ack.unaligned();
     statistics_.OnAcknowledged(pending_->id(), task->vertex, subtask);
   }
   Advance();

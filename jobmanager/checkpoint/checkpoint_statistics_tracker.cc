@@ -27,6 +27,9 @@ void CheckpointStatisticsTracker::OnAcknowledged(CheckpointId id, JobVertexId ve
                                                  const SubtaskCheckpointStatistics& subtask) {
   CheckpointDetails* const details = Find(id);
   if (details == nullptr) return;
+  if (subtask.unaligned && details->kind == CheckpointKind::kCheckpoint) {
+    details->kind = CheckpointKind::kUnalignedCheckpoint;
+  }
   for (TaskCheckpointStatistics& task : details->tasks) {
     if (task.vertex_id != vertex || subtask.index >= task.subtasks.size()) continue;
     task.subtasks[subtask.index] = subtask;

@@ -4,6 +4,7 @@
 
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/checkpoint/channel_state.h"
 #include "runtime/record/serde.h"
 #include "runtime/state/key_groups.h"
 #include "runtime/state/operator_state.h"
@@ -15,6 +16,7 @@ namespace {
 struct OldState {
   std::vector<std::optional<KeyedStateHandle>> keyed;  // By old subtask.
   std::vector<OperatorStateHandle> operator_states;
+  std::vector<ChannelStateHandle> channel_states;
   bool has_operator_state = false;
 };
 
@@ -37,6 +39,9 @@ absl::StatusOr<OldState> ParseStates(const CheckpointedOperator& from,
                  " job_max_parallelism=", vertex.max_parallelism));
     }
     old.keyed.push_back(std::move(state.keyed));
+    if (state.channel_state.has_value()) {
+      old.channel_states.push_back(*std::move(state.channel_state));
+    }
     old.has_operator_state = old.has_operator_state || state.operator_state.has_value();
     // A subtask without operator state takes part with an empty one, so that indexes stay.
     old.operator_states.push_back(state.operator_state.has_value()
@@ -108,6 +113,12 @@ absl::Status StateAssignment::AssignOperator(const CheckpointedOperator& from,
       OperatorSubtaskState state;
       if (i < keyed.size()) state.keyed = std::move(keyed[i]);
       if (i < handles.size()) state.operator_state = std::move(handles[i]);
+      out[subtask].push_back(ToBytes(state));
+    }
+    for (const ChannelStateHandle& handle : old.channel_states) {
+      if (!ReadsChannelState(handle, subtask, vertex.parallelism)) continue;
+      OperatorSubtaskState state;
+      state.channel_state = handle;
       out[subtask].push_back(ToBytes(state));
     }
   }

@@ -16,7 +16,8 @@ namespace weir {
 
 /// What each subtask and coordinator of a job restores from a checkpoint, also when it was taken
 /// with another parallelism: keyed state goes to all subtasks whose key groups it touches, operator
-/// state by RedistributeOperatorState. A value; immutable.
+/// state by RedistributeOperatorState, channel state to the same subtask or, with another
+/// parallelism, to all, which take their shares. A value; immutable.
 class StateAssignment {
  public:
   /// Nothing to restore.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -136,18 +137,59 @@ std::vector<OperatorSubtaskState> LocalJob::RestoredStates(const LocalCheckpoint
                                                            const JobGraph::Vertex& vertex) const {
   std::vector<OperatorSubtaskState> result;
   std::vector<OperatorStateHandle> operator_states;
+  bool has_operator_state = false;
+  std::vector<OperatorSubtaskState> channel_states;
   const KeyGroupRange range = RangeOfSubtask(subtask, vertex.max_parallelism, vertex.parallelism);
   for (const auto& [place, state] : restore.states) {
     if (place.first != id) continue;
-    operator_states.push_back(state.operator_state.value_or(OperatorStateHandle{}));
+    has_operator_state = has_operator_state || state.operator_state.has_value();
+    operator_states.push_back(state.operator_state.has_value() ? *state.operator_state
+                                                               : OperatorStateBackend().Snapshot());
+    if (state.channel_state.has_value() &&
+        ReadsChannelState(*state.channel_state, subtask, vertex.parallelism)) {
+      channel_states.emplace_back().channel_state = state.channel_state;
+    }
     if (state.keyed.has_value() && !state.keyed->key_groups.Intersect(range).IsEmpty()) {
       result.emplace_back().keyed = state.keyed;
     }
   }
-  auto redistributed = RedistributeOperatorState(std::move(operator_states), vertex.parallelism);
-  for (OperatorStateHandle& handle : (*redistributed)[subtask]) {
-    result.emplace_back().operator_state = std::move(handle);
+  if (has_operator_state) {
+    auto redistributed = RedistributeOperatorState(std::move(operator_states), vertex.parallelism);
+    for (OperatorStateHandle& handle : (*redistributed)[subtask]) {
+      result.emplace_back().operator_state = std::move(handle);
+    }
   }
+  std::move(channel_states.begin(), channel_states.end(), std::back_inserter(result));
+  return result;
+}
+
+Partitioning LocalJob::PartitioningOf(const JobGraph::Edge& edge) const {
+  Partitioning partitioning;
+  const StreamNodeIndex source = *graph_->FindNode(edge.source_operator);
+  for (const StreamEdge& stream_edge : graph_->edges()) {
+    if (stream_edge.source == source && stream_edge.source_port == edge.source_port &&
+        stream_edge.target_input == edge.target_input &&
+        graph_->operator_id(stream_edge.target).high() == edge.target_vertex.high()) {
+      partitioning = stream_edge.partitioning;
+    }
+  }
+  partitioning.strategy = edge.strategy;
+  return partitioning;
+}
+
+ChannelEdge LocalJob::ChannelEdgeOf(size_t index, uint32_t num_producers) const {
+  const JobGraph::Edge& edge = job_graph_.edges[index];
+  ChannelEdge result;
+  result.source = edge.source_operator;
+  result.source_port = edge.source_port;
+  result.target_input = edge.target_input;
+  for (size_t i = 0; i < index; ++i) {
+    if (job_graph_.edges[i].SameEnds(edge)) ++result.ordinal;
+  }
+  result.num_producers = num_producers;
+  result.partitioning = PartitioningOf(edge);
+  result.type =
+      graph_->nodes()[*graph_->FindNode(edge.source_operator)].outputs[edge.source_port].type;
   return result;
 }
 
@@ -184,9 +226,11 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
         if (edge.target_vertex == vertex.id) {
           TaskDescription::Gate& gate = description.gates.emplace_back();
           gate.input = edge.target_input;
-          const SubtaskRange producers = ProducersOf(
-              edge.strategy, subtask, job_graph_.FindVertex(edge.source_vertex)->parallelism,
-              vertex.parallelism);
+          const uint32_t num_producers = job_graph_.FindVertex(edge.source_vertex)->parallelism;
+          const SubtaskRange producers =
+              ProducersOf(edge.strategy, subtask, num_producers, vertex.parallelism);
+          gate.edge = ChannelEdgeOf(e, num_producers);
+          gate.first_producer = producers.begin;
           for (uint32_t p = producers.begin; p < producers.end; ++p) {
             gate.channels.push_back(channel(e, p, subtask));
           }
@@ -195,14 +239,7 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
           TaskDescription::OutputEdge& output = description.outputs.emplace_back();
           output.source = *graph_->FindNode(edge.source_operator);
           output.source_port = edge.source_port;
-          for (const StreamEdge& stream_edge : graph_->edges()) {
-            if (stream_edge.source == output.source &&
-                stream_edge.source_port == edge.source_port &&
-                stream_edge.target_input == edge.target_input &&
-                graph_->operator_id(stream_edge.target).high() == edge.target_vertex.high()) {
-              output.partitioning = stream_edge.partitioning;
-            }
-          }
+          output.partitioning = PartitioningOf(edge);
           output.partitioning.strategy = edge.strategy;
           const JobGraph::Vertex& target = *job_graph_.FindVertex(edge.target_vertex);
           output.target_max_parallelism = target.max_parallelism;
@@ -215,6 +252,7 @@ absl::Status LocalJob::CreateTasks(const LocalCheckpoint* restore) {
       }
       description.buffer_timeout = options_.buffer_timeout;
       description.checkpointing = options_.checkpointing;
+      description.alignment = options_.alignment;
       description.local_dir = StrCat(options_.directory, "/local/", ToString(description.attempt));
       TaskEnvironment environment;
       environment.workers = workers_.get();
@@ -394,6 +432,8 @@ void LocalJob::OnCheckpointAck(TaskCheckpointAck ack) {
       pending_status_ = absl::InternalError("state does not round-trip");
     pending_->states[{op.id, subtask}] = std::move(state);
   }
+  if (ack.unaligned) ++pending_->num_unaligned;
+  pending_->persisted_bytes += ack.persisted_bytes;
   ++num_acks_;
   changed_.SignalAll();
 }

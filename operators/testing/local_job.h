@@ -29,6 +29,9 @@ struct LocalCheckpoint {
   CheckpointId id;
   std::map<std::pair<OperatorId, uint32_t>, OperatorSubtaskState> states;
   std::map<OperatorId, std::string> coordinators;
+  /// Of the subtasks whose barrier has overtaken records: how many, and the bytes of those.
+  size_t num_unaligned = 0;
+  uint64_t persisted_bytes = 0;
 };
 
 struct LocalJobOptions {
@@ -43,6 +46,8 @@ struct LocalJobOptions {
   absl::Duration buffer_timeout = absl::Milliseconds(5);
   bool checkpointing = true;
   BufferDebloatOptions buffer_debloat = {};
+  /// How tasks wait for barriers.
+  TaskDescription::Alignment alignment = {};
 };
 
 /// Runs a job's real tasks in this process, without JobManager and network: for tests of operators
@@ -97,6 +102,8 @@ class LocalJob final : private TaskListener {
   std::vector<OperatorSubtaskState> RestoredStates(const LocalCheckpoint& restore, OperatorId id,
                                                    uint32_t subtask,
                                                    const JobGraph::Vertex& vertex) const;
+  [[nodiscard]] Partitioning PartitioningOf(const JobGraph::Edge& edge) const;
+  [[nodiscard]] ChannelEdge ChannelEdgeOf(size_t index, uint32_t num_producers) const;
   void SendEvent(OperatorId operator_id, uint32_t subtask, std::string event);
   void Fail(absl::Status reason);
   bool AllInState(TaskState state) const;

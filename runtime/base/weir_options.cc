@@ -39,6 +39,9 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kCheckpointingTimeout);
   registry->Add(kCheckpointingMinPause);
   registry->Add(kCheckpointingNumRetained);
+  registry->Add(kCheckpointingMode);
+  registry->Add(kCheckpointingUnaligned);
+  registry->Add(kAlignedCheckpointTimeout);
   registry->Add(kCheckpointingDir);
   registry->Add(kStateRecoveryFromLocal);
   registry->Add(kStateBackendLocalRecovery);

@@ -126,6 +126,20 @@ inline constexpr ConfigOption<absl::Duration> kCheckpointingMinPause{
     "Least time between a checkpoint's end and the next one's trigger."};
 inline constexpr ConfigOption<int64_t> kCheckpointingNumRetained{
     "execution.checkpointing.num-retained", 1, "Completed checkpoints that are kept.", "1..1000"};
+inline constexpr ConfigOption<std::string> kCheckpointingMode{
+    "execution.checkpointing.mode", "EXACTLY_ONCE",
+    "Whether records between two checkpoints count once after a restart, or at least once: then a "
+    "subtask reads on while it waits for the last barrier.",
+    "EXACTLY_ONCE|AT_LEAST_ONCE"};
+inline constexpr ConfigOption<bool> kCheckpointingUnaligned{
+    "execution.checkpointing.unaligned.enabled", false,
+    "Whether barriers may overtake the records queued between subtasks, which then are part of the "
+    "checkpoint. Of no effect with AT_LEAST_ONCE; savepoints stay aligned."};
+inline constexpr ConfigOption<absl::Duration> kAlignedCheckpointTimeout{
+    "execution.checkpointing.aligned-checkpoint-timeout", absl::ZeroDuration(),
+    "With unaligned checkpoints: how long after its trigger a checkpoint stays aligned. 0: they "
+    "are "
+    "unaligned at once."};
 inline constexpr ConfigOption<std::string> kCheckpointingDir{
     "execution.checkpointing.dir", "",
     "Folder of checkpoints, which all processes reach. Empty: a folder in the system's place for "

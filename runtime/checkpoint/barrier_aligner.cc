@@ -1,9 +1,16 @@
 #include "runtime/checkpoint/barrier_aligner.h"
 
+#include <utility>
+
+#include "runtime/base/check.h"
+
 namespace weir {
 
-BarrierAligner::BarrierAligner(size_t num_channels)
-    : arrived_(num_channels),
+BarrierAligner::BarrierAligner(size_t num_channels, CheckpointMode mode,
+                               std::vector<bool> may_overtake)
+    : mode_(mode),
+      may_overtake_(std::move(may_overtake)),
+      arrived_(num_channels),
       ended_(num_channels),
       num_missing_(num_channels),
       num_open_(num_channels) {}
@@ -23,23 +30,58 @@ BarrierAligner::Outcome BarrierAligner::CompleteIfAligned() {
   return outcome;
 }
 
-BarrierAligner::Outcome BarrierAligner::OnBarrier(ChannelIndex from,
-                                                  const CheckpointBarrier& barrier) {
-  if (barrier.id < newest_ || (barrier.id == newest_ && !pending_.has_value())) return {};
-  Outcome outcome;
+void BarrierAligner::Begin(const CheckpointBarrier& barrier, Outcome* outcome) {
   if (barrier.id > newest_) {
     if (pending_.has_value()) {
-      outcome.abandoned = pending_->id;
-      outcome.release_channels = true;
+      outcome->abandoned = pending_->id;
+      outcome->release_channels = true;
       Reset();
     }
     newest_ = barrier.id;
     pending_ = barrier;
   }
+  // A producer that has come to its end sends an aligned one; the others count.
+  pending_->unaligned = pending_->unaligned || barrier.unaligned;
+}
+
+BarrierAligner::Outcome BarrierAligner::OnAnnounced(const CheckpointBarrier& barrier) {
+  if (barrier.id < newest_ || (barrier.id == newest_ && !pending_.has_value())) return {};
+  Outcome outcome;
+  Begin(barrier, &outcome);
+  return outcome;
+}
+
+bool BarrierAligner::CanOvertake() const {
+  if (!pending_.has_value() || !pending_->unaligned || mode_ != CheckpointMode::kExactlyOnce) {
+    return false;
+  }
+  for (size_t i = 0; i < may_overtake_.size(); ++i) {
+    if (!may_overtake_[i] && !arrived_[i] && !ended_[i]) return false;
+  }
+  return true;
+}
+
+BarrierAligner::Outcome BarrierAligner::Overtake() {
+  DCHECK(CanOvertake());
+  Outcome outcome;
+  outcome.aligned = pending_;
+  outcome.release_channels = true;
+  for (uint32_t i = 0; i < arrived_.size(); ++i) {
+    if (!arrived_[i] && !ended_[i]) outcome.record.push_back(ChannelIndex(i));
+  }
+  Reset();
+  return outcome;
+}
+
+BarrierAligner::Outcome BarrierAligner::OnBarrier(ChannelIndex from,
+                                                  const CheckpointBarrier& barrier) {
+  if (barrier.id < newest_ || (barrier.id == newest_ && !pending_.has_value())) return {};
+  Outcome outcome;
+  Begin(barrier, &outcome);
   if (!arrived_[from.value()] && !ended_[from.value()]) {
     arrived_[from.value()] = true;
     --num_missing_;
-    outcome.block_channel = true;
+    outcome.block_channel = mode_ == CheckpointMode::kExactlyOnce;
   }
   Outcome completed = CompleteIfAligned();
   if (completed.aligned.has_value()) {

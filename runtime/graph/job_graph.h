@@ -40,6 +40,12 @@ struct JobGraph {
     JobVertexId target_vertex;
     uint32_t target_input = 0;
     ShipStrategy strategy = ShipStrategy::kForward;
+
+    /// Several edges may have the same ends: a stream united with itself.
+    [[nodiscard]] bool SameEnds(const Edge& other) const {
+      return source_operator == other.source_operator && source_port == other.source_port &&
+             target_vertex == other.target_vertex && target_input == other.target_input;
+    }
   };
 
   std::string job_name;

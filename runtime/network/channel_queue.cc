@@ -45,8 +45,12 @@ void ChannelQueue::Push(StreamElement element, size_t cost_bytes) {
     if (!broken_.ok()) return;
     bool wake = elements_.empty();
     if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
-      wake |= RaiseAnnounced(barrier->id);
+      pushed_barrier_.store(barrier->id.value(), std::memory_order_release);
+      if (barrier->unaligned) {
+        wake |= RaiseAnnounced({barrier->id, barrier->trigger_time_ms});
+      }
     }
+    if (recording_ != nullptr) wake |= Record(element, cost_bytes);
     if (wake) listener = data_listener_;
     elements_.push_back({std::move(element), cost_bytes});
     queued_bytes_ += cost_bytes;
@@ -56,20 +60,77 @@ void ChannelQueue::Push(StreamElement element, size_t cost_bytes) {
   Call(listener);
 }
 
-void ChannelQueue::Announce(CheckpointId id) {
+void ChannelQueue::Announce(const Announcement& announcement) {
   SharedListener listener;
   {
     MutexLock lock(&mutex_);
-    if (broken_.ok() && RaiseAnnounced(id)) listener = data_listener_;
+    if (broken_.ok() && RaiseAnnounced(announcement)) listener = data_listener_;
   }
   Call(listener);
 }
 
-bool ChannelQueue::RaiseAnnounced(CheckpointId id) {
+bool ChannelQueue::RaiseAnnounced(const Announcement& announcement) {
   // Writers hold the mutex; the aligner reads without it.
-  if (announced_.load(std::memory_order_relaxed) >= id.value()) return false;
-  announced_.store(id.value(), std::memory_order_release);
+  if (announced_.load(std::memory_order_relaxed) >= announcement.id.value()) return false;
+  announced_trigger_ms_.store(announcement.trigger_time_ms, std::memory_order_relaxed);
+  announced_.store(announcement.id.value(), std::memory_order_release);
   return true;
+}
+
+void ChannelQueue::StartRecording(CheckpointId id) {
+  SharedListener consumed_listener;
+  std::unique_ptr<ActiveRecording> previous;  // Destroyed without the lock.
+  {
+    MutexLock lock(&mutex_);
+    previous = std::exchange(recording_, std::make_unique<ActiveRecording>());
+    recording_->until = id;
+    recording_->complete = !broken_.ok();
+    recording_->content.charge = MemoryCharge(budget_, 0);
+    for (const Popped& queued : elements_) (void)Record(queued.element, queued.cost_bytes);
+    if (!recording_->complete) consumed_listener = consumed_listener_;
+  }
+  Call(consumed_listener);
+}
+
+bool ChannelQueue::Record(const StreamElement& element, size_t cost_bytes) {
+  if (recording_->complete) return false;
+  Recording& content = recording_->content;
+  if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
+    recording_->complete = barrier->id >= recording_->until;
+  } else if (std::holds_alternative<EndOfInput>(element)) {
+    recording_->complete = true;
+  } else if (IsBatch(element) || std::holds_alternative<Watermark>(element) ||
+             std::holds_alternative<WatermarkStatus>(element)) {
+    // What else there is, sources say again after a restart, and in time.
+    content.elements.push_back(element);
+    content.num_bytes += cost_bytes;
+    content.charge.Resize(static_cast<int64_t>(content.num_bytes));
+    if (budget_ != nullptr && budget_->OverLimit()) {
+      content = Recording();
+      content.overflowed = true;
+      recording_->complete = true;
+    }
+  }
+  return recording_->complete;
+}
+
+bool ChannelQueue::RecordingComplete() const {
+  MutexLock lock(&mutex_);
+  return recording_ == nullptr || recording_->complete;
+}
+
+ChannelQueue::Recording ChannelQueue::TakeRecording() {
+  std::unique_ptr<ActiveRecording> taken;
+  {
+    MutexLock lock(&mutex_);
+    taken.swap(recording_);
+  }
+  return taken == nullptr ? Recording() : std::move(taken->content);
+}
+
+CheckpointId ChannelQueue::awaited_barrier() const {
+  MutexLock lock(&mutex_);
+  return recording_ == nullptr || recording_->complete ? CheckpointId(0) : recording_->until;
 }
 
 void ChannelQueue::Break(absl::Status reason) {
@@ -79,6 +140,7 @@ void ChannelQueue::Break(absl::Status reason) {
     MutexLock lock(&mutex_);
     if (reason.ok() || !broken_.ok()) return;
     broken_ = std::move(reason);
+    if (recording_ != nullptr) recording_->complete = true;
     full_.store(false, std::memory_order_release);
     data_listener = data_listener_;
     space_listener = space_listener_;

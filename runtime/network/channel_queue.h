@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -46,8 +47,9 @@ struct ChannelKey {
 /// Flow control: Push always takes its element; the producer asks Full() first and may overdraft by
 /// what one record emits, and by control elements, which cost nothing. What the queue may hold is
 /// its limit: the capacity, unless the consumer sets less. Beside the queue stands an
-/// announcement slot: the newest barrier pushed or announced, visible before it is popped. It never
-/// goes back.
+/// announcement slot: the newest unaligned barrier that was pushed or announced,
+/// visible before it is popped. It never goes back. What lies ahead of such a barrier can be
+/// recorded, by reference, while it stays queued.
 class ChannelQueue {
  public:
   /// Called without locks, on the other side's thread, and possibly after the state has changed
@@ -69,8 +71,12 @@ class ChannelQueue {
   /// Ends the channel: the consumer drains what is queued, then sees `reason`. The first call
   /// counts.
   void Break(absl::Status reason);
-  /// Consumer or network: says that barrier `id` is on its way, ahead of the data queued before it.
-  void Announce(CheckpointId id);
+  struct Announcement {
+    CheckpointId id;
+    int64_t trigger_time_ms = 0;
+  };
+  /// Consumer or network: says that a barrier is on its way, ahead of the data queued before it.
+  void Announce(const Announcement& announcement);
   /// Called when the queue stops being full, and when it breaks. Set it before asking Full().
   void SetSpaceListener(Listener listener);
 
@@ -93,11 +99,11 @@ class ChannelQueue {
   /// Why the channel broke, once everything queued before has been popped; OK while it has not.
   [[nodiscard]] absl::Status status() const;
   /// Called when the queue stops being empty, when a newer barrier is announced, and when it
-  /// breaks. If there is something already, at once.
+  /// breaks, and when a recording is complete. If there is something already, at once.
   void SetDataListener(Listener listener);
   /// Called by Pop, on the consumer's thread, as soon as TakeConsumedBytes would return
   /// `threshold_bytes` (at least 1), or a quarter of a limit that is below the capacity if that is
-  /// less; and by SetLimit. Set it before the first element is pushed.
+  /// less; and by SetLimit and StartRecording. Set it before the first element is pushed.
   void SetConsumedListener(size_t threshold_bytes, Listener listener);
   /// Returns the cost of what was popped and not yet returned, but for what the limit is below the
   /// capacity: who takes the capacity as credit, and these bytes as credit that comes back, has no
@@ -107,6 +113,35 @@ class ChannelQueue {
   [[nodiscard]] CheckpointId announced_checkpoint() const {
     return CheckpointId(announced_.load(std::memory_order_acquire));
   }
+  /// The newest barrier of any kind that was pushed, queued or not; 0 if there was none. Any
+  /// thread.
+  [[nodiscard]] CheckpointId pushed_barrier() const {
+    return CheckpointId(pushed_barrier_.load(std::memory_order_acquire));
+  }
+  /// The newest announcement, with when its checkpoint was triggered.
+  [[nodiscard]] Announcement announcement() const {
+    const CheckpointId id = announced_checkpoint();
+    return {id, announced_trigger_ms_.load(std::memory_order_relaxed)};
+  }
+
+  /// Consumer side. What an unaligned checkpoint holds of a channel.
+  struct Recording {
+    /// Batches, watermarks and watermark statuses, oldest first.
+    std::vector<StreamElement> elements;
+    size_t num_bytes = 0;
+    /// The process had no memory for all of it; `elements` is empty.
+    bool overflowed = false;
+    MemoryCharge charge;
+  };
+  /// Records what is queued ahead of barrier `id` (or a later one), and what is pushed until it
+  /// comes, or the end of input; whether it is popped or not. Gives up an earlier recording.
+  void StartRecording(CheckpointId id);
+  /// Whether all has come that is to be recorded; also true if nothing is.
+  [[nodiscard]] bool RecordingComplete() const;
+  /// Ends recording and returns what there is.
+  [[nodiscard]] Recording TakeRecording();
+  /// The barrier that an incomplete recording waits for; 0 if there is none. Any thread.
+  [[nodiscard]] CheckpointId awaited_barrier() const;
 
   [[nodiscard]] size_t queued_bytes() const;
   struct Load {
@@ -120,8 +155,17 @@ class ChannelQueue {
  private:
   using SharedListener = std::shared_ptr<const Listener>;
 
-  // Returns whether `id` is newer than every barrier announced before.
-  bool RaiseAnnounced(CheckpointId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct ActiveRecording {
+    CheckpointId until;
+    bool complete = false;
+    Recording content;
+  };
+
+  // Returns whether it is newer than every one announced before.
+  bool RaiseAnnounced(const Announcement& announcement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns whether `element` completes the recording.
+  bool Record(const StreamElement& element, size_t cost_bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] size_t ReturnableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] size_t ReturnThresholdBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Popped> PopIf(bool batches_too);
@@ -130,11 +174,14 @@ class ChannelQueue {
   MemoryBudget* const budget_;
   std::atomic<size_t> limit_bytes_;  // Written with the mutex held.
   std::atomic<bool> full_{false};
+  std::atomic<uint64_t> pushed_barrier_{0};
   std::atomic<uint64_t> announced_{0};
+  std::atomic<int64_t> announced_trigger_ms_{0};  // Stored before announced_.
   mutable Mutex mutex_;
   std::deque<Popped> elements_ ABSL_GUARDED_BY(mutex_);
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status broken_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<ActiveRecording> recording_ ABSL_GUARDED_BY(mutex_);  // Mostly null.
   size_t consumed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t consumed_threshold_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   SharedListener data_listener_ ABSL_GUARDED_BY(mutex_);

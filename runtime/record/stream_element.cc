@@ -20,6 +20,7 @@ struct ElementWriter {
   void operator()(const CheckpointBarrier& barrier) const {
     writer.WriteFixed(barrier.id.value());
     writer.WriteFixed(barrier.trigger_time_ms);
+    writer.WriteFixed(barrier.unaligned);
   }
   void operator()(EndOfInput) const {}
   void operator()(CaughtUp) const {}
@@ -46,8 +47,11 @@ absl::StatusOr<StreamElement> ReadElement(uint8_t kind, ByteReader& reader, cons
     }
     case 3: {
       uint64_t id = 0;
-      if (reader.ReadFixed(&id) && reader.ReadFixed(&number)) {
-        return CheckpointBarrier{CheckpointId(id), number};
+      bool unaligned = false;
+      if (reader.ReadFixed(&id) && reader.ReadFixed(&number) && reader.ReadFixed(&unaligned)) {
+        CheckpointBarrier barrier{CheckpointId(id), number};
+        barrier.unaligned = unaligned;
+        return barrier;
       }
       break;
     }

@@ -28,6 +28,9 @@ struct WatermarkStatus {
 struct CheckpointBarrier {
   CheckpointId id;
   int64_t trigger_time_ms = 0;
+  /// Whether the checkpoint may be taken before the barrier has come through the data queued ahead
+  /// of it. Such a barrier is announced.
+  bool unaligned = false;
   friend bool operator==(const CheckpointBarrier&, const CheckpointBarrier&) = default;
 };
 

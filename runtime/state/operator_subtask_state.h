@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "runtime/state/channel_state_handle.h"
 #include "runtime/state/operator_state.h"
 #include "runtime/state/state_handle.h"
 
@@ -14,6 +15,8 @@ namespace weir {
 struct OperatorSubtaskState {
   std::optional<KeyedStateHandle> keyed;
   std::optional<OperatorStateHandle> operator_state;
+  /// Of the head of a task, in an unaligned checkpoint.
+  std::optional<ChannelStateHandle> channel_state;
 };
 
 }  // namespace weir

@@ -1,24 +1,37 @@
 #include "runtime/task/input_gate.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "runtime/base/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status_macros.h"
 
 namespace weir {
+namespace {
+
+std::vector<bool> MayOvertake(const std::vector<InputGate::Channel>& channels) {
+  std::vector<bool> may_overtake;
+  for (const InputGate::Channel& channel : channels) may_overtake.push_back(channel.may_overtake);
+  return may_overtake;
+}
+
+}  // namespace
 
 InputGate::InputGate(std::vector<Channel> channels, uint32_t num_inputs,
-                     std::vector<std::pair<uint32_t, uint32_t>> start_after)
+                     std::vector<std::pair<uint32_t, uint32_t>> start_after, CheckpointMode mode)
     : num_inputs_(num_inputs),
       start_after_(std::move(start_after)),
       input_held_(num_inputs),
-      aligner_(channels.size()),
+      aligner_(channels.size(), mode, MayOvertake(channels)),
       ready_(std::make_shared<ReadyList>()) {
   for (Channel& channel : channels) {
     ChannelState& state = channels_.emplace_back();
     state.input = channel.input;
     state.queue = std::move(channel.queue);
     state.remote = channel.remote;
+    state.edge = channel.edge;
+    state.producer = channel.producer;
   }
   for (const auto& [input, other] : start_after_) {
     if (!input_held_[input]) ++num_held_inputs_;
@@ -27,6 +40,7 @@ InputGate::InputGate(std::vector<Channel> channels, uint32_t num_inputs,
 }
 
 InputGate::~InputGate() {
+  StopRecording();
   for (ChannelState& channel : channels_) channel.queue->SetDataListener([] {});
 }
 
@@ -52,6 +66,8 @@ void InputGate::TakeReady() {
     added.swap(ready_->channels);
   }
   readable_.insert(readable_.end(), added.begin(), added.end());
+  if (clock_ == nullptr) return;
+  for (const uint32_t index : added) CheckAnnouncement(index);
 }
 
 bool InputGate::MayRead(const ChannelState& channel) const {
@@ -63,6 +79,7 @@ absl::StatusOr<std::optional<InputGate::Input>> InputGate::Next() {
     if (!pending_.empty()) {
       std::optional<Input> next = std::move(pending_.front());
       pending_.pop_front();
+      if (overtaken_barrier_.has_value()) NoteGivenOut(next->element);
       return next;
     }
     TakeReady();
@@ -72,6 +89,13 @@ absl::StatusOr<std::optional<InputGate::Input>> InputGate::Next() {
     ChannelState& channel = channels_[index];
     if (!MayRead(channel)) {
       channel.parked = true;
+      continue;
+    }
+    if (channel.replay != nullptr) {
+      readable_.push_back(index);
+      RETURN_IF_ERROR(Handle(index, PopReplay(channel)));
+      // The new producer has not said that it is idle.
+      if (channel.replay == nullptr) OnStatus(channel, false);
       continue;
     }
     std::optional<ChannelQueue::Popped> popped = channel.queue->Pop();
@@ -143,7 +167,7 @@ absl::Status InputGate::Handle(uint32_t index, StreamElement element) {
   } else if (const auto* status = std::get_if<WatermarkStatus>(&element)) {
     OnStatus(channel, status->idle);
   } else if (const auto* barrier = std::get_if<CheckpointBarrier>(&element)) {
-    if (!aligner_.aligning()) alignment_begin_nanos_ = MonotonicNanos();
+    if (!aligner_.aligning()) NoteAlignmentBegins();
     ApplyAlignment(index, aligner_.OnBarrier(ChannelIndex(index), *barrier));
   } else if (std::holds_alternative<CaughtUp>(element)) {
     OnCaughtUp(channel);
@@ -251,13 +275,149 @@ void InputGate::ApplyAlignment(uint32_t index, const BarrierAligner::Outcome& ou
   }
   if (outcome.block_channel) channels_[index].aligning = true;
   if (outcome.aligned.has_value()) {
-    last_alignment_ = absl::Nanoseconds(MonotonicNanos() - alignment_begin_nanos_);
+    NoteAlignmentEnds();
     pending_.push_back({0, *outcome.aligned});
+  } else if (clock_ != nullptr) {
+    OvertakeIfDue();
   }
 }
 
+void InputGate::NoteAlignmentBegins() {
+  alignment_begin_nanos_ = MonotonicNanos();
+  alignment_begin_bytes_ = local_.num_bytes + remote_.num_bytes;
+}
+
+void InputGate::NoteAlignmentEnds() {
+  last_alignment_ = absl::Nanoseconds(MonotonicNanos() - alignment_begin_nanos_);
+  last_alignment_bytes_ = local_.num_bytes + remote_.num_bytes - alignment_begin_bytes_;
+  overtake_due_ = absl::InfiniteFuture();
+}
+
 void InputGate::OnCheckpointAborted(CheckpointId checkpoint) {
+  if (recorded_checkpoint_ == checkpoint) StopRecording();
   ApplyAlignment(0, aligner_.OnAborted(checkpoint));
+}
+
+void InputGate::EnableUnaligned(absl::Duration aligned_timeout, const Clock* clock) {
+  aligned_timeout_ = aligned_timeout;
+  clock_ = clock;
+}
+
+void InputGate::CheckAnnouncement(uint32_t index) {
+  ChannelState& channel = channels_[index];
+  const ChannelQueue::Announcement announced = channel.queue->announcement();
+  if (announced.id <= channel.announced) return;
+  channel.announced = announced.id;
+  if (!aligner_.aligning()) NoteAlignmentBegins();
+  ApplyAlignment(index, aligner_.OnAnnounced(CheckpointBarrier{
+                            .id = announced.id,
+                            .trigger_time_ms = announced.trigger_time_ms,
+                            .unaligned = true,
+                        }));
+}
+
+absl::Time InputGate::PollUnaligned() {
+  TakeReady();
+  OvertakeIfDue();
+  return aligner_.aligning() ? overtake_due_ : absl::InfiniteFuture();
+}
+
+void InputGate::OvertakeIfDue() {
+  if (!aligner_.CanOvertake()) return;
+  if (aligned_timeout_ > absl::ZeroDuration()) {
+    overtake_due_ = absl::FromUnixMillis(aligner_.pending()->trigger_time_ms) + aligned_timeout_;
+    if (clock_->Now() < overtake_due_) return;
+  }
+  const BarrierAligner::Outcome outcome = aligner_.Overtake();
+  StopRecording();
+  recorded_checkpoint_ = outcome.aligned->id;
+  for (const ChannelIndex index : outcome.record) {
+    ChannelState& channel = channels_[index.value()];
+    channel.recorded = true;
+    if (channel.replay != nullptr) {
+      channel.recorded_replay.assign(channel.replay->begin(), channel.replay->end());
+    }
+    channel.queue->StartRecording(outcome.aligned->id);
+  }
+  overtaken_barrier_ = outcome.aligned->id;
+  ApplyAlignment(0, outcome);
+}
+
+void InputGate::NoteGivenOut(const StreamElement& element) {
+  const auto* barrier = std::get_if<CheckpointBarrier>(&element);
+  if (barrier != nullptr && barrier->id == *overtaken_barrier_) overtaken_barrier_.reset();
+}
+
+bool InputGate::RecordingComplete() const {
+  return std::all_of(channels_.begin(), channels_.end(), [](const ChannelState& channel) {
+    return !channel.recorded || channel.queue->RecordingComplete();
+  });
+}
+
+InputGate::Recordings InputGate::TakeRecordings() {
+  NoteAlignmentEnds();
+  Recordings taken;
+  for (ChannelState& channel : channels_) {
+    if (!std::exchange(channel.recorded, false)) continue;
+    ChannelQueue::Recording recording = channel.queue->TakeRecording();
+    ChannelContent& content = taken.contents.emplace_back();
+    content.edge = channel.edge;
+    content.producer = channel.producer;
+    content.elements = std::exchange(channel.recorded_replay, {});
+    for (const StreamElement& element : content.elements) taken.num_bytes += SizeBytes(element);
+    std::move(recording.elements.begin(), recording.elements.end(),
+              std::back_inserter(content.elements));
+    taken.num_bytes += recording.num_bytes;
+    taken.overflowed = taken.overflowed || recording.overflowed;
+    taken.charges.push_back(std::move(recording.charge));
+  }
+  recorded_checkpoint_ = CheckpointId();
+  return taken;
+}
+
+void InputGate::StopRecording() {
+  for (ChannelState& channel : channels_) {
+    if (!std::exchange(channel.recorded, false)) continue;
+    channel.recorded_replay.clear();
+    static_cast<void>(channel.queue->TakeRecording());
+  }
+  recorded_checkpoint_ = CheckpointId();
+}
+
+void InputGate::Restore(std::vector<ChannelContent> contents, MemoryBudget* budget) {
+  replay_charge_ = MemoryCharge(budget, 0);
+  for (ChannelContent& content : contents) {
+    // Where the producers have become fewer or more, any channel of the edge will do.
+    std::vector<uint32_t> candidates;
+    for (uint32_t i = 0; i < channels_.size(); ++i) {
+      if (channels_[i].edge == content.edge) candidates.push_back(i);
+    }
+    DCHECK(!candidates.empty());
+    uint32_t index = candidates[content.producer % candidates.size()];
+    for (const uint32_t candidate : candidates) {
+      if (channels_[candidate].producer == content.producer) index = candidate;
+    }
+    ChannelState& channel = channels_[index];
+    if (channel.replay == nullptr) {
+      channel.replay = std::make_unique<std::deque<StreamElement>>();
+      readable_.push_back(index);
+      ++num_replays_;
+    }
+    for (StreamElement& element : content.elements) {
+      replay_charge_.Resize(replay_charge_.bytes() + static_cast<int64_t>(SizeBytes(element)));
+      channel.replay->push_back(std::move(element));
+    }
+  }
+}
+
+StreamElement InputGate::PopReplay(ChannelState& channel) {
+  StreamElement element = std::move(channel.replay->front());
+  channel.replay->pop_front();
+  if (channel.replay->empty()) {
+    channel.replay.reset();
+    if (--num_replays_ == 0) replay_charge_.Release();
+  }
+  return element;
 }
 
 void InputGate::ReleaseParked() {

@@ -302,7 +302,11 @@ absl::Status OperatorChain::TakeSnapshot(ChainedOperator& link, const Checkpoint
       if (links_[i].get() == &link) snapshots_[i] = std::move(snapshot);
     }
   }
-  link.output.EmitControl(barrier);
+  CheckpointBarrier passed = barrier;
+  // Behind the end there is nothing to overtake; and who is downstream of tasks that this
+  // checkpoint ends must have seen their end, as they send no other barrier.
+  if (link.ended) passed.unaligned = false;
+  link.output.EmitControl(passed);
   if (++num_snapshots_ < links_.size()) return absl::OkStatus();
   num_snapshots_ = 0;
   return accepts_snapshot_ ? events_.on_snapshot(barrier, std::exchange(snapshots_, {}))

@@ -62,8 +62,11 @@ void RecordWriter::SetSpaceListener(const ChannelQueue::Listener& listener) {
 }
 
 bool RecordWriter::Full() const {
-  return std::any_of(channels_.begin(), channels_.end(),
-                     [](const auto& channel) { return channel->Full(); });
+  return std::any_of(channels_.begin(), channels_.end(), [this](const auto& channel) {
+    if (!channel->Full()) return false;
+    return overdraft_bytes_ == 0 ||
+           channel->queued_bytes() >= channel->limit_bytes() + overdraft_bytes_;
+  });
 }
 
 void RecordWriter::Accept(StreamElement element) {

@@ -36,6 +36,10 @@ class RecordWriter final : public OutputTarget {
   void Accept(StreamElement element) override;
   [[nodiscard]] bool Full() const override;
 
+  /// Lets each channel hold `bytes` more before it counts as full: for an unaligned barrier, which
+  /// need not wait for room.
+  void set_overdraft_bytes(size_t bytes) { overdraft_bytes_ = bytes; }
+
   /// Sends everything that is held back.
   void Flush();
   /// Since when something is held back, in monotonic nanoseconds; nothing if nothing is.
@@ -76,6 +80,7 @@ class RecordWriter final : public OutputTarget {
   std::vector<uint32_t> channel_of_row_;
   std::vector<uint32_t> rows_;
   std::vector<uint32_t> first_row_;
+  size_t overdraft_bytes_ = 0;
   std::optional<Watermark> pending_watermark_;
   std::optional<int64_t> pending_since_;
   uint64_t bytes_out_ = 0;

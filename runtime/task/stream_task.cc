@@ -1,6 +1,7 @@
 #include "runtime/task/stream_task.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <utility>
@@ -17,6 +18,11 @@ namespace {
 // Short enough for mail and for the other tasks of a core, long enough to spread a step's fixed
 // cost.
 constexpr int64_t kQuantumNanos = 2'000'000;
+
+// What a channel may hold beyond its limit so that the chain can let go of what it has begun, ahead
+// of an unaligned barrier. A batch's rest has room, unless the operators make much of little; then
+// the barrier waits.
+constexpr size_t kOvertakingBytes = size_t{1} << 20;
 
 class StreamTaskHandle final : public TaskHandle {
  public:
@@ -81,6 +87,19 @@ class StreamTaskContext final : public OperatorContext {
   const absl::Duration auto_watermark_interval_;
 };
 
+void AddChannelState(OperatorId head, absl::StatusOr<ChannelStateHandle> written,
+                     absl::StatusOr<TaskCheckpointAck>* ack) {
+  if (!written.ok()) {
+    *ack = written.status();
+    return;
+  }
+  std::vector<TaskCheckpointAck::Operator>& operators = (*ack)->operators;
+  if (operators.empty() || operators.front().id != head) {
+    operators.insert(operators.begin(), {head, OperatorSubtaskState()});
+  }
+  operators.front().state.channel_state = *std::move(written);
+}
+
 bool IsLegal(TaskState from, TaskState to) {
   if (IsTerminal(from)) return false;
   switch (to) {
@@ -134,6 +153,8 @@ absl::StatusOr<std::shared_ptr<Task>> Task::Create(TaskDescription description,
 StreamTask::StreamTask(TaskDescription description, TaskEnvironment environment)
     : description_(std::move(description)),
       environment_(std::move(environment)),
+      unaligned_(description_.alignment.unaligned &&
+                 description_.alignment.mode == CheckpointMode::kExactlyOnce),
       time_(MonotonicNanos()),
       watermark_ms_(EventTime::Min().millis()) {}
 
@@ -211,12 +232,23 @@ absl::Status StreamTask::Init() {
     std::vector<InputGate::Channel> channels;
     for (const TaskDescription::Gate& gate : description_.gates) {
       for (size_t i = 0; i < gate.channels.size(); ++i) {
-        channels.push_back(
-            {gate.input, gate.channels[i], i < gate.remote.size() && gate.remote[i]});
+        InputGate::Channel& channel = channels.emplace_back();
+        channel.input = gate.input;
+        channel.queue = gate.channels[i];
+        channel.remote = i < gate.remote.size() && gate.remote[i];
+        channel.edge = channel_edges_.size();
+        channel.producer = gate.first_producer + static_cast<uint32_t>(i);
+        channel.may_overtake =
+            gate.edge.has_value() && SupportsChannelState(gate.edge->partitioning.strategy);
       }
+      channel_edges_.push_back(gate.edge.value_or(ChannelEdge{}));
     }
     const StreamNode& head = graph.nodes()[description_.operators.front().node];
-    gate_ = std::make_unique<InputGate>(std::move(channels), head.num_inputs, head.start_after);
+    gate_ = std::make_unique<InputGate>(std::move(channels), head.num_inputs, head.start_after,
+                                        description_.alignment.mode);
+    if (unaligned_) {
+      gate_->EnableUnaligned(description_.alignment.aligned_timeout, environment_.clock);
+    }
   }
   if (environment_.buffer_debloat.enabled) {
     if (gate_ != nullptr) {
@@ -242,9 +274,14 @@ void StreamTask::Start() {
 
 void StreamTask::Open() {
   std::vector<std::vector<OperatorSubtaskState>> restored;
-  for (const TaskDescription::Operator& op : description_.operators)
+  for (const TaskDescription::Operator& op : description_.operators) {
     restored.push_back(op.restored);
+    std::erase_if(restored.back(), [](const OperatorSubtaskState& state) {
+      return !state.keyed.has_value() && !state.operator_state.has_value();
+    });
+  }
   absl::Status status = chain_->Open(std::move(restored));
+  if (status.ok()) status = RestoreChannels();
   if (!status.ok()) mailbox_.Post([status = std::move(status)] { return status; });
   opened_.store(true, std::memory_order_release);
   if (gate_ != nullptr) {
@@ -253,6 +290,36 @@ void StreamTask::Open() {
     });
   }
   Wake();
+}
+
+absl::Status StreamTask::RestoreChannels() {
+  std::vector<ChannelContent> contents;
+  for (const TaskDescription::Operator& op : description_.operators) {
+    const bool is_head = &op == &description_.operators.front();
+    for (const OperatorSubtaskState& state : op.restored) {
+      if (!state.channel_state.has_value() || (is_head && gate_ != nullptr)) continue;
+      return absl::FailedPreconditionError(
+          StrCat("cannot restore in-flight records: the operator that they were on their way to is "
+                 "chained to another now; undo that, or start from a savepoint, which holds none: "
+                 "operator=",
+                 description_.graph->nodes()[op.node].name));
+    }
+  }
+  for (const OperatorSubtaskState& state : description_.operators.front().restored) {
+    if (!state.channel_state.has_value()) continue;
+    ASSIGN_OR_RETURN(std::vector<ChannelContent> read,
+                     ReadChannelState(*state.channel_state, channel_edges_, channel_state_owner(),
+                                      *environment_.state_store,
+                                      StrCat(description_.local_dir, "/restored-channels")));
+    std::move(read.begin(), read.end(), std::back_inserter(contents));
+  }
+  if (!contents.empty()) gate_->Restore(std::move(contents), environment_.memory_budget);
+  return absl::OkStatus();
+}
+
+ChannelStateOwner StreamTask::channel_state_owner() const {
+  const StreamNode& head = description_.graph->nodes()[description_.operators.front().node];
+  return {description_.subtask, description_.parallelism, description_.max_parallelism, head.name};
 }
 
 void StreamTask::Wake() { environment_.workers->Wake(shared_from_this()); }
@@ -271,7 +338,11 @@ void StreamTask::Cancel() {
 
 void StreamTask::TriggerCheckpoint(CheckpointBarrier barrier) {
   Post([this, barrier] {
-    if (chain_->has_source()) chain_->Feed(0, barrier);
+    if (!chain_->has_source()) return absl::OkStatus();
+    CheckpointBarrier fed = barrier;
+    fed.unaligned = unaligned_;
+    NoteBarrierOnItsWay(fed);
+    chain_->Feed(0, fed);
     return absl::OkStatus();
   });
 }
@@ -283,6 +354,9 @@ void StreamTask::NotifyCheckpointComplete(CheckpointId checkpoint) {
 void StreamTask::NotifyCheckpointAborted(CheckpointId checkpoint) {
   Post([this, checkpoint] {
     if (gate_ != nullptr) gate_->OnCheckpointAborted(checkpoint);
+    if (recorded_snapshot_.has_value() && recorded_snapshot_->ack.checkpoint == checkpoint) {
+      AbandonRecordedSnapshot();
+    }
     return chain_->NotifyCheckpointAborted(checkpoint);
   });
 }
@@ -335,6 +409,7 @@ TimeAccount::Use StreamTask::UseAfter(StepEnd end) {
 
 absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos) {
   RETURN_IF_ERROR(mailbox_.RunPending());
+  if (unaligned_) RETURN_IF_ERROR(PollUnaligned());
   ASSIGN_OR_RETURN(const bool operators_want_more, chain_->WakeOperators());
   if (state_ == TaskState::kInitializing && (gate_ == nullptr || !gate_->HoldsBackInputs())) {
     Transition(TaskState::kRunning, absl::OkStatus());
@@ -373,8 +448,95 @@ absl::StatusOr<bool> StreamTask::TakeInput() {
   if (state_ == TaskState::kInitializing && !gate_->HoldsBackInputs()) {
     Transition(TaskState::kRunning, absl::OkStatus());
   }
+  if (const auto* barrier = std::get_if<CheckpointBarrier>(&input->element)) {
+    NoteBarrierOnItsWay(*barrier);
+  }
   chain_->Feed(input->input, std::move(input->element));
   return true;
+}
+
+absl::Status StreamTask::PollUnaligned() {
+  if (gate_ != nullptr) {
+    const absl::Time look_again = gate_->PollUnaligned();
+    if (look_again < absl::InfiniteFuture()) WakeToOvertake(look_again);
+    if (gate_->HasOvertakenBarrier()) SetOvertaking(true);
+  }
+  if (barrier_on_its_way_.has_value()) NoteBarrierOnItsWay(*barrier_on_its_way_);
+  return WriteWhenRecorded();
+}
+
+void StreamTask::NoteBarrierOnItsWay(const CheckpointBarrier& barrier) {
+  if (!unaligned_ || !barrier.unaligned) return;
+  barrier_on_its_way_ = barrier;
+  const absl::Duration timeout = description_.alignment.aligned_timeout;
+  const absl::Time due = absl::FromUnixMillis(barrier.trigger_time_ms) + timeout;
+  if (timeout <= absl::ZeroDuration() || environment_.clock->Now() >= due) {
+    SetOvertaking(true);
+  } else {
+    WakeToOvertake(due);
+  }
+}
+
+// Once for each time, however many steps ask.
+void StreamTask::WakeToOvertake(absl::Time due) {
+  if (std::exchange(overtake_wake_, due) != due) WakeAt(due);
+}
+
+void StreamTask::NoteBarrierPassed(const CheckpointBarrier& barrier) {
+  if (barrier_on_its_way_.has_value() && barrier_on_its_way_->id <= barrier.id) {
+    barrier_on_its_way_.reset();
+  }
+  // If a newer one is on its way, the next step lets it overtake again.
+  SetOvertaking(false);
+}
+
+void StreamTask::SetOvertaking(bool overtaking) {
+  if (overtaking_ == overtaking) return;
+  overtaking_ = overtaking;
+  for (const auto& writer : writers_) {
+    writer->set_overdraft_bytes(overtaking ? kOvertakingBytes : 0);
+  }
+}
+
+absl::Status StreamTask::WriteWhenRecorded() {
+  if (!recorded_snapshot_.has_value()) return absl::OkStatus();
+  if (gate_->recorded_checkpoint() != recorded_snapshot_->ack.checkpoint) {
+    // A newer one has taken its place.
+    environment_.listener->OnCheckpointDecline(
+        description_.attempt, recorded_snapshot_->ack.checkpoint,
+        absl::AbortedError("a newer checkpoint began before this one had all in-flight records"));
+    AbandonRecordedSnapshot();
+    return absl::OkStatus();
+  }
+  if (!gate_->RecordingComplete()) return absl::OkStatus();
+  InputGate::Recordings recordings = gate_->TakeRecordings();
+  if (recordings.overflowed) {
+    environment_.listener->OnCheckpointDecline(
+        description_.attempt, recorded_snapshot_->ack.checkpoint,
+        absl::ResourceExhaustedError(
+            "there is no memory for the in-flight records of an unaligned checkpoint; raise "
+            "taskmanager.memory.size"));
+    AbandonRecordedSnapshot();
+    return absl::OkStatus();
+  }
+  RecordedSnapshot snapshot = *std::move(recorded_snapshot_);
+  recorded_snapshot_.reset();
+  snapshot.ack.unaligned = true;
+  snapshot.ack.persisted_bytes = recordings.num_bytes;
+  snapshot.ack.processed_bytes = gate_->last_alignment_bytes();
+  snapshot.ack.alignment_duration = gate_->last_alignment();
+  alignment_nanos_.store(absl::ToInt64Nanoseconds(snapshot.ack.alignment_duration),
+                         std::memory_order_relaxed);
+  return WriteSnapshot(std::move(snapshot.ack), std::move(snapshot.snapshots),
+                       std::move(recordings));
+}
+
+void StreamTask::AbandonRecordedSnapshot() {
+  for (OperatorSnapshot& snapshot : recorded_snapshot_->snapshots) {
+    if (snapshot.finish) snapshot.finish(false);
+  }
+  recorded_snapshot_.reset();
+  snapshot_in_flight_ = false;
 }
 
 absl::StatusOr<bool> StreamTask::EmitLatencyMarker() {
@@ -431,6 +593,8 @@ bool StreamTask::AnyWriterFull() const {
 }
 
 bool StreamTask::AcceptsSnapshot(const CheckpointBarrier& barrier) {
+  // Gives an older one up if it waits for records that are recorded for this one now.
+  static_cast<void>(WriteWhenRecorded());
   if (!snapshot_in_flight_) {
     snapshot_begin_nanos_ = MonotonicNanos();
     return true;
@@ -439,18 +603,24 @@ bool StreamTask::AcceptsSnapshot(const CheckpointBarrier& barrier) {
       description_.attempt, barrier.id,
       absl::ResourceExhaustedError(
           "the subtask's snapshot for an earlier checkpoint is still being written"));
+  NoteBarrierPassed(barrier);
+  if (gate_ != nullptr) gate_->OnCheckpointAborted(barrier.id);
   return false;
 }
 
 absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
                                     std::vector<OperatorSnapshot> snapshots) {
+  NoteBarrierPassed(barrier);
   if (chain_->finished()) final_checkpoint_ = barrier.id;
   snapshot_in_flight_ = true;
   TaskCheckpointAck ack;
   ack.attempt = description_.attempt;
   ack.checkpoint = barrier.id;
   ack.sync_duration = absl::Nanoseconds(MonotonicNanos() - snapshot_begin_nanos_);
-  if (gate_ != nullptr) ack.alignment_duration = gate_->last_alignment();
+  if (gate_ != nullptr) {
+    ack.alignment_duration = gate_->last_alignment();
+    ack.processed_bytes = gate_->last_alignment_bytes();
+  }
   alignment_nanos_.store(absl::ToInt64Nanoseconds(ack.alignment_duration),
                          std::memory_order_relaxed);
   const int64_t since_trigger_ms =
@@ -458,10 +628,25 @@ absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
   const int64_t before_ms =
       since_trigger_ms - absl::ToInt64Milliseconds(ack.alignment_duration + ack.sync_duration);
   start_delay_nanos_.store(std::max<int64_t>(0, before_ms) * 1'000'000, std::memory_order_relaxed);
+  ack.start_delay = absl::Nanoseconds(start_delay_nanos_.load(std::memory_order_relaxed));
+  snapshot_checkpoint_ = barrier.id;
+  if (gate_ != nullptr && gate_->recorded_checkpoint() == barrier.id) {
+    recorded_snapshot_.emplace(RecordedSnapshot{std::move(ack), std::move(snapshots)});
+    return WriteWhenRecorded();
+  }
+  return WriteSnapshot(std::move(ack), std::move(snapshots), {});
+}
+
+absl::Status StreamTask::WriteSnapshot(TaskCheckpointAck ack,
+                                       std::vector<OperatorSnapshot> snapshots,
+                                       InputGate::Recordings recordings) {
+  std::string channels_path = StrCat(description_.local_dir, "/channels-", ack.checkpoint.value());
   const bool posted = environment_.io_pool->Post(
       [weak = weak_from_this(), store = environment_.state_store, ack = std::move(ack),
        snapshots = std::move(snapshots), graph = description_.graph,
-       operators = description_.operators]() mutable {
+       operators = description_.operators, recordings = std::move(recordings),
+       edges = channel_edges_, owner = channel_state_owner(),
+       channels_path = std::move(channels_path)]() mutable {
         absl::StatusOr<TaskCheckpointAck> result = std::move(ack);
         const Stopwatch stopwatch;
         for (size_t i = 0; i < snapshots.size() && result.ok(); ++i) {
@@ -473,6 +658,15 @@ absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
             result->operators.push_back({graph->operator_id(operators[i].node), *std::move(state)});
           }
         }
+        const bool any_recorded =
+            std::any_of(recordings.contents.begin(), recordings.contents.end(),
+                        [](const ChannelContent& content) { return !content.elements.empty(); });
+        if (result.ok() && any_recorded) {
+          AddChannelState(
+              graph->operator_id(operators.front().node),
+              WriteChannelState(edges, recordings.contents, owner, *store, channels_path), &result);
+        }
+        recordings = {};
         if (result.ok()) result->async_duration = stopwatch.Elapsed();
         if (const auto task = weak.lock()) {
           task->Post([task = task.get(), result = std::move(result),
@@ -482,7 +676,6 @@ absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
           });
         }
       });
-  snapshot_checkpoint_ = barrier.id;
   return posted ? absl::OkStatus() : absl::UnavailableError("the TaskManager is shutting down");
 }
 

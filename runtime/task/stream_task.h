@@ -78,9 +78,23 @@ class StreamTask final : public Task,
   void Debloat(int64_t now_nanos);
   [[nodiscard]] bool AnyWriterFull() const;
 
+  // Unaligned checkpoints. A barrier that is to overtake goes through the chain at once: what the
+  // chain has begun is finished first, for which channels may hold more than their limit.
+  absl::Status PollUnaligned();
+  void NoteBarrierOnItsWay(const CheckpointBarrier& barrier);
+  void NoteBarrierPassed(const CheckpointBarrier& barrier);
+  void WakeToOvertake(absl::Time due);
+  void SetOvertaking(bool overtaking);
+  absl::Status WriteWhenRecorded();
+  void AbandonRecordedSnapshot();
+
   void Open();
+  absl::Status RestoreChannels();
   absl::Status OnSnapshot(const CheckpointBarrier& barrier,
                           std::vector<OperatorSnapshot> snapshots);
+  absl::Status WriteSnapshot(TaskCheckpointAck ack, std::vector<OperatorSnapshot> snapshots,
+                             InputGate::Recordings recordings);
+  [[nodiscard]] ChannelStateOwner channel_state_owner() const;
   bool AcceptsSnapshot(const CheckpointBarrier& barrier);
   absl::Status OnSnapshotWritten(CheckpointId checkpoint, std::vector<OperatorSnapshot> snapshots,
                                  absl::StatusOr<TaskCheckpointAck> ack);
@@ -111,7 +125,17 @@ class StreamTask final : public Task,
   bool final_checkpoint_complete_ = false;
   bool snapshot_in_flight_ = false;
   int64_t snapshot_begin_nanos_ = 0;
-  CheckpointId snapshot_checkpoint_;  // Of the snapshot in flight.
+  CheckpointId snapshot_checkpoint_;        // Of the snapshot in flight.
+  std::vector<ChannelEdge> channel_edges_;  // In the order of the description's gates.
+  const bool unaligned_;
+  bool overtaking_ = false;
+  absl::Time overtake_wake_ = absl::InfinitePast();
+  std::optional<CheckpointBarrier> barrier_on_its_way_;  // An unaligned one in the chain.
+  struct RecordedSnapshot {
+    TaskCheckpointAck ack;
+    std::vector<OperatorSnapshot> snapshots;
+  };
+  std::optional<RecordedSnapshot> recorded_snapshot_;  // Waits for its channels' state.
   int64_t last_flush_nanos_ = 0;
   int64_t next_debloat_nanos_ = std::numeric_limits<int64_t>::max();
   absl::Time next_latency_marker_ = absl::InfinitePast();

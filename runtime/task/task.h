@@ -14,6 +14,8 @@
 #include "runtime/base/ids.h"
 #include "runtime/base/io_pool.h"
 #include "runtime/base/memory_budget.h"
+#include "runtime/checkpoint/barrier_aligner.h"
+#include "runtime/checkpoint/channel_state.h"
 #include "runtime/graph/stream_graph.h"
 #include "runtime/network/channel_queue.h"
 #include "runtime/record/stream_element.h"
@@ -64,6 +66,13 @@ struct TaskCheckpointAck {
   absl::Duration sync_duration;
   absl::Duration async_duration;
   absl::Duration alignment_duration;
+  /// Input bytes that came in during alignment, and those in channels that went into the
+  /// checkpoint.
+  uint64_t processed_bytes = 0;
+  uint64_t persisted_bytes = 0;
+  /// Whether the barrier has overtaken records here.
+  bool unaligned = false;
+  absl::Duration start_delay;
 };
 
 /// Hears of a task's life. Called from workers and I/O threads; must return soon and not call back
@@ -108,6 +117,10 @@ struct TaskDescription {
     std::vector<std::shared_ptr<ChannelQueue>> channels;
     /// By channel, whether its producer runs in another process; empty: none does.
     std::vector<bool> remote;
+    /// What an unaligned checkpoint has to know of it; without, barriers do not overtake.
+    std::optional<ChannelEdge> edge = std::nullopt;
+    /// The subtask that produces the first channel; the others follow.
+    uint32_t first_producer = 0;
   };
   std::vector<Gate> gates;
 
@@ -125,6 +138,15 @@ struct TaskDescription {
   /// How often a source emits a latency marker; zero = never.
   absl::Duration latency_interval = absl::ZeroDuration();
   absl::Duration auto_watermark_interval = kDefaultAutoWatermarkInterval;
+  /// How the task waits for barriers.
+  struct Alignment {
+    CheckpointMode mode = CheckpointMode::kExactlyOnce;
+    /// Whether barriers may overtake records.
+    bool unaligned = false;
+    /// How long after its trigger a checkpoint stays aligned nevertheless.
+    absl::Duration aligned_timeout = absl::ZeroDuration();
+  };
+  Alignment alignment = {};
   /// Without checkpoints a task finishes, and commits, as soon as its input has ended.
   bool checkpointing = true;
   /// Below it, each operator instance finds a folder of its own.

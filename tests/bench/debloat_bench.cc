@@ -1,6 +1,6 @@
 // Measures buffer debloating on a job with two shuffles, source → map → sink, records of 100 bytes:
-// what is in flight and how long an aligned checkpoint takes behind a slow sink, and what it costs
-// a fast one.
+// what is in flight and how long a checkpoint takes behind a slow sink, aligned and unaligned, and
+// what debloating costs a fast one.
 // Usage: debloat_bench [slow|fast] [parallelism] [million records of fast]
 
 #include <sys/resource.h>
@@ -98,6 +98,7 @@ struct Settings {
   int64_t records = 0;
   bool debloat = false;
   bool slow = false;
+  bool unaligned = false;
 };
 
 class BenchJob {
@@ -133,6 +134,7 @@ class BenchJob {
     options.channel_bytes = 256 << 10;
     options.checkpointing = slow;
     options.buffer_debloat.enabled = settings.debloat;
+    options.alignment.unaligned = settings.unaligned;
     job_ = std::make_unique<LocalJob>(std::move(graph), options);
     if (const absl::Status status = job_->Start(); !status.ok()) std::abort();
   }
@@ -172,7 +174,8 @@ void RunSlow(Settings settings) {
     const double queued_bytes = bench.queued_bytes();
     const uint64_t before = bench.taken();
     const Stopwatch stopwatch;
-    if (!bench.job().TriggerCheckpoint().ok()) {
+    const absl::StatusOr<LocalCheckpoint> checkpoint = bench.job().TriggerCheckpoint();
+    if (!checkpoint.ok()) {
       std::printf("the checkpoint did not complete in %.1f s\n",
                   absl::ToDoubleSeconds(stopwatch.Elapsed()));
       return;
@@ -180,11 +183,12 @@ void RunSlow(Settings settings) {
     const uint64_t taken = bench.taken() - before;
     std::printf(
         "  %5.1f s: in flight %llu records, %.0f KiB queued; checkpoint took %.2f s and %llu "
-        "records, at %.0f records/s\n",
+        "records, at %.0f records/s; %.0f KiB of records are in it\n",
         absl::ToDoubleSeconds(since_start.Elapsed()), static_cast<unsigned long long>(in_flight),
         queued_bytes / 1024, absl::ToDoubleSeconds(stopwatch.Elapsed()),
         static_cast<unsigned long long>(taken),
-        static_cast<double>(taken) / absl::ToDoubleSeconds(stopwatch.Elapsed()));
+        static_cast<double>(taken) / absl::ToDoubleSeconds(stopwatch.Elapsed()),
+        static_cast<double>(checkpoint->persisted_bytes) / 1024);
   }
 }
 
@@ -217,10 +221,15 @@ int Main(int argc, char** argv) {
   for (int run = 0; run < runs; ++run) {
     for (const bool debloat : {true, false}) {
       settings.debloat = debloat;
-      std::printf("%s, parallelism %u, debloating %s\n", mode == "fast" ? "fast" : "slow",
-                  settings.parallelism, debloat ? "on" : "off");
-      mode == "fast" ? RunFast(settings) : RunSlow(settings);
-      std::fflush(stdout);
+      for (const bool unaligned : {false, true}) {
+        if (unaligned && mode == "fast") continue;  // It takes no checkpoints.
+        settings.unaligned = unaligned;
+        std::printf("%s, parallelism %u, debloating %s, %s\n", mode == "fast" ? "fast" : "slow",
+                    settings.parallelism, debloat ? "on" : "off",
+                    unaligned ? "unaligned" : "aligned");
+        mode == "fast" ? RunFast(settings) : RunSlow(settings);
+        std::fflush(stdout);
+      }
     }
   }
   return 0;

@@ -20,13 +20,16 @@ parser.add_argument("--rate", type=int, default=300_000, help="records a second;
 parser.add_argument("--kills", type=int, default=3)
 parser.add_argument("--parallelism", type=int, default=2)
 parser.add_argument("--seed", type=int, default=None, help="of the kills' moments; else random")
+parser.add_argument("--unaligned", action="store_true", help="with unaligned checkpoints")
 
 
 def submit(cluster, options, out, rate):
     arguments = ["--records", options.records, "--keys", options.keys, "--seed", 7, "--rate", rate,
                  "--out", cluster.folder / out]
+    settings = {"execution.checkpointing.interval": "1 s",
+                "execution.checkpointing.unaligned.enabled": str(options.unaligned).lower()}
     return cluster.rest.run(library_of(cluster.rest, "keyed_count"), arguments, parallelism=options.parallelism,
-                            entry="keyed_count", settings={"execution.checkpointing.interval": "1 s"})
+                            entry="keyed_count", settings=settings)
 
 
 def undisturbed_run(cluster, options):

@@ -175,9 +175,17 @@ void DataClientConnection::TellLimit(Channel& channel) {
   AppendNumber(FrameType::kLimit, channel.number, limit_bytes, output());
 }
 
+void DataClientConnection::TellAwaited(Channel& channel) {
+  const CheckpointId awaited = channel.target->awaited_barrier();
+  if (awaited <= std::max(channel.awaited, channel.received_barrier)) return;
+  channel.awaited = awaited;
+  AppendNumber(FrameType::kAwait, channel.number, awaited.value(), output());
+}
+
 void DataClientConnection::ReturnCredit(Channel& channel) {
   if (!open() || !channels_.contains(channel.number)) return;
   TellLimit(channel);
+  TellAwaited(channel);
   const size_t bytes = channel.target->TakeConsumedBytes();
   if (bytes > 0) {
     channel.credit_bytes += static_cast<int64_t>(bytes);
@@ -214,8 +222,8 @@ absl::Status DataClientConnection::OnFrame(const FrameHeader& header, std::strin
     case FrameType::kCompressedData:
       return OnCompressedData(channel, payload);
     case FrameType::kAnnouncement: {
-      ASSIGN_OR_RETURN(const uint64_t id, ParseNumber(payload));
-      channel->target->Announce(CheckpointId(id));
+      ASSIGN_OR_RETURN(const ChannelQueue::Announcement announcement, ParseAnnouncement(payload));
+      channel->target->Announce(announcement);
       return absl::OkStatus();
     }
     case FrameType::kBreak:
@@ -247,12 +255,15 @@ absl::Status DataClientConnection::OnData(const ChannelPtr& channel, std::string
   size_t cost_bytes = 0;
   if (IsBatch(*element)) {
     cost_bytes = kFrameHeaderBytes + payload.size();
-    // What keeps this process's memory bounded is checked, not trusted.
-    if (channel->credit_bytes <= 0) {
+    // What keeps this process's memory bounded is checked, not trusted. Ahead of a barrier that is
+    // awaited comes what the sender had queued before it.
+    if (channel->credit_bytes <= 0 && channel->awaited <= channel->received_barrier) {
       return absl::DataLossError(
           StrCat("the peer sent more than its credit: credit_bytes=", channel->credit_bytes));
     }
     channel->credit_bytes -= static_cast<int64_t>(cost_bytes);
+  } else if (const auto* barrier = std::get_if<CheckpointBarrier>(&*element)) {
+    channel->received_barrier = std::max(channel->received_barrier, barrier->id);
   }
   channel->target->Push(*std::move(element), cost_bytes);
   return absl::OkStatus();

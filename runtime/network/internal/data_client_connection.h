@@ -26,8 +26,10 @@ struct ClientChannel {
 
   // On the connection's strand.
   uint32_t number = 0;
-  int64_t credit_bytes = 0;  // What the sender may have left.
-  size_t limit_bytes = 0;    // Of its queue, as last told.
+  int64_t credit_bytes = 0;       // What the sender may have left.
+  size_t limit_bytes = 0;         // Of its queue, as last told.
+  CheckpointId awaited;           // As last told.
+  CheckpointId received_barrier;  // The newest.
 };
 
 /// The client's side of one connection: feeds the queues of all channels from one peer.
@@ -75,6 +77,7 @@ class DataClientConnection final : public FrameConnection {
 
   void Request(Channel& channel);
   void TellLimit(Channel& channel);
+  void TellAwaited(Channel& channel);
   void ReturnCredit(Channel& channel);
   absl::Status OnData(const ChannelPtr& channel, std::string_view payload);
   absl::Status OnCompressedData(const ChannelPtr& channel, std::string_view payload);

@@ -1,5 +1,6 @@
 #include "runtime/network/internal/data_server_session.h"
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -60,6 +61,8 @@ absl::Status DataServerSession::OnFrame(const FrameHeader& header, std::string_v
       return OnCredit(header.channel, payload);
     case FrameType::kLimit:
       return OnLimit(header.channel, payload);
+    case FrameType::kAwait:
+      return OnAwait(header.channel, payload);
     case FrameType::kCancelChannel: {
       RETURN_IF_ERROR(CheckNumber(header.channel));
       const auto it = channels_.find(header.channel);
@@ -157,6 +160,16 @@ absl::Status DataServerSession::OnLimit(uint32_t number, std::string_view payloa
   return absl::OkStatus();
 }
 
+absl::Status DataServerSession::OnAwait(uint32_t number, std::string_view payload) {
+  RETURN_IF_ERROR(CheckNumber(number));
+  ASSIGN_OR_RETURN(const uint64_t id, ParseNumber(payload));
+  const auto it = channels_.find(number);
+  if (it == channels_.end()) return absl::OkStatus();
+  it->second->awaited = std::max(it->second->awaited, CheckpointId(id));
+  MakeReady(it->second);
+  return absl::OkStatus();
+}
+
 // A frame may cross our break of its channel, but not come before the request.
 absl::Status DataServerSession::CheckNumber(uint32_t number) const {
   if (number != 0 && number <= last_number_) return absl::OkStatus();
@@ -201,7 +214,7 @@ void DataServerSession::Announce(Channel& channel) {
   const CheckpointId newest = channel.queue->announced_checkpoint();
   if (newest <= channel.announced) return;
   channel.announced = newest;
-  AppendNumber(FrameType::kAnnouncement, channel.number, newest.value(), output());
+  AppendAnnouncement(channel.number, channel.queue->announcement(), output());
 }
 
 void DataServerSession::FillOutput(std::string* out) {
@@ -215,7 +228,10 @@ void DataServerSession::FillOutput(std::string* out) {
 
 // Sends one element; returns whether there may be more to send now.
 bool DataServerSession::SendNext(Channel& channel, std::string* out) {
-  const bool has_credit = channel.credit_bytes > 0;
+  // Only when the barrier is queued is what lies ahead of it bounded.
+  const bool is_awaited =
+      channel.awaited > channel.sent_barrier && channel.queue->pushed_barrier() >= channel.awaited;
+  const bool has_credit = channel.credit_bytes > 0 || is_awaited;
   std::optional<ChannelQueue::Popped> popped =
       has_credit ? channel.queue->Pop() : channel.queue->PopControl();
   if (!popped.has_value()) {
@@ -231,7 +247,11 @@ bool DataServerSession::SendNext(Channel& channel, std::string* out) {
     SendBreak(channel, cost_bytes.status(), out);
     return false;
   }
-  if (IsBatch(popped->element)) channel.credit_bytes -= static_cast<int64_t>(*cost_bytes);
+  if (IsBatch(popped->element)) {
+    channel.credit_bytes -= static_cast<int64_t>(*cost_bytes);
+  } else if (const auto* barrier = std::get_if<CheckpointBarrier>(&popped->element)) {
+    channel.sent_barrier = std::max(channel.sent_barrier, barrier->id);
+  }
   return true;
 }
 

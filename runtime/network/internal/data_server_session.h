@@ -36,12 +36,15 @@ class DataServerSession final : public FrameConnection {
   struct Channel {
     uint32_t number = 0;
     ChannelKey key;
-    int64_t credit_bytes = 0;          // May fall below zero by one element.
+    // May fall below zero by one element, and by what lies ahead of an awaited barrier.
+    int64_t credit_bytes = 0;
     int64_t initial_credit_bytes = 0;  // What credit never exceeds.
     size_t limit_bytes = 0;            // Of the queue, as the consumer told; 0: it has not.
     ChannelRegistry::WaitId wait = 0;
     std::shared_ptr<ChannelQueue> queue;  // Null until the producer is there.
     CheckpointId announced;               // Newest barrier the consumer knows of.
+    CheckpointId awaited;                 // What the consumer records up to.
+    CheckpointId sent_barrier;            // The newest.
     bool ready = false;                   // Is in ready_.
     bool closed = false;
     std::atomic<bool> signalled{
@@ -57,6 +60,7 @@ class DataServerSession final : public FrameConnection {
   absl::Status OnRequest(uint32_t number, std::string_view payload);
   absl::Status OnCredit(uint32_t number, std::string_view payload);
   absl::Status OnLimit(uint32_t number, std::string_view payload);
+  absl::Status OnAwait(uint32_t number, std::string_view payload);
   absl::Status CheckNumber(uint32_t number) const;
   void OnPresent(const ChannelPtr& channel,
                  const absl::StatusOr<std::shared_ptr<ChannelQueue>>& queue);

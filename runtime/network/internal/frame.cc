@@ -9,7 +9,7 @@ namespace weir::internal {
 namespace {
 
 constexpr uint32_t kMagic = 0x52494557;  // "WEIR".
-constexpr uint16_t kVersion = 3;
+constexpr uint16_t kVersion = 4;
 // A message is for people; a longer one is cut.
 constexpr size_t kMaxMessageBytes = 3000;
 
@@ -68,6 +68,15 @@ void AppendRequest(uint32_t channel, const ChannelRequest& request, std::string*
 void AppendNumber(FrameType type, uint32_t channel, uint64_t value, std::string* out) {
   const size_t begin = BeginFrame(type, channel, out);
   ByteWriter(out).WriteFixed(value);
+  EndFrame(begin, out);
+}
+
+void AppendAnnouncement(uint32_t channel, const ChannelQueue::Announcement& announcement,
+                        std::string* out) {
+  const size_t begin = BeginFrame(FrameType::kAnnouncement, channel, out);
+  ByteWriter writer(out);
+  writer.WriteFixed(announcement.id.value());
+  writer.WriteFixed(announcement.trigger_time_ms);
   EndFrame(begin, out);
 }
 
@@ -132,6 +141,17 @@ absl::StatusOr<uint64_t> ParseNumber(std::string_view payload) {
   uint64_t value = 0;
   if (!reader.ReadFixed(&value) || reader.remaining() != 0) return Malformed("number");
   return value;
+}
+
+absl::StatusOr<ChannelQueue::Announcement> ParseAnnouncement(std::string_view payload) {
+  ByteReader reader(payload);
+  uint64_t id = 0;
+  ChannelQueue::Announcement announcement;
+  reader.ReadFixed(&id);
+  reader.ReadFixed(&announcement.trigger_time_ms);
+  if (!reader.ok() || reader.remaining() != 0) return Malformed("announcement");
+  announcement.id = CheckpointId(id);
+  return announcement;
 }
 
 absl::Status ParseStatus(std::string_view payload) {

@@ -19,13 +19,15 @@ enum class FrameType : uint8_t {
   kHello = 1,           // Both ways, first: magic, version, cluster id.
   kRequestChannel = 2,  // To the producer: channel key, initial credit in bytes.
   kData = 3,            // To the consumer: one stream element.
-  kAnnouncement = 4,    // To the consumer: a checkpoint id, ahead of the data queued before it.
+  kAnnouncement = 4,    // To the consumer: a barrier's id and time, ahead of the data before it.
   kCredit = 5,          // To the producer: bytes of data frames consumed.
   kBreak = 6,           // To the consumer: the channel ended, with status code and message.
   kCancelChannel = 7,   // To the producer: the consumer closed the channel.
   kError = 8,           // Both ways, last: why the connection is refused or given up.
   kCompressedData = 9,  // To the consumer: one stream element, compressed; costs its full size.
   kLimit = 10,          // To the producer: bytes that its queue may hold from now on.
+  kAwait = 11,          // To the producer: a checkpoint id; what is queued ahead of its barrier
+                        // is to be sent without credit, as soon as the barrier is queued.
 };
 
 struct FrameHeader {
@@ -58,7 +60,9 @@ struct ChannelRequest {
 
 void AppendHello(std::string_view cluster_id, std::string* out);
 void AppendRequest(uint32_t channel, const ChannelRequest& request, std::string* out);
-/// For kAnnouncement, kCredit and kLimit.
+void AppendAnnouncement(uint32_t channel, const ChannelQueue::Announcement& announcement,
+                        std::string* out);
+/// For kCredit, kLimit and kAwait.
 void AppendNumber(FrameType type, uint32_t channel, uint64_t value, std::string* out);
 /// For kBreak and kError.
 void AppendStatus(FrameType type, uint32_t channel, const absl::Status& status, std::string* out);
@@ -70,6 +74,8 @@ void AppendCancel(uint32_t channel, std::string* out);
 /// The parsers return kDataLoss for a payload that does not hold exactly what it should.
 [[nodiscard]] absl::StatusOr<ChannelRequest> ParseRequest(std::string_view payload);
 [[nodiscard]] absl::StatusOr<uint64_t> ParseNumber(std::string_view payload);
+[[nodiscard]] absl::StatusOr<ChannelQueue::Announcement> ParseAnnouncement(
+    std::string_view payload);
 /// Returns the status carried, never OK: a malformed one is kDataLoss.
 [[nodiscard]] absl::Status ParseStatus(std::string_view payload);
 

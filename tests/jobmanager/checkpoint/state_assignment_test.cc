@@ -122,5 +122,34 @@ TEST(StateAssignmentTest, ReportsDamagedState) {
             absl::StatusCode::kDataLoss);
 }
 
+// Old subtasks of whose channel state subtask `subtask` is told.
+std::vector<uint32_t> ChannelStatesOf(const StateAssignment& assignment, uint32_t subtask) {
+  std::vector<uint32_t> old;
+  for (const std::string& bytes : assignment.StatesOf(TestOperator(2), subtask)) {
+    OperatorSubtaskState state;
+    EXPECT_TRUE(FromBytes(bytes, state));
+    if (state.channel_state.has_value()) old.push_back(state.channel_state->subtask);
+  }
+  return old;
+}
+
+TEST(StateAssignmentTest, GivesChannelStateToTheSameSubtaskOrToAllOfAnotherParallelism) {
+  CheckpointMetadata metadata = Checkpoint(2);
+  for (uint32_t i = 0; i < 2; ++i) {
+    OperatorSubtaskState state;
+    state.channel_state.emplace();
+    state.channel_state->subtask = i;
+    state.channel_state->parallelism = 2;
+    metadata.operators[1].subtasks[i] = ToBytes(state);
+  }
+  const auto same = StateAssignment::Create(metadata, SourceAndSink(2, 2), false);
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_THAT(ChannelStatesOf(*same, 0), ElementsAre(0));
+  EXPECT_THAT(ChannelStatesOf(*same, 1), ElementsAre(1));
+  const auto grown = StateAssignment::Create(metadata, SourceAndSink(2, 3), false);
+  ASSERT_TRUE(grown.ok()) << grown.status();
+  for (uint32_t i = 0; i < 3; ++i) EXPECT_THAT(ChannelStatesOf(*grown, i), ElementsAre(0, 1));
+}
+
 }  // namespace
 }  // namespace weir

@@ -17,7 +17,9 @@ namespace {
 
 constexpr size_t kCapacity = 100;
 
-CheckpointBarrier Barrier(uint64_t id) { return {CheckpointId(id), 0}; }
+CheckpointBarrier Barrier(uint64_t id) {
+  return {.id = CheckpointId(id), .trigger_time_ms = 0, .unaligned = true};
+}
 StreamElement Number(int64_t n) { return MakeBatch<int64_t>({n}); }
 int64_t NumberIn(const StreamElement& element) {
   return BatchValues<int64_t>(*std::get<BatchPtr>(element))[0];
@@ -131,12 +133,102 @@ TEST(ChannelQueueTest, AnnouncesBarriersAheadOfQueuedDataAndNeverBackwards) {
   queue.Push(Barrier(4), 0);
   EXPECT_EQ(queue.announced_checkpoint(), CheckpointId(4));
   EXPECT_EQ(calls, 2) << "a barrier wakes the consumer though the queue was not empty";
-  queue.Announce(CheckpointId(6));
+  queue.Announce({CheckpointId(6), 60});
   EXPECT_EQ(calls, 3);
+  EXPECT_EQ(queue.announcement().trigger_time_ms, 60);
   queue.Push(Barrier(5), 0);
-  queue.Announce(CheckpointId(6));
+  queue.Announce({CheckpointId(6), 70});
   EXPECT_EQ(queue.announced_checkpoint(), CheckpointId(6));
   EXPECT_EQ(calls, 3);
+}
+
+TEST(ChannelQueueTest, DoesNotAnnounceAlignedBarriers) {
+  ChannelQueue queue(kCapacity, nullptr);
+  queue.Push(CheckpointBarrier{CheckpointId(4), 0});
+  EXPECT_EQ(queue.announced_checkpoint(), CheckpointId(0));
+  EXPECT_EQ(queue.pushed_barrier(), CheckpointId(4));
+}
+
+// The numbers of the recorded batches.
+std::vector<int64_t> Recorded(ChannelQueue& queue) {
+  std::vector<int64_t> numbers;
+  for (const StreamElement& element : queue.TakeRecording().elements) {
+    if (IsBatch(element)) numbers.push_back(NumberIn(element));
+  }
+  return numbers;
+}
+
+TEST(ChannelQueueTest, RecordsWhatIsAheadOfABarrierWhileItStaysQueued) {
+  MemoryBudget budget(1 << 20);
+  ChannelQueue queue(kCapacity, &budget);
+  queue.Push(Number(1), 10);
+  queue.Push(Watermark{EventTime::FromMillis(5)});
+  queue.Push(Barrier(3), 0);
+  queue.Push(Number(2), 10);
+  queue.Push(Barrier(4), 0);
+  queue.Push(Number(3), 10);
+  queue.StartRecording(CheckpointId(4));
+  EXPECT_TRUE(queue.RecordingComplete());
+  EXPECT_EQ(queue.awaited_barrier(), CheckpointId(0));
+  EXPECT_EQ(budget.used_bytes(), 50) << "three are queued, two of them are recorded too";
+  {
+    const ChannelQueue::Recording recording = queue.TakeRecording();
+    ASSERT_EQ(recording.elements.size(), 3U);
+    EXPECT_EQ(NumberIn(recording.elements[0]), 1);
+    EXPECT_TRUE(std::holds_alternative<Watermark>(recording.elements[1]));
+    EXPECT_EQ(NumberIn(recording.elements[2]), 2);
+    EXPECT_EQ(recording.num_bytes, 20U);
+  }
+  EXPECT_EQ(budget.used_bytes(), 30);
+  EXPECT_EQ(NumberIn(queue.Pop()->element), 1);
+}
+
+TEST(ChannelQueueTest, RecordsWhatComesUntilTheBarrierThoughItIsPopped) {
+  ChannelQueue queue(kCapacity, nullptr);
+  int data = 0;
+  int consumed = 0;
+  queue.SetDataListener([&] { ++data; });
+  queue.SetConsumedListener(kCapacity, [&] { ++consumed; });
+  queue.Push(Number(1), 10);
+  queue.StartRecording(CheckpointId(4));
+  EXPECT_EQ(consumed, 1) << "the network is to ask for the rest";
+  EXPECT_EQ(queue.awaited_barrier(), CheckpointId(4));
+  (void)queue.Pop();
+  queue.Push(Number(2), 10);
+  EXPECT_FALSE(queue.RecordingComplete());
+  const int before = data;
+  queue.Push(CheckpointBarrier{CheckpointId(4), 0});
+  EXPECT_EQ(data, before + 1) << "the consumer hears that all has come";
+  queue.Push(Number(3), 10);
+  EXPECT_TRUE(queue.RecordingComplete());
+  EXPECT_EQ(Recorded(queue), (std::vector<int64_t>{1, 2}));
+}
+
+TEST(ChannelQueueTest, TheEndOfInputAndABreakCompleteARecording) {
+  ChannelQueue ended(kCapacity, nullptr);
+  ended.StartRecording(CheckpointId(1));
+  ended.Push(Number(1), 10);
+  ended.Push(EndOfInput{});
+  EXPECT_TRUE(ended.RecordingComplete());
+  EXPECT_EQ(Recorded(ended), (std::vector<int64_t>{1}));
+  ChannelQueue broken(kCapacity, nullptr);
+  broken.StartRecording(CheckpointId(1));
+  broken.Break(absl::UnavailableError("gone"));
+  EXPECT_TRUE(broken.RecordingComplete());
+}
+
+TEST(ChannelQueueTest, GivesARecordingUpThatMemoryHasNoRoomFor) {
+  MemoryBudget budget(50);
+  ChannelQueue queue(kCapacity, &budget);
+  queue.Push(Number(1), 20);
+  queue.StartRecording(CheckpointId(1));
+  EXPECT_FALSE(queue.RecordingComplete());
+  queue.Push(Number(2), 20);
+  EXPECT_TRUE(queue.RecordingComplete());
+  const ChannelQueue::Recording recording = queue.TakeRecording();
+  EXPECT_TRUE(recording.overflowed);
+  EXPECT_TRUE(recording.elements.empty());
+  EXPECT_EQ(budget.used_bytes(), 40) << "what is queued stays";
 }
 
 TEST(ChannelQueueTest, PopsControlElementsAloneForAConsumerWithoutRoom) {

@@ -98,11 +98,20 @@ class DataPlaneTest : public ::testing::Test {
   DataClient client_{{.cluster_id = "test"}, &consumer_threads_};
 };
 
+CheckpointBarrier Unaligned(uint64_t id) {
+  return {.id = CheckpointId(id), .trigger_time_ms = 99, .unaligned = true};
+}
+
 TEST_F(DataPlaneTest, CarriesEveryKindOfElementInOrder) {
   const auto queue = registry_.GetOrCreate(TestKey(0));
-  const std::vector<StreamElement> elements = {
-      Text(5), Watermark{EventTime::FromMillis(7)},    WatermarkStatus{true}, CaughtUp{},
-      Text(6), CheckpointBarrier{CheckpointId(3), 99}, LatencyMarker{8},      EndOfInput{}};
+  const std::vector<StreamElement> elements = {Text(5),
+                                               Watermark{EventTime::FromMillis(7)},
+                                               WatermarkStatus{true},
+                                               CaughtUp{},
+                                               Text(6),
+                                               Unaligned(3),
+                                               LatencyMarker{8},
+                                               EndOfInput{}};
   for (const StreamElement& element : elements) queue->Push(element);
   const auto target = NewTarget();
   const ChannelHandle handle = Connect(TestKey(0), target);
@@ -337,11 +346,50 @@ TEST_F(DataPlaneTest, ABarrierIsAnnouncedAheadOfQueuedData) {
   const ChannelHandle handle = Connect(TestKey(0), target);
   for (int i = 0; i < 20; ++i) queue->Push(Text(900));
   ASSERT_TRUE(waiter_.Until([&] { return target->queued_bytes() > 1000; }));
-  queue->Push(CheckpointBarrier{CheckpointId(5), 0});
+  queue->Push(Unaligned(5));
   ASSERT_TRUE(waiter_.Until([&] { return target->announced_checkpoint() == CheckpointId(5); }));
+  EXPECT_EQ(target->announcement().trigger_time_ms, 99);
   EXPECT_GT(queue->queued_bytes(), 10'000u) << "the data is still at the producer";
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(IsBatch(*Next(*target)));
-  EXPECT_EQ(Bytes(*Next(*target)), Bytes(CheckpointBarrier{CheckpointId(5), 0}));
+  EXPECT_EQ(Bytes(*Next(*target)), Bytes(Unaligned(5)));
+}
+
+TEST_F(DataPlaneTest, WhatIsAheadOfARecordedBarrierComesWithoutCreditAndCostsItLater) {
+  const auto queue = registry_.GetOrCreate(TestKey(0));
+  const auto target = NewTarget(1000);
+  const ChannelHandle handle = Connect(TestKey(0), target);
+  for (int i = 0; i < 20; ++i) queue->Push(Text(900));
+  ASSERT_TRUE(waiter_.Until([&] { return target->queued_bytes() > 1000; }));
+  // As long as the barrier is not there, credit counts: nobody knows how much there will be.
+  target->StartRecording(CheckpointId(5));
+  EXPECT_GT(queue->queued_bytes(), 10'000u);
+  queue->Push(Unaligned(5));
+  for (int i = 0; i < 5; ++i) queue->Push(Text(900));
+  ASSERT_TRUE(waiter_.Until([&] { return target->RecordingComplete(); }));
+  EXPECT_EQ(target->load().num_elements, 21u) << "nothing behind the barrier";
+  EXPECT_EQ(target->TakeRecording().elements.size(), 20u);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(IsBatch(*Next(*target)));
+  EXPECT_EQ(Bytes(*Next(*target)), Bytes(Unaligned(5)));
+  // Credit has come back for all of it: as much may be under way as ever, and no more.
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(IsBatch(*Next(*target)));
+  for (int i = 0; i < 20; ++i) queue->Push(Text(900));
+  ASSERT_TRUE(waiter_.Until([&] { return target->queued_bytes() > 1000; }));
+  EXPECT_LT(target->queued_bytes(), 3000u);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(IsBatch(*Next(*target)));
+  EXPECT_TRUE(target->status().ok());
+}
+
+TEST_F(DataPlaneTest, ARecordingThatBeginsBehindItsBarrierAsksForNothing) {
+  const auto queue = registry_.GetOrCreate(TestKey(0));
+  const auto target = NewTarget(1000);
+  const ChannelHandle handle = Connect(TestKey(0), target);
+  queue->Push(Unaligned(5));
+  ASSERT_TRUE(waiter_.Until([&] { return !target->Empty(); }));
+  target->StartRecording(CheckpointId(5));
+  EXPECT_TRUE(target->RecordingComplete());
+  for (int i = 0; i < 20; ++i) queue->Push(Text(900));
+  ASSERT_TRUE(waiter_.Until([&] { return target->queued_bytes() > 1000; }));
+  EXPECT_GT(queue->queued_bytes(), 10'000u);
 }
 
 TEST_F(DataPlaneTest, AnElementLargerThanTheCreditPasses) {

@@ -37,6 +37,17 @@ TEST(FrameTest, RequestsAndStatusesRoundTrip) {
   EXPECT_EQ(ParseStatus(Payload(status)), absl::AbortedError("why"));
 }
 
+TEST(FrameTest, AnAnnouncementRoundTripsAndNothingShorterDoes) {
+  std::string frame;
+  AppendAnnouncement(3, {CheckpointId(7), -5}, &frame);
+  EXPECT_EQ(ReadFrameHeader(frame.data()).type, FrameType::kAnnouncement);
+  const auto read = ParseAnnouncement(Payload(frame));
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->id, CheckpointId(7));
+  EXPECT_EQ(read->trigger_time_ms, -5);
+  EXPECT_FALSE(ParseAnnouncement(Payload(frame).substr(1)).ok());
+}
+
 TEST(FrameTest, HelloRefusesOtherProtocolsVersionsAndClusters) {
   std::string hello;
   AppendHello("prod", &hello);
@@ -45,8 +56,8 @@ TEST(FrameTest, HelloRefusesOtherProtocolsVersionsAndClusters) {
   EXPECT_EQ(CheckHello(payload, "test").code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(CheckHello("GET / HTTP/1.1", "prod").code(), absl::StatusCode::kDataLoss);
   std::string newer = payload;
-  newer[4] = 4;
-  EXPECT_THAT(CheckHello(newer, "prod").ToString(), ::testing::HasSubstr("peer_version=4"));
+  newer[4] = 5;
+  EXPECT_THAT(CheckHello(newer, "prod").ToString(), ::testing::HasSubstr("peer_version=5"));
   EXPECT_EQ(CheckHello(payload + "x", "prod").code(), absl::StatusCode::kDataLoss);
 }
 
@@ -68,6 +79,7 @@ TEST(FrameTest, ParsersRefuseTruncationsAndNonsense) {
     for (char& c : bytes) c = static_cast<char>(random());
     (void)ParseRequest(bytes);
     (void)ParseNumber(bytes);
+    (void)ParseAnnouncement(bytes);
     EXPECT_FALSE(ParseStatus(bytes).ok());
     EXPECT_FALSE(CheckHello(bytes, "").ok());
   }

@@ -157,6 +157,24 @@ TEST_F(InputGateTest, HoldsChannelsBackBetweenTheirBarrierAndTheLast) {
   EXPECT_THAT(Drain(), ElementsAre("barrier 1", "0:2"));
 }
 
+TEST_F(InputGateTest, ReadsOnBehindBarriersInAtLeastOnceMode) {
+  std::vector<InputGate::Channel> channels(2);
+  for (InputGate::Channel& channel : channels) {
+    queues_.push_back(std::make_shared<ChannelQueue>(1 << 20, nullptr));
+    channel.queue = queues_.back();
+  }
+  gate_ = std::make_unique<InputGate>(std::move(channels), 1,
+                                      std::vector<std::pair<uint32_t, uint32_t>>{},
+                                      CheckpointMode::kAtLeastOnce);
+  gate_->Listen([] {});
+  queues_[0]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  queues_[0]->Push(Record(2));
+  EXPECT_THAT(Drain(), ElementsAre("0:2"));
+  queues_[1]->Push(Record(1));
+  queues_[1]->Push(CheckpointBarrier{CheckpointId(1), 0});
+  EXPECT_THAT(Drain(), ElementsAre("0:1", "barrier 1"));
+}
+
 TEST_F(InputGateTest, ReadsOnWhenTheCheckpointIsAborted) {
   MakeGate({0, 0});
   queues_[0]->Push(CheckpointBarrier{CheckpointId(1), 0});

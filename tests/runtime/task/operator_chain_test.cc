@@ -108,6 +108,38 @@ TEST(OperatorChainTest, AnOperatorWithoutRoomIsWokenWhenThereIs) {
   EXPECT_EQ(values, (std::vector<int64_t>{100, 2, 1, 0}));
 }
 
+/// Takes what leaves the chain.
+class Captured final : public OutputTarget {
+ public:
+  void Accept(StreamElement element) override { elements.push_back(std::move(element)); }
+  [[nodiscard]] bool Full() const override { return false; }
+  std::vector<StreamElement> elements;
+};
+
+// Who is downstream must see the end ahead of the task's last barrier: there is no other one.
+TEST(OperatorChainTest, ABarrierBehindTheEndOfInputDoesNotOvertake) {
+  std::vector<int64_t> values;
+  std::vector<OperatorChain::Link> links(1);
+  links[0].op = std::make_unique<CollectValues>(&values);
+  links[0].context = std::make_unique<NoContext>();
+  OperatorChain::Events events;
+  events.accepts_snapshot = [](const CheckpointBarrier&) { return true; };
+  events.on_snapshot = [](const CheckpointBarrier&, std::vector<OperatorSnapshot>) {
+    return absl::OkStatus();
+  };
+  OperatorChain chain(std::move(links), std::move(events));
+  Captured captured;
+  chain.AddTarget(0, 0, &captured);
+  ASSERT_TRUE(chain.Open({{}}).ok());
+  chain.Feed(0, CheckpointBarrier{.id = CheckpointId(1), .unaligned = true});
+  chain.Feed(0, EndOfInput{});
+  chain.Feed(0, CheckpointBarrier{.id = CheckpointId(2), .unaligned = true});
+  ASSERT_TRUE(chain.Run(kNever).ok());
+  ASSERT_EQ(captured.elements.size(), 3U);
+  EXPECT_TRUE(std::get<CheckpointBarrier>(captured.elements[0]).unaligned);
+  EXPECT_FALSE(std::get<CheckpointBarrier>(captured.elements[2]).unaligned);
+}
+
 /// Notes what it is asked for, in order.
 class NoteCalls final : public StreamOperator {
  public:

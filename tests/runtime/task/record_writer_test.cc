@@ -101,6 +101,20 @@ class RecordWriterTest : public ::testing::Test {
   int64_t next_ = 0;
 };
 
+TEST_F(RecordWriterTest, AnUnalignedBarrierMayOverdrawAFullChannel) {
+  MakeWriter(ShipStrategy::kForward, 1);
+  channels_[0]->SetLimit(100);
+  writer_->Accept(Batch(50));
+  ASSERT_TRUE(writer_->Full());
+  writer_->set_overdraft_bytes(10'000);
+  EXPECT_FALSE(writer_->Full());
+  for (int i = 0; i < 20; ++i) writer_->Accept(Batch(50));
+  EXPECT_GT(channels_[0]->queued_bytes(), 10'100U);
+  EXPECT_TRUE(writer_->Full());
+  writer_->set_overdraft_bytes(0);
+  EXPECT_TRUE(writer_->Full());
+}
+
 TEST_F(RecordWriterTest, HashSendsEachKeyToTheSubtaskOfItsKeyGroupWithItsHash) {
   MakeWriter(ShipStrategy::kHash, 3);
   for (int i = 0; i < 20; ++i) writer_->Accept(Batch(100));
