@@ -124,7 +124,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   bool OnEventToTask(const proto::OperatorEvent& event);
   bool OnEventToCoordinators(const proto::OperatorEvent& event);
   void OnTaskRunning();
-  void OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason, bool was_restoring);
+  void OnTaskFailed(ExecutionVertex& vertex, absl::Status reason, bool was_restoring);
+  // Passes over a checkpoint that is damaged, and says so in `*reason`; returns whether it is of
+  // use to try again.
+  Restartable OnRestoreFailed(uint64_t checkpoint, absl::Status* reason);
 
   // Ends of attempts.
   void FailJob(const absl::Status& reason, const ExecutionVertex* vertex, Restartable restartable);
