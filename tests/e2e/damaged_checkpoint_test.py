@@ -3,6 +3,7 @@
     WEIR_TEST_BIN=build/release/bin tests/e2e/damaged_checkpoint_test.py
 """
 
+import json
 import pathlib
 import re
 import sys
@@ -64,6 +65,20 @@ def texts_of(failures):
     return [entry["stacktrace"] for failure in failures for entry in [failure, *failure.get("concurrentExceptions", [])]]
 
 
+def look_into(folder):
+    """What `weir state` says of a checkpoint on disk."""
+    listed = json.loads(weir("state", "list", folder, "--json").stdout)
+    operators = {operator["uid"]: operator for operator in listed["operators"]}
+    states = {state["name"]: state for state in operators["count"]["states"]}
+    (name, state), = ((name, state) for name, state in states.items() if state["kind"] == "value")
+    shown = [json.loads(line) for line in
+             weir("state", "show", folder, "--operator", "count", "--state", name).stdout.splitlines()]
+    assert len(shown) == state["entries"] > 0, (len(shown), state)
+    one = shown[len(shown) // 2]
+    again = weir("state", "show", folder, "--operator", "count", "--state", name, "--key", json.dumps(one["key"]))
+    assert [json.loads(line) for line in again.stdout.splitlines()] == [one]
+
+
 def damage_one(cluster, job, kind, damage):
     """Kills the TaskManager, damages a file, and expects what comes of it. Returns whether the job goes on."""
     rest = cluster.rest
@@ -81,6 +96,7 @@ def damage_one(cluster, job, kind, damage):
     path, expected = choice
     named = str(path.parent if kind == "metadata" else path)  # Without metadata, a folder is no checkpoint.
     weir("state", "verify", folders[0])
+    look_into(folders[0])
     damage(path)
     verified = weir("state", "verify", folders[0], check=1)
     assert named in verified.stdout + verified.stderr, verified
