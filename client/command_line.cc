@@ -32,6 +32,7 @@ class Parser {
     AddInfo();
     AddCheckpoints();
     AddUpload();
+    AddState();
     for (CLI::App* const command : Commands()) command->allow_extras();
     app_.allow_extras();
   }
@@ -169,6 +170,38 @@ class Parser {
     AddClientOptions(command);
   }
 
+  void AddState() {
+    CLI::App* const command = Add(
+        "state", "Looks into the state of a checkpoint or savepoint, without a cluster or the job");
+    command
+        ->add_option("ACTION", state_action_,
+                     "list: operators and their states; show: entries; "
+                     "verify: checks every checksum")
+        ->required()
+        ->check(CLI::IsMember({"list", "show", "verify"}));
+    command->add_option("PATH", state_.path, "Folder of the checkpoint or savepoint")->required();
+    command->add_option("--operator", state_.op, "show: the operator's uid, or its id")
+        ->type_name("UID");
+    command->add_option("--state", state_.state, "show: the state; else all of the operator")
+        ->type_name("NAME");
+    command->add_option("--key", state_.key, "show: only entries of this key, given as JSON")
+        ->type_name("JSON");
+    command->add_option("--limit", state_.limit, "show: at most so many entries");
+    command->add_flag("--json", json_, "list and verify: print JSON");
+    command->footer(
+        "show prints an entry a line, as JSON: key, value and what else the state has (namespace,\n"
+        "map_key, index, time_ms). Files that must be copied go to the folder TMPDIR meanwhile.\n"
+        "  weir state show chk-42 --operator logins --state count --key '\"alice\"'\n"
+        "Exit codes: 0 done, 1 damaged or not to be read, 2 wrong usage.");
+  }
+
+  StateCommand State() {
+    state_.action = state_action_ == "show"     ? StateCommand::Action::kShow
+                    : state_action_ == "verify" ? StateCommand::Action::kVerify
+                                                : StateCommand::Action::kList;
+    return state_;
+  }
+
   decltype(CommandLine::command) Chosen(const CLI::App* command) {
     const std::string name = command->get_name();
     if (name == "local") {
@@ -180,6 +213,7 @@ class Parser {
     if (name == "info") return InfoCommand();
     if (name == "checkpoints") return checkpoints_;
     if (name == "upload") return upload_;
+    if (name == "state") return State();
     return ListCommand();
   }
 
@@ -224,6 +258,8 @@ class Parser {
   CancelCommand cancel_;
   CheckpointsCommand checkpoints_;
   UploadCommand upload_;
+  StateCommand state_;
+  std::string state_action_;
   std::string rest_;
   bool json_ = false;
   bool no_restart_ = false;

@@ -47,6 +47,20 @@ struct UploadCommand {
   std::string library = {};
 };
 
+/// `weir state`: looks into a checkpoint or savepoint, without a cluster and without the job.
+struct StateCommand {
+  enum class Action : uint8_t { kList, kShow, kVerify };
+  Action action = Action::kList;
+  std::string path = {};
+  /// Of kShow. The operator by its uid, or by the beginning of its id.
+  std::string op = {};
+  /// Empty for all states.
+  std::string state = {};
+  /// A key as JSON; empty for all keys.
+  std::string key = {};
+  std::optional<uint64_t> limit = {};
+};
+
 /// `weir --help`, `weir COMMAND --help`, `weir --version`.
 struct PrintCommand {
   std::string text = {};
@@ -55,7 +69,7 @@ struct PrintCommand {
 /// What the user asked for.
 struct CommandLine {
   std::variant<PrintCommand, LocalCommand, RunCommand, ListCommand, InfoCommand, CancelCommand,
-               CheckpointsCommand, UploadCommand>
+               CheckpointsCommand, UploadCommand, StateCommand>
       command = {};
   ConfigurationSources sources = {};
   /// As given with --rest; empty if not.

@@ -16,6 +16,7 @@
 #include "client/in_process_cluster.h"
 #include "client/settings.h"
 #include "client/signal_waiter.h"
+#include "client/state/inspect_state.h"
 #include "runtime/base/failpoint.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
@@ -77,6 +78,11 @@ absl::StatusOr<int> Dispatch(const CommandContext& context) {
     return Local(context, *local, &signals);
   }
   if (const auto* const run = std::get_if<RunCommand>(&line.command)) return RunJob(context, *run);
+  if (const auto* const state = std::get_if<StateCommand>(&line.command)) {
+    return InspectState(*state, line.json, [](std::string_view text) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+    });
+  }
   ASSIGN_OR_RETURN(RestClient rest, RestClient::Create(RestAddress(line, *context.configuration)));
   const ClusterClient client(std::move(rest));
   if (const auto* const cancel = std::get_if<CancelCommand>(&line.command)) {

@@ -208,6 +208,9 @@ void JobMaster::OnSlots() {
   });
   checkpoints_.RestoreLatest(InGeneration(
       [](JobMaster& self, absl::StatusOr<std::shared_ptr<const CheckpointMetadata>> restored) {
+        for (const absl::Status& error : self.checkpoints_.TakeUnreadable()) {
+          self.RecordFailure(error, nullptr, /*concurrent=*/true);
+        }
         if (restored.ok()) {
           self.AssignState(*std::move(restored));
         } else {
@@ -222,13 +225,16 @@ void JobMaster::AssignState(std::shared_ptr<const CheckpointMetadata> metadata) 
     Deploy(StateAssignment());
     return;
   }
-  auto then = InGeneration([](JobMaster& self, absl::StatusOr<StateAssignment> state) {
-    if (state.ok()) {
-      self.Deploy(*state);
-    } else {
-      self.FailJob(state.status(), nullptr, Restartable::kNo);
-    }
-  });
+  auto then = InGeneration(
+      [id = metadata->id.value()](JobMaster& self, absl::StatusOr<StateAssignment> state) {
+        if (state.ok()) {
+          self.Deploy(*state);
+          return;
+        }
+        absl::Status reason = state.status();
+        const Restartable restartable = self.OnRestoreFailed(id, &reason);
+        self.FailJob(reason, nullptr, restartable);
+      });
   services_.executor->RunBlocking([metadata = std::move(metadata), graph = job_.graph,
                                    allow = job_.allow_non_restored_state,
                                    then = std::move(then)]() mutable {
@@ -341,8 +347,21 @@ void JobMaster::OnTaskRunning() {
   checkpoints_.OnAllTasksRunning();
 }
 
-void JobMaster::OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason,
-                             ExecutionState before) {
+JobMaster::Restartable JobMaster::OnRestoreFailed(uint64_t checkpoint, absl::Status* reason) {
+  // What is refused once is refused again: the job, or what it starts from, has to change.
+  if (absl::IsFailedPrecondition(*reason)) return Restartable::kNo;
+  if (!absl::IsDataLoss(*reason)) return Restartable::kYes;
+  checkpoints_.Stop(*reason);
+  const bool older = checkpoints_.ForgetLatest();
+  *reason = absl::DataLossError(
+      StrCat("checkpoint ", checkpoint, " cannot be restored, ",
+             older ? "the one before it is used"
+                   : "and no older one is retained; start the job without it, or from a copy",
+             ": ", ToStd(reason->message())));
+  return older ? Restartable::kYes : Restartable::kNo;
+}
+
+void JobMaster::OnTaskFailed(ExecutionVertex& vertex, absl::Status reason, ExecutionState before) {
   if (before == ExecutionState::kCanceling) {
     if (status_ != JobStatus::kCancelling) RecordFailure(reason, &vertex, /*concurrent=*/true);
     CheckAllTerminal();
@@ -350,12 +369,12 @@ void JobMaster::OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason
   }
   const bool was_restoring =
       before == ExecutionState::kDeploying || before == ExecutionState::kInitializing;
-  if (was_restoring && restored_checkpoint_ != 0 && absl::IsDataLoss(reason)) {
+  if (was_restoring && restored_checkpoint_ != 0 &&
+      (absl::IsDataLoss(reason) || absl::IsFailedPrecondition(reason))) {
     // Trying the same checkpoint again would fail again: go one back with the whole job, or give
     // up.
-    checkpoints_.Stop(reason);
-    FailRegions(reason, &vertex, checkpoints_.ForgetLatest() ? Restartable::kYes : Restartable::kNo,
-                executions_.AllRegions());
+    const Restartable restartable = OnRestoreFailed(restored_checkpoint_, &reason);
+    FailRegions(reason, &vertex, restartable, executions_.AllRegions());
     return;
   }
   FailJob(reason, &vertex, Restartable::kYes);

@@ -147,7 +147,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   bool OnEventToTask(const proto::OperatorEvent& event);
   bool OnEventToCoordinators(const proto::OperatorEvent& event);
   void OnTaskRunning();
-  void OnTaskFailed(ExecutionVertex& vertex, const absl::Status& reason, ExecutionState before);
+  void OnTaskFailed(ExecutionVertex& vertex, absl::Status reason, ExecutionState before);
+  // Passes over a checkpoint that is damaged, and says so in `*reason`; returns whether it is of
+  // use to try again.
+  Restartable OnRestoreFailed(uint64_t checkpoint, absl::Status* reason);
 
   // Ends of attempts.
   /// Takes down `regions`, or the whole job if it is not to be restarted.

@@ -84,6 +84,7 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   options.num_slots = static_cast<uint32_t>(configuration.Get(kTaskManagerNumberOfTaskSlots));
   options.num_workers = static_cast<int>(configuration.Get(kTaskManagerWorkerThreads));
   options.memory_bytes = configuration.Get(kTaskManagerMemorySize).bytes();
+  options.rocksdb = RocksDbOptions::FromConfiguration(configuration);
   options.channel_bytes = static_cast<size_t>(configuration.Get(kNetworkChannelBytes).bytes());
   options.buffer_debloat = {
       configuration.Get(kBufferDebloatEnabled), configuration.Get(kBufferDebloatTarget),
@@ -96,12 +97,21 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   return options;
 }
 
+namespace {
+
+// The part of the process's memory that is counted. The rest is for what is not: the program, its
+// stacks, and what the allocator, compactions and snapshots take beside what they were asked for.
+int64_t CountedBytes(int64_t memory_bytes) { return memory_bytes / 10 * 8; }
+
+}  // namespace
+
 class TaskManager::Impl {
  public:
   Impl(TaskManagerOptions options, std::unique_ptr<WorkingFolder> folder)
       : options_(std::move(options)),
         folder_(std::move(folder)),
-        budget_(options_.memory_bytes),
+        budget_(CountedBytes(options_.memory_bytes)),
+        rocksdb_(ConfigureRocksDb(&budget_, options_.rocksdb)),
         workers_(options_.num_workers > 0 ? options_.num_workers : NumCores()),
         io_pool_("weir-io", kIoThreads),
         coordinator_pool_("weir-coord", kCoordinatorThreads),
@@ -282,6 +292,7 @@ class TaskManager::Impl {
   TaskManagerOptions options_;
   const std::unique_ptr<WorkingFolder> folder_;
   MemoryBudget budget_;
+  const std::shared_ptr<const void> rocksdb_;  // The set-up of the databases that charge budget_.
   TimerThread timers_;
   WorkerPool workers_;
   IoPool io_pool_;

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/base/config.h"
+#include "runtime/state/rocksdb_options.h"
 #include "runtime/task/buffer_debloater.h"
 
 namespace weir {
@@ -25,6 +26,7 @@ struct TaskManagerOptions {
   uint32_t num_slots = 2;
   int num_workers = 0;  // 0: one per core.
   int64_t memory_bytes = int64_t{1} << 30;
+  RocksDbOptions rocksdb = {};
   size_t channel_bytes = size_t{256} << 10;
   BufferDebloatOptions buffer_debloat = {};
   /// Whether batches go to other TaskManagers LZ4-compressed.

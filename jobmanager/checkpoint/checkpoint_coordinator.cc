@@ -456,6 +456,9 @@ void CheckpointCoordinator::ReadNewest(
              StrCat("checkpoint cannot be read, the one before it is used: job=", ToString(job_id_),
                     " checkpoint=", id.value(), ": ", ToStd(read.status().message())));
     if (ForgetLatest()) {
+      unreadable_.push_back(absl::DataLossError(
+          StrCat("checkpoint ", id.value(),
+                 " cannot be read, the one before it is used: ", ToStd(read.status().message()))));
       ReadNewest(std::move(done));
       return;
     }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -113,6 +114,10 @@ class CheckpointCoordinator {
   /// before it. Errors: kDataLoss if there are checkpoints but none can be read; kUnavailable.
   void RestoreLatest(
       std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done);
+  /// Returns why checkpoints were passed over since the last call, oldest first.
+  [[nodiscard]] std::vector<absl::Status> TakeUnreadable() {
+    return std::exchange(unreadable_, {});
+  }
   /// Makes a checkpoint of the user's, at `path`, the one to restore from.
   void AddRestored(std::shared_ptr<const CheckpointMetadata> metadata, const std::string& path);
   /// Takes in what an earlier JobManager of the job left: its completed checkpoints, oldest first,
@@ -193,6 +198,7 @@ class CheckpointCoordinator {
   uint64_t last_id_ = 0;
   std::shared_ptr<const CheckpointMetadata> last_completed_;
   CompletedCheckpointStore completed_;
+  std::vector<absl::Status> unreadable_;
   CheckpointStatisticsTracker statistics_;
   uint64_t num_ignored_answers_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "runtime/base/weir_options.h"
 
+#include "runtime/base/rocksdb_settings.h"
+
 namespace weir {
 
 void AddWeirOptions(OptionRegistry* registry) {
@@ -23,6 +25,12 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kTaskManagerDataPort);
   registry->Add(kTaskManagerMemorySize);
   registry->Add(kTaskManagerWorkerThreads);
+  registry->Add(kRocksDbBlockCacheSize);
+  registry->Add(kRocksDbBlockSize);
+  registry->Add(kRocksDbWriteBufferSize);
+  registry->Add(kRocksDbWriteBufferCount);
+  registry->Add(kRocksDbCompactionStyle);
+  registry->Add(kRocksDbThreadNum);
   registry->Add(kNetworkChannelBytes);
   registry->Add(kBufferDebloatEnabled);
   registry->Add(kBufferDebloatTarget);

@@ -136,6 +136,11 @@ absl::Status CheckContent(const StoredFile& file, const Content& content) {
              content.size_bytes == file.size_bytes ? " (same size, other content)" : ""));
 }
 
+absl::Status Missing(const std::string& path) {
+  return absl::DataLossError(
+      StrCat("a state file is missing; restore from an older checkpoint: path=", path));
+}
+
 }  // namespace
 
 FileStateStore::FileStateStore(std::string directory, std::string name_prefix)
@@ -186,12 +191,15 @@ absl::Status FileStateStore::Fetch(const StoredFile& file, const std::string& lo
     return SystemError(errno, "cannot fetch a state file", file.path);
   }
   absl::Status status = content.ok() ? CheckContent(file, *content) : std::move(content).status();
-  if (absl::IsNotFound(status)) {
-    status = absl::DataLossError(
-        StrCat("a state file is missing; restore from an older checkpoint: path=", file.path));
-  }
+  if (absl::IsNotFound(status)) status = Missing(file.path);
   if (!status.ok()) ::unlink(local_path.c_str());
   return status;
+}
+
+absl::Status FileStateStore::Verify(const StoredFile& file) {
+  const absl::StatusOr<Content> content = ReadContent(file.path, nullptr, "");
+  if (absl::IsNotFound(content.status())) return Missing(file.path);
+  return content.ok() ? CheckContent(file, *content) : content.status();
 }
 
 absl::Status FileStateStore::Delete(const std::string& path) {

@@ -24,6 +24,9 @@ class FileStateStore final : public StateFileStore {
   [[nodiscard]] absl::Status Fetch(const StoredFile& file, const std::string& local_path) override;
   [[nodiscard]] absl::Status Delete(const std::string& path) override;
 
+  /// Reads a stored file where it lies. Errors: those of Fetch.
+  [[nodiscard]] static absl::Status Verify(const StoredFile& file);
+
  private:
   const std::string directory_;
   const std::string name_prefix_;

@@ -9,14 +9,11 @@
 #include "xxhash.h"
 
 namespace weir {
-namespace {
 
-OperatorId IdOfUid(std::string_view uid) {
+OperatorId OperatorIdOfUid(std::string_view uid) {
   const XXH128_hash_t hash = XXH3_128bits(uid.data(), uid.size());
   return {hash.high64, hash.low64};
 }
-
-}  // namespace
 
 std::string_view ToString(ShipStrategy strategy) {
   switch (strategy) {
@@ -85,7 +82,7 @@ absl::Status StreamGraph::Finish() {
           StrCat("two operators have the same uid; give each its own: uid=", node.uid,
                  " operator=", node.name));
     }
-    ids_.push_back(IdOfUid(node.uid));
+    ids_.push_back(OperatorIdOfUid(node.uid));
   }
   return absl::OkStatus();
 }

@@ -32,6 +32,9 @@ inline constexpr ShipStrategy kLastShipStrategy = ShipStrategy::kCustom;
 /// Returns Flink's name of the strategy, e.g. "HASH".
 [[nodiscard]] std::string_view ToString(ShipStrategy strategy);
 
+/// Returns the id of the operator that has this uid, in every version of a job.
+[[nodiscard]] OperatorId OperatorIdOfUid(std::string_view uid);
+
 /// Computes the keys' hashes of a batch; what KeyBy makes of the user's key function. Stateless;
 /// any thread.
 class KeyHasher {

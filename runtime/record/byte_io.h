@@ -107,6 +107,12 @@ class ByteReader {
     return true;
   }
   bool Skip(size_t size) { return Take(size); }
+  /// The view borrows from the reader's buffer.
+  bool ReadView(size_t size, std::string_view* view) {
+    if (!Take(size)) return false;
+    *view = std::string_view(data_.data() - size, size);
+    return true;
+  }
   bool Fail() {
     ok_ = false;
     data_ = {};

@@ -39,7 +39,9 @@ struct Serde<T> {
     if (bytes.size() > static_cast<size_t>(std::numeric_limits<int>::max())) return reader.Fail();
     return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || reader.Fail();
   }
-  static Schema GetSchema() { return {Schema::Kind::kOpaque, T::descriptor()->full_name(), {}}; }
+  static Schema GetSchema() {
+    return internal::OpaqueSchemaAs<std::string>(T::descriptor()->full_name());
+  }
   static size_t OwnedBytes(const T& message) { return message.SpaceUsedLong() - sizeof(T); }
 };
 

@@ -18,7 +18,18 @@ namespace weir {
   auto WeirTie() const { return std::tie(__VA_ARGS__); } \
   static constexpr std::string_view WeirFieldNames() { return #__VA_ARGS__; }
 
+/// Lists the names that fields had in earlier versions of a class, new = old, so that old state is
+/// restored into them. Stands inside the class, with or without WEIR_FIELDS:
+/// WEIR_FIELD_ALIASES(source_port = port, source_port = sport, user = user_name).
+#define WEIR_FIELD_ALIASES(...) \
+  static constexpr std::string_view WeirFieldAliases() { return #__VA_ARGS__; }
+
 namespace internal {
+
+template <class T>
+concept HasWeirFieldAliases = requires {
+  { T::WeirFieldAliases() } -> std::convertible_to<std::string_view>;
+};
 
 template <class T>
 concept HasWeirFields = requires(T& t) {
@@ -71,15 +82,19 @@ constexpr auto AggregateFieldNames(std::index_sequence<kIndexes...>) {
   return std::array<std::string_view, sizeof...(kIndexes)>{AggregateFieldName<T, kIndexes>()...};
 }
 
+// Without blanks around it, and without the underscore of a member.
+constexpr std::string_view TrimFieldName(std::string_view name) {
+  while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
+  while (!name.empty() && (name.back() == ' ' || name.back() == '_')) name.remove_suffix(1);
+  return name;
+}
+
 template <size_t kCount>
 constexpr std::array<std::string_view, kCount> SplitFieldNames(std::string_view list) {
   std::array<std::string_view, kCount> names{};
   for (size_t i = 0; i < kCount; ++i) {
     const size_t comma = list.find(',');
-    std::string_view name = list.substr(0, comma);
-    while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
-    while (!name.empty() && (name.back() == ' ' || name.back() == '_')) name.remove_suffix(1);
-    names[i] = name;
+    names[i] = TrimFieldName(list.substr(0, comma));
     list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
   }
   return names;
@@ -118,6 +133,42 @@ constexpr std::array<std::string_view, FieldCount<T>()> FieldNames() {
   } else {
     return internal::AggregateFieldNames<T>(std::make_index_sequence<FieldCount<T>()>{});
   }
+}
+
+/// Calls `visit(name, earlier_name)` for each alias of WEIR_FIELD_ALIASES in order.
+template <Reflectable T, class Visitor>
+constexpr void ForEachFieldAlias(Visitor&& visit) {
+  if constexpr (internal::HasWeirFieldAliases<T>) {
+    std::string_view list = T::WeirFieldAliases();
+    while (!list.empty()) {
+      const size_t comma = list.find(',');
+      const std::string_view alias = list.substr(0, comma);
+      const size_t equals = alias.find('=');
+      if (equals == std::string_view::npos) {
+        visit(internal::TrimFieldName(alias), std::string_view());
+      } else {
+        visit(internal::TrimFieldName(alias.substr(0, equals)),
+              internal::TrimFieldName(alias.substr(equals + 1)));
+      }
+      list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+    }
+  }
+}
+
+/// Whether each alias names a field of T, and an earlier name that no field of T has now.
+template <Reflectable T>
+consteval bool FieldAliasesAreSound() {
+  const auto names = FieldNames<T>();
+  bool sound = true;
+  ForEachFieldAlias<T>([&](std::string_view name, std::string_view earlier) {
+    bool found = false;
+    for (const std::string_view field : names) {
+      found = found || field == name;
+      sound = sound && field != earlier;
+    }
+    sound = sound && found && !earlier.empty();
+  });
+  return sound;
 }
 
 }  // namespace weir

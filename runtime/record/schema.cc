@@ -20,6 +20,7 @@ bool operator==(const Schema& a, const Schema& b) {
 std::string Schema::ToString() const {
   if (kind == Kind::kOpaque) return name;
   std::string text(kKindNames[static_cast<size_t>(kind)]);
+  if (kind == Kind::kList && !name.empty()) text = "array" + name;
   if (fields.empty() && kind != Kind::kStruct) return text;
   text += kind == Kind::kStruct ? '{' : '<';
   for (size_t i = 0; i < fields.size(); ++i) {

@@ -37,11 +37,15 @@ struct Schema {
   };
 
   Kind kind = Kind::kOpaque;
-  /// Type name of an opaque type; empty otherwise.
+  /// Type name of an opaque type; of a list whose length is part of its type, that length in
+  /// decimal, and no count is written; empty otherwise.
   std::string name;
   /// Fields of a struct; the unnamed element types of a list, map (key, value), optional or
-  /// variant.
+  /// variant. Of an opaque type nothing, or one that says what its values are written as.
   std::vector<SchemaField> fields;
+  /// Reads past one value of an opaque type that this process knows. Not part of what is written,
+  /// nor of equality.
+  bool (*skip)(ByteReader& reader) = nullptr;
 
   friend bool operator==(const Schema&, const Schema&);
 
@@ -58,8 +62,13 @@ struct SchemaField {
   Schema type;
   /// The field's value in a default-constructed object, serialised.
   std::string default_value;
+  /// Names that the field had in earlier versions of the type. Not part of what is written, nor of
+  /// equality.
+  std::vector<std::string> aliases{};
 
-  friend bool operator==(const SchemaField&, const SchemaField&) = default;
+  friend bool operator==(const SchemaField& a, const SchemaField& b) {
+    return a.name == b.name && a.type == b.type && a.default_value == b.default_value;
+  }
 };
 
 }  // namespace weir

@@ -110,6 +110,13 @@ bool ReadElementCount(ByteReader& reader, uint64_t* count) {
          reader.Fail();
 }
 
+// The schema of an opaque type whose values are written as those of Ts, one after another.
+template <class... Ts>
+Schema OpaqueSchemaAs(std::string name) {
+  Schema layout{Schema::Kind::kStruct, "", {SchemaField{"", Serde<Ts>::GetSchema(), ""}...}};
+  return {Schema::Kind::kOpaque, std::move(name), {SchemaField{"", std::move(layout), ""}}};
+}
+
 template <class T>
 struct IsArray : std::false_type {};
 template <class T, size_t kSize>
@@ -124,6 +131,19 @@ template <class T>
 concept ReflectedBySerde = Reflectable<T> && !IsArray<T>::value;
 
 }  // namespace internal
+
+/// Returns the schema of T, with what only this process knows of it: how long an opaque value is.
+template <class T>
+[[nodiscard]] Schema SchemaOf() {
+  Schema schema = Serde<T>::GetSchema();
+  if (schema.kind == Schema::Kind::kOpaque && schema.fields.empty()) {
+    schema.skip = [](ByteReader& reader) {
+      T value{};
+      return Serde<T>::Read(reader, value);
+    };
+  }
+  return schema;
+}
 
 /// Serialises `value` into a string of its own.
 template <Serializable T>
@@ -194,7 +214,7 @@ struct Serde<absl::Duration> {
     if (!reader.ReadFixed(&seconds) || !reader.ReadFixed(&ticks)) return false;
     return Join(seconds, ticks, value) || reader.Fail();
   }
-  static Schema GetSchema() { return {Schema::Kind::kOpaque, "absl.Duration", {}}; }
+  static Schema GetSchema() { return internal::OpaqueSchemaAs<int64_t, uint32_t>("absl.Duration"); }
 
   static constexpr uint32_t kTicksPerSecond = 4'000'000'000;
   /// Ordered as the duration is.
@@ -238,7 +258,7 @@ struct Serde<absl::Time> {
     value = absl::UnixEpoch() + since_epoch;
     return true;
   }
-  static Schema GetSchema() { return {Schema::Kind::kOpaque, "absl.Time", {}}; }
+  static Schema GetSchema() { return internal::OpaqueSchemaAs<int64_t, uint32_t>("absl.Time"); }
 };
 
 template <>
@@ -320,7 +340,7 @@ bool ReadMap(ByteReader& reader, Map& map) {
 
 template <class... Ts>
 Schema ElementSchema(Schema::Kind kind) {
-  return {kind, "", {SchemaField{"", Serde<Ts>::GetSchema(), ""}...}};
+  return {kind, "", {SchemaField{"", SchemaOf<Ts>(), ""}...}};
 }
 
 }  // namespace internal
@@ -375,7 +395,11 @@ struct Serde<std::array<T, kSize>> {
     }
     return true;
   }
-  static Schema GetSchema() { return internal::ElementSchema<T>(Schema::Kind::kList); }
+  static Schema GetSchema() {
+    Schema schema = internal::ElementSchema<T>(Schema::Kind::kList);
+    schema.name = std::to_string(kSize);
+    return schema;
+  }
 };
 
 namespace internal {
@@ -566,6 +590,9 @@ struct Serde<T> {
     }
   }
   static Schema GetSchema() {
+    static_assert(FieldAliasesAreSound<T>(),
+                  "WEIR_FIELD_ALIASES(name = earlier_name, ...) takes names of fields, and earlier "
+                  "names that no field has now");
     Schema schema{Schema::Kind::kStruct, "", {}};
     const auto names = FieldNames<T>();
     T defaults{};
@@ -573,8 +600,11 @@ struct Serde<T> {
     ForEachField(defaults, [&](auto& field) {
       using Field = std::remove_cvref_t<decltype(field)>;
       if constexpr (Serializable<Field>) {
-        schema.fields.push_back(
-            {std::string(names[index++]), Serde<Field>::GetSchema(), ToBytes(field)});
+        SchemaField described{std::string(names[index++]), SchemaOf<Field>(), ToBytes(field)};
+        ForEachFieldAlias<T>([&](std::string_view name, std::string_view earlier) {
+          if (name == described.name) described.aliases.emplace_back(earlier);
+        });
+        schema.fields.push_back(std::move(described));
       }
     });
     return schema;

@@ -1,10 +1,12 @@
 #include "runtime/state/keyed_snapshot.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "runtime/base/memory_budget.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/record/byte_io.h"
 #include "runtime/state/internal/entry_key.h"
@@ -17,6 +19,13 @@ namespace {
 
 using internal::EncodedEntries;
 using internal::FrozenTable;
+
+// An entry takes at least this in an inline file: two lengths, key group, end of the name.
+constexpr size_t kLeastEntryBytes = 6;
+// What one usually takes while it is sorted, its small value too, and what all may take.
+constexpr uint64_t kUsualEntryBytes = 160;
+constexpr uint64_t kLeastEncodedBytes = uint64_t{256} << 10;
+constexpr uint64_t kMostEncodedBytes = uint64_t{64} << 20;
 
 // Calls visit(key, dead, value) with the entries of all tables in the order of the file: by key
 // group, name, key. Of entries with equal keys only the first counts. Stops at the first error.
@@ -81,23 +90,36 @@ absl::Status KeyedSnapshot::CheckCancelled() const {
   return absl::AbortedError("the snapshot was cancelled");
 }
 
-absl::StatusOr<KeyedStateHandle> KeyedSnapshot::Run(StateFileStore& store) {
+absl::StatusOr<std::vector<EncodedEntries>> KeyedSnapshot::Encode(KeyGroupRange groups,
+                                                                  MemoryCharge* charge) const {
   std::vector<EncodedEntries> encoded(tables_.size());
+  int64_t bytes = 0;
   for (size_t i = 0; i < tables_.size(); ++i) {
     RETURN_IF_ERROR(CheckCancelled());
-    tables_[i].snapshot->Encode(header_.max_parallelism, encoded[i]);
+    tables_[i].snapshot->Encode(groups, header_.max_parallelism, encoded[i]);
     encoded[i].Sort();
+    bytes += static_cast<int64_t>(encoded[i].MemoryBytes());
+    charge->Resize(bytes);
   }
+  return encoded;
+}
+
+absl::StatusOr<KeyedStateHandle> KeyedSnapshot::Run(StateFileStore& store) {
+  size_t num_entries = 0;
+  for (const FrozenTable& table : tables_) num_entries += table.snapshot->NumEntries();
   KeyedStateHandle handle = header_;
-  if (base_->database() == nullptr) {
+  if (base_->database() == nullptr && num_entries <= inline_limit_bytes_ / kLeastEntryBytes) {
     // Without a database, all entries there are count as changed: this is the whole state.
+    MemoryCharge charge(base_->budget(), 0);
+    ASSIGN_OR_RETURN(const std::vector<EncodedEntries> encoded,
+                     Encode(header_.key_groups, &charge));
     std::optional<StateFile> file = WriteInline(encoded);
     if (file.has_value()) {
       if (file->size_bytes > 0) handle.files.push_back(*std::move(file));
       return handle;
     }
   }
-  RETURN_IF_ERROR(WriteToDatabase(encoded));
+  RETURN_IF_ERROR(WriteToDatabase(num_entries));
   // From here on the next snapshot can build on this one, whatever becomes of its files.
   written_ = true;
   ASSIGN_OR_RETURN(handle.files, base_->StoreLiveFiles(checkpoint_id_, store, cancelled_));
@@ -131,21 +153,39 @@ std::optional<StateFile> KeyedSnapshot::WriteInline(
   return file;
 }
 
-absl::Status KeyedSnapshot::WriteToDatabase(const std::vector<EncodedEntries>& encoded) {
+absl::Status KeyedSnapshot::WriteToDatabase(size_t num_entries) {
   constexpr uint64_t kEntriesPerCheck = 4096;
   ASSIGN_OR_RETURN(internal::StateDatabase* const database, base_->OpenDatabase());
   ASSIGN_OR_RETURN(std::unique_ptr<internal::StateDatabase::FileWriter> writer,
                    database->NewFile());
-  uint64_t num_entries = 0;
-  const absl::Status written =
-      ForEachEntry(tables_, encoded, header_.key_groups,
-                   [&](std::string_view key, bool dead, std::string_view value) {
-                     if (++num_entries % kEntriesPerCheck == 0) RETURN_IF_ERROR(CheckCancelled());
-                     return dead ? writer->Delete(key) : writer->Put(key, value);
-                   });
-  RETURN_IF_ERROR(written);
+  uint64_t num_written = 0;
+  // Some key groups after another, so that what is sorted takes a part of the memory only.
+  const uint32_t groups_at_once = GroupsAtOnce(num_entries);
+  for (uint32_t first = header_.key_groups.first; first <= header_.key_groups.last;
+       first += groups_at_once) {
+    const KeyGroupRange groups{first,
+                               std::min(header_.key_groups.last, first + groups_at_once - 1)};
+    MemoryCharge charge(base_->budget(), 0);
+    ASSIGN_OR_RETURN(const std::vector<EncodedEntries> encoded, Encode(groups, &charge));
+    const absl::Status written = ForEachEntry(
+        tables_, encoded, groups, [&](std::string_view key, bool dead, std::string_view value) {
+          if (++num_written % kEntriesPerCheck == 0) RETURN_IF_ERROR(CheckCancelled());
+          return dead ? writer->Delete(key) : writer->Put(key, value);
+        });
+    RETURN_IF_ERROR(written);
+  }
   RETURN_IF_ERROR(database->Flush());  // Of entries that left memory before the snapshot.
   return database->Ingest(std::move(writer));
+}
+
+uint32_t KeyedSnapshot::GroupsAtOnce(size_t num_entries) const {
+  uint64_t most_bytes = kMostEncodedBytes;
+  if (const MemoryBudget* const budget = base_->budget(); budget != nullptr) {
+    most_bytes = std::clamp(static_cast<uint64_t>(budget->limit_bytes()) / 16, kLeastEncodedBytes,
+                            kMostEncodedBytes);
+  }
+  const uint64_t pieces = 1 + num_entries * kUsualEntryBytes / most_bytes;
+  return static_cast<uint32_t>(std::max<uint64_t>(1, header_.key_groups.size() / pieces));
 }
 
 }  // namespace weir

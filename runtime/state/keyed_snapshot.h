@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/memory_budget.h"
 #include "runtime/state/state_file_store.h"
 #include "runtime/state/state_handle.h"
 
@@ -54,7 +55,12 @@ class KeyedSnapshot {
   // Returns nothing if it would pass the limit.
   [[nodiscard]] std::optional<StateFile> WriteInline(
       const std::vector<internal::EncodedEntries>& encoded) const;
-  [[nodiscard]] absl::Status WriteToDatabase(const std::vector<internal::EncodedEntries>& encoded);
+  // Sorts the entries of some key groups, by table. `charge` becomes what they take.
+  [[nodiscard]] absl::StatusOr<std::vector<internal::EncodedEntries>> Encode(
+      KeyGroupRange groups, MemoryCharge* charge) const;
+  [[nodiscard]] absl::Status WriteToDatabase(size_t num_entries);
+  // Returns of how many key groups the entries are sorted at a time.
+  [[nodiscard]] uint32_t GroupsAtOnce(size_t num_entries) const;
 
   const CheckpointId checkpoint_id_;
   const KeyedStateHandle header_;  // Everything but the files.

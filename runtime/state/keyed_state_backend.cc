@@ -1,36 +1,19 @@
 #include "runtime/state/keyed_state_backend.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "runtime/record/schema_migration.h"
 #include "runtime/state/internal/cold_store.h"
 #include "runtime/state/internal/entry_key.h"
+#include "runtime/state/internal/inline_file.h"
 #include "runtime/state/internal/raw_table.h"
 #include "runtime/state/internal/snapshot_base.h"
-#include "xxhash.h"
+#include "runtime/state/internal/state_migration.h"
 
 namespace weir {
 
 namespace {
-
-// Calls visit(key, value) with the entries of an inline file. Errors: kDataLoss.
-template <class Visitor>
-absl::Status ReadInlineFile(const StateFile& file, Visitor&& visit) {
-  const std::string& bytes = file.inline_bytes;
-  if (bytes.size() != file.size_bytes || XXH3_64bits(bytes.data(), bytes.size()) != file.checksum) {
-    return absl::DataLossError(StrCat("the inline file of a snapshot is damaged: size_bytes=",
-                                      bytes.size(), " expected_size_bytes=", file.size_bytes));
-  }
-  ByteReader reader(bytes);
-  while (reader.remaining() > 0) {
-    std::string_view key;
-    std::string_view value;
-    if (!reader.ReadStringView(&key) || !reader.ReadStringView(&value)) {
-      return absl::DataLossError("the inline file of a snapshot is malformed");
-    }
-    RETURN_IF_ERROR(visit(key, value));
-  }
-  return absl::OkStatus();
-}
 
 bool IsInline(const StateFile& file) { return file.path.empty(); }
 bool HasInlineFiles(const KeyedStateHandle& handle) {
@@ -51,7 +34,8 @@ KeyedStateBackendBase::KeyedStateBackendBase(KeyedStateBackendOptions options)
     : options_(std::move(options)),
       time_(std::make_shared<internal::StateTime>(options_.clock)),
       expiry_rules_(std::make_shared<internal::ExpiryRules>()),
-      base_(std::make_shared<internal::SnapshotBase>(options_.local_dir, expiry_rules_)),
+      base_(std::make_shared<internal::SnapshotBase>(options_.local_dir, expiry_rules_,
+                                                     options_.memory_budget)),
       cold_store_(options_.memory_budget == nullptr
                       ? nullptr
                       : std::make_unique<internal::ColdStore>(base_, options_.memory_budget,
@@ -169,7 +153,8 @@ absl::Status KeyedStateBackendBase::VisitRows(const KeyedStateHandle& handle, bo
     return base_->ReadFiles(handle.files, store, handle.key_groups.Intersect(options_.range),
                             visit_row);
   }
-  for (const StateFile& file : handle.files) RETURN_IF_ERROR(ReadInlineFile(file, visit_row));
+  for (const StateFile& file : handle.files)
+    RETURN_IF_ERROR(internal::ReadInlineFile(file, visit_row));
   return absl::OkStatus();
 }
 
@@ -324,13 +309,9 @@ absl::Status KeyedStateBackendBase::AddTable(std::unique_ptr<internal::StateTabl
   if (place != nullptr) {
     // Only a restored state has a table before it is registered.
     auto& raw = static_cast<internal::RawTable&>(*place);
-    if (raw.schema() != table->schema()) {
-      return absl::FailedPreconditionError(StrCat(
-          "cannot restore a state: its schema differs from the snapshot's; declare it as it "
-          "was, or under another name: state=",
-          name, " snapshot=", raw.schema().ToString(), " declared=", table->schema().ToString()));
-    }
-    RETURN_IF_ERROR(LoadInto(*table, raw));
+    ASSIGN_OR_RETURN(const std::optional<SchemaMigration> migration,
+                     internal::PlanStateMigration(raw.schema(), table->schema()));
+    RETURN_IF_ERROR(LoadInto(*table, raw, migration.has_value() ? &*migration : nullptr));
     if (snapshot_in_progress_) replaced_tables_.push_back(std::move(place));
   } else if (cold_store_ != nullptr) {
     table->UseColdStore(cold_store_.get(), options_.range, options_.max_parallelism, /*count=*/0);
@@ -340,26 +321,75 @@ absl::Status KeyedStateBackendBase::AddTable(std::unique_ptr<internal::StateTabl
 }
 
 absl::Status KeyedStateBackendBase::LoadInto(internal::StateTable& table,
-                                             const internal::RawTable& raw) const {
-  RETURN_IF_ERROR(raw.LoadInto(table, options_.max_parallelism));
-  const bool lazily = restored_lazily_ && cold_store_ != nullptr;
-  if (cold_store_ != nullptr) {
+                                             const internal::RawTable& raw,
+                                             const SchemaMigration* migration) const {
+  const std::string& name = table.schema().name;
+  RETURN_IF_ERROR(raw.LoadInto(table, options_.max_parallelism, migration));
+  const bool in_database = raw.num_in_database() > 0;
+  // A snapshot in progress says that its rows have the earlier schema, so the database may not be
+  // changed; then the new values are in memory, from where the next snapshot writes them.
+  const bool in_memory_only = migration != nullptr && in_database && !base_->FilesChosen();
+  if (migration != nullptr && in_database && !in_memory_only) {
+    RETURN_IF_ERROR(MigrateDatabase(name, *migration));
+  }
+  const bool lazily = restored_lazily_ && cold_store_ != nullptr && !in_memory_only;
+  if (cold_store_ != nullptr && !in_memory_only) {
     table.UseColdStore(cold_store_.get(), options_.range, options_.max_parallelism,
                        lazily ? raw.num_in_database() : 0);
   }
-  if (lazily || raw.num_in_database() == 0) return absl::OkStatus();
-  const std::string encoded_name = EncodeKey(table.schema().name);
+  if (lazily || !in_database) return absl::OkStatus();
+  std::string migrated;
+  return VisitDatabase(
+      name, [&](KeyGroup group, size_t prefix, std::string_view key, std::string_view value) {
+        if (in_memory_only) {
+          if (!migration->MigrateWhole(value, &migrated)) {
+            return internal::MalformedEntry(name, "value");
+          }
+          value = migrated;
+        }
+        return table.Load(key.substr(prefix), value, group, options_.max_parallelism,
+                          /*changed=*/in_memory_only);
+      });
+}
+
+template <class Visitor>
+absl::Status KeyedStateBackendBase::VisitDatabase(std::string_view state_name,
+                                                  Visitor&& visit) const {
+  const std::string encoded_name = EncodeKey(std::string(state_name));
   for (KeyGroup group = options_.range.first; group <= options_.range.last; ++group) {
     const std::string begin = internal::KeyGroupPrefix(group) + encoded_name;
     std::string end = begin;
     ++end.back();  // An encoded name ends with 01.
     RETURN_IF_ERROR(
         base_->database()->ForEach(begin, end, [&](std::string_view key, std::string_view value) {
-          return table.Load(key.substr(begin.size()), value, group, options_.max_parallelism,
-                            /*changed=*/false);
+          return visit(group, begin.size(), key, value);
         }));
   }
   return absl::OkStatus();
+}
+
+absl::Status KeyedStateBackendBase::MigrateDatabase(std::string_view state_name,
+                                                    const SchemaMigration& migration) const {
+  internal::StateDatabase* const database = base_->database();
+  std::unique_ptr<internal::StateDatabase::FileWriter> writer;
+  std::string migrated;
+  uint64_t bytes = 0;
+  const auto rewrite = [&](KeyGroup, size_t, std::string_view key,
+                           std::string_view value) -> absl::Status {
+    if (!migration.MigrateWhole(value, &migrated)) {
+      return internal::MalformedEntry(state_name, "value");
+    }
+    if (writer == nullptr) {
+      ASSIGN_OR_RETURN(writer, database->NewFile());
+    }
+    RETURN_IF_ERROR(writer->Put(key, migrated));
+    bytes += key.size() + migrated.size();
+    if (bytes < kRestoredFileBytes) return absl::OkStatus();
+    bytes = 0;
+    return database->Ingest(std::move(writer));
+  };
+  RETURN_IF_ERROR(VisitDatabase(state_name, rewrite));
+  return writer == nullptr ? absl::OkStatus() : database->Ingest(std::move(writer));
 }
 
 void KeyedStateBackendBase::AddState(const StateSchema& schema, const std::type_info& type,

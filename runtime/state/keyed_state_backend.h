@@ -38,6 +38,8 @@
 
 namespace weir {
 
+class SchemaMigration;
+
 namespace internal {
 class ColdStore;
 class EntryKeyReader;
@@ -132,8 +134,9 @@ class KeyedStateBackendBase {
                                                            const std::type_info& type) const;
   /// Returns the table of a registered state, null if there is none.
   [[nodiscard]] internal::StateTable* FindTable(std::string_view name) const;
-  /// Fills the table with restored entries of its name and adopts it.
-  /// Errors: kFailedPrecondition if they have another schema; kDataLoss.
+  /// Fills the table with restored entries of its name and adopts it. Values of an earlier schema
+  /// become values of this one; those in the database are rewritten there, file to file.
+  /// Errors: kFailedPrecondition if they cannot; kDataLoss.
   [[nodiscard]] absl::Status AddTable(std::unique_ptr<internal::StateTable> table);
   /// Whether new tables record their changes: always once there is a snapshot, because an entry
   /// that it holds and that is erased would else come back.
@@ -169,8 +172,15 @@ class KeyedStateBackendBase {
                                      const internal::EntryKeyReader& key, std::string_view value)>;
   [[nodiscard]] absl::Status VisitRows(const KeyedStateHandle& handle, bool is_inline,
                                        StateFileStore& store, RowVisitor visit);
-  [[nodiscard]] absl::Status LoadInto(internal::StateTable& table,
-                                      const internal::RawTable& raw) const;
+  // `migration` turns the values; null if they stay as they are.
+  [[nodiscard]] absl::Status LoadInto(internal::StateTable& table, const internal::RawTable& raw,
+                                      const SchemaMigration* migration) const;
+  // Calls visit(key group, prefix size, key, value) with the entries of a state in the database.
+  template <class Visitor>
+  [[nodiscard]] absl::Status VisitDatabase(std::string_view state_name, Visitor&& visit) const;
+  // Rewrites the values of a state in the database, whatever its size.
+  [[nodiscard]] absl::Status MigrateDatabase(std::string_view state_name,
+                                             const SchemaMigration& migration) const;
 
   void UpdateMetrics();
 
@@ -224,7 +234,9 @@ class KeyedStateBackend final : public KeyedStateBackendBase {
 
   // All of these return the state of that name, made at the first call.
   // Errors: kInvalidArgument, naming both schemas, if the name is registered with other types;
-  // kFailedPrecondition if a restored snapshot holds it with another schema; kDataLoss.
+  // kFailedPrecondition if a restored snapshot holds it with a schema that cannot become this one;
+  // kDataLoss. To be registered before the first record: what a snapshot in progress holds with an
+  // earlier schema else stays in memory.
 
   template <class T>
   [[nodiscard]] absl::StatusOr<ValueState<T>> GetState(const ValueStateDescriptor<T>& descriptor);

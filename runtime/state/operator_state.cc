@@ -1,9 +1,11 @@
 #include "runtime/state/operator_state.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "runtime/base/check.h"
 #include "runtime/base/strings.h"
+#include "runtime/state/internal/state_migration.h"
 #include "xxhash.h"
 
 namespace weir {
@@ -15,32 +17,6 @@ uint64_t Checksum(const OperatorStateHandle& handle) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-absl::Status CheckHandle(const OperatorStateHandle& handle) {
-  if (handle.format_version != OperatorStateHandle::kFormatVersion) {
-    return absl::FailedPreconditionError(
-        StrCat("cannot restore operator state: its format version is not known; use a version of "
-               "weir that knows it: format_version=",
-               handle.format_version, " known=", OperatorStateHandle::kFormatVersion));
-  }
-  if (Checksum(handle) != handle.checksum) {
-    return absl::DataLossError(
-        "operator state of a snapshot is damaged; restore from an older checkpoint");
-  }
-  return absl::OkStatus();
-}
-
-std::string_view ToString(OperatorStateMode mode) {
-  switch (mode) {
-    case OperatorStateMode::kSplit:
-      return "split";
-    case OperatorStateMode::kUnion:
-      return "union";
-    case OperatorStateMode::kBroadcast:
-      return "broadcast";
-  }
-  return "unknown";
-}
-
 std::string Describe(const OperatorStateEntries& state) {
   return StrCat(ToString(state.mode), "(key: ", state.key.ToString(),
                 ", value: ", state.value.ToString(), ")");
@@ -48,6 +24,20 @@ std::string Describe(const OperatorStateEntries& state) {
 
 bool SameState(const OperatorStateEntries& a, const OperatorStateEntries& b) {
   return a.mode == b.mode && a.key == b.key && a.value == b.value;
+}
+
+absl::StatusOr<std::optional<SchemaMigration>> PlanMigration(const OperatorStateEntries& restored,
+                                                             const OperatorStateEntries& declared) {
+  if (restored.mode != declared.mode) {
+    return absl::FailedPreconditionError(StrCat(
+        "cannot restore a state: it is of another kind than the snapshot's; declare it as it was, "
+        "or under another name: state=",
+        declared.name, " snapshot=", Describe(restored), " declared=", Describe(declared)));
+  }
+  const Schema no_namespace;
+  return internal::PlanStateMigration(
+      declared.name, {restored.key, no_namespace, restored.value, Describe(restored)},
+      {declared.key, no_namespace, declared.value, Describe(declared)});
 }
 
 absl::Status CheckSameState(const OperatorStateEntries& a, const OperatorStateEntries& b) {
@@ -98,6 +88,32 @@ EntriesBySubtask Redistribute(OperatorStateMode mode, EntriesBySubtask old, size
 
 }  // namespace
 
+std::string_view ToString(OperatorStateMode mode) {
+  switch (mode) {
+    case OperatorStateMode::kSplit:
+      return "split";
+    case OperatorStateMode::kUnion:
+      return "union";
+    case OperatorStateMode::kBroadcast:
+      return "broadcast";
+  }
+  return "unknown";
+}
+
+absl::Status VerifyOperatorState(const OperatorStateHandle& handle) {
+  if (handle.format_version != OperatorStateHandle::kFormatVersion) {
+    return absl::FailedPreconditionError(
+        StrCat("cannot restore operator state: its format version is not known; use a version of "
+               "weir that knows it: format_version=",
+               handle.format_version, " known=", OperatorStateHandle::kFormatVersion));
+  }
+  if (Checksum(handle) != handle.checksum) {
+    return absl::DataLossError(
+        "operator state of a snapshot is damaged; restore from an older checkpoint");
+  }
+  return absl::OkStatus();
+}
+
 uint64_t OperatorStateHandle::SizeBytes() const {
   uint64_t bytes = 0;
   for (const OperatorStateEntries& state : states) {
@@ -111,7 +127,7 @@ absl::StatusOr<std::vector<std::vector<OperatorStateHandle>>> RedistributeOperat
   std::map<std::string, OperatorStateEntries> declared;
   std::map<std::string, EntriesBySubtask> entries;
   for (size_t i = 0; i < old_subtasks.size(); ++i) {
-    RETURN_IF_ERROR(CheckHandle(old_subtasks[i]));
+    RETURN_IF_ERROR(VerifyOperatorState(old_subtasks[i]));
     for (OperatorStateEntries& state : old_subtasks[i].states) {
       const auto [known, added] = declared.try_emplace(state.name, WithoutEntries(state));
       if (!added) RETURN_IF_ERROR(CheckSameState(known->second, state));
@@ -149,7 +165,7 @@ OperatorStateHandle OperatorStateBackend::Snapshot() const {
 absl::Status OperatorStateBackend::Restore(std::vector<OperatorStateHandle> handles) {
   CHECK(states_.empty()) << "state was registered or restored before";
   for (OperatorStateHandle& handle : handles) {
-    RETURN_IF_ERROR(CheckHandle(handle));
+    RETURN_IF_ERROR(VerifyOperatorState(handle));
     for (OperatorStateEntries& state : handle.states) {
       OperatorStateEntries& restored =
           states_.try_emplace(state.name, NamedState{WithoutEntries(state), nullptr, nullptr})
@@ -166,13 +182,7 @@ absl::StatusOr<internal::OperatorState*> OperatorStateBackend::FindState(
   const auto found = states_.find(declared.name);
   if (found == states_.end()) return nullptr;
   const NamedState& known = found->second;
-  if (known.state == nullptr) {
-    if (SameState(known.restored, declared)) return nullptr;
-    return absl::FailedPreconditionError(StrCat(
-        "cannot restore a state: its schema differs from the snapshot's; declare it as it "
-        "was, or under another name: state=",
-        declared.name, " snapshot=", Describe(known.restored), " declared=", Describe(declared)));
-  }
+  if (known.state == nullptr) return nullptr;
   if (!SameState(known.restored, declared) || *known.type != type) {
     return absl::InvalidArgumentError(StrCat(
         "a state name is used for two states; give one of them another name: state=", declared.name,
@@ -184,9 +194,12 @@ absl::StatusOr<internal::OperatorState*> OperatorStateBackend::FindState(
 absl::Status OperatorStateBackend::AddState(OperatorStateEntries declared,
                                             const std::type_info& type,
                                             std::unique_ptr<internal::OperatorState> state) {
-  NamedState& named = states_[declared.name];
+  NamedState& named =
+      states_.try_emplace(declared.name, NamedState{declared, nullptr, nullptr}).first->second;
+  ASSIGN_OR_RETURN(const std::optional<SchemaMigration> migration,
+                   PlanMigration(named.restored, declared));
   for (const std::string& entry : named.restored.entries) {
-    if (!state->Read(entry)) {
+    if (!state->Read(entry, migration.has_value() ? &*migration : nullptr)) {
       return absl::DataLossError(
           StrCat("cannot read an entry of operator state: state=", declared.name));
     }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/record/key_codec.h"
+#include "runtime/record/schema_migration.h"
 #include "runtime/record/serde.h"
 #include "runtime/state/namespace.h"
 #include "runtime/state/state_handle.h"
@@ -56,6 +57,12 @@ struct OperatorStateHandle {
   friend bool operator==(const OperatorStateHandle&, const OperatorStateHandle&) = default;
 };
 
+/// Returns e.g. "union".
+[[nodiscard]] std::string_view ToString(OperatorStateMode mode);
+
+/// Checks format version and checksum. Errors: kDataLoss, kFailedPrecondition.
+[[nodiscard]] absl::Status VerifyOperatorState(const OperatorStateHandle& handle);
+
 /// Divides the operator state of all old subtasks, in their order, among `new_parallelism` ones:
 /// element i of the result is what the new subtask i restores. Split state: the elements in order,
 /// in runs whose lengths differ by at most one; union state: all to all; broadcast state: subtask i
@@ -73,9 +80,17 @@ class OperatorState {
  public:
   virtual ~OperatorState() = default;
   virtual void Write(std::vector<std::string>* entries) const = 0;
-  /// Adds one entry. False if it is malformed.
-  virtual bool Read(std::string_view entry) = 0;
+  /// Adds one entry, its value turned by `migration` unless that is null. False if it is malformed.
+  virtual bool Read(std::string_view entry, const SchemaMigration* migration) = 0;
 };
+
+// Reads a value that fills `bytes`, of an earlier schema if there is a migration.
+template <class T>
+bool ReadEntryValue(std::string_view bytes, const SchemaMigration* migration, T& value) {
+  std::string migrated;
+  if (migration == nullptr) return FromBytes(bytes, value);
+  return migration->MigrateWhole(bytes, &migrated) && FromBytes(migrated, value);
+}
 
 template <class T>
 class OperatorListEntries final : public OperatorState {
@@ -83,7 +98,9 @@ class OperatorListEntries final : public OperatorState {
   void Write(std::vector<std::string>* entries) const override {
     for (const T& value : values) entries->push_back(ToBytes(value));
   }
-  bool Read(std::string_view entry) override { return FromBytes(entry, values.emplace_back()); }
+  bool Read(std::string_view entry, const SchemaMigration* migration) override {
+    return ReadEntryValue(entry, migration, values.emplace_back());
+  }
 
   std::vector<T> values;
 };
@@ -99,12 +116,15 @@ class BroadcastEntries final : public OperatorState {
       entries->push_back(std::move(entry));
     }
   }
-  bool Read(std::string_view entry) override {
+  bool Read(std::string_view entry, const SchemaMigration* migration) override {
     ByteReader reader(entry);
     K key{};
     V value{};
-    if (!KeyCodec<K>::Decode(reader, key) || !Serde<V>::Read(reader, value)) return false;
-    if (reader.remaining() != 0) return false;
+    std::string_view rest;
+    if (!KeyCodec<K>::Decode(reader, key) || !reader.ReadView(reader.remaining(), &rest)) {
+      return false;
+    }
+    if (!ReadEntryValue(rest, migration, value)) return false;
     map.insert_or_assign(std::move(key), std::move(value));
     return true;
   }
@@ -197,7 +217,8 @@ class OperatorStateBackend {
 
   // These return the state of that name, made at the first call.
   // Errors: kInvalidArgument, naming both schemas, if the name is registered with other types;
-  // kFailedPrecondition if a restored snapshot holds it with another mode or schema; kDataLoss.
+  // kFailedPrecondition if a restored snapshot holds it with another mode, or with a schema that
+  // cannot become this one; kDataLoss.
 
   /// A list whose elements are dealt out evenly when the parallelism changes.
   template <class T>
@@ -215,11 +236,10 @@ class OperatorStateBackend {
   [[nodiscard]] absl::StatusOr<BroadcastState<K, V>> GetBroadcastState(
       const BroadcastStateDescriptor<K, V>& descriptor) {
     using State = internal::BroadcastEntries<K, V>;
-    ASSIGN_OR_RETURN(State* const state, Register<State>({descriptor.name,
-                                                          OperatorStateMode::kBroadcast,
-                                                          Serde<K>::GetSchema(),
-                                                          Serde<V>::GetSchema(),
-                                                          {}}));
+    ASSIGN_OR_RETURN(
+        State* const state,
+        Register<State>(
+            {descriptor.name, OperatorStateMode::kBroadcast, SchemaOf<K>(), SchemaOf<V>(), {}}));
     return BroadcastState<K, V>(&state->map);
   }
 
@@ -241,10 +261,8 @@ class OperatorStateBackend {
   template <class T>
   absl::StatusOr<OperatorListState<T>> GetList(const std::string& name, OperatorStateMode mode) {
     using State = internal::OperatorListEntries<T>;
-    ASSIGN_OR_RETURN(
-        State* const state,
-        Register<State>(
-            {name, mode, Serde<VoidNamespace>::GetSchema(), Serde<T>::GetSchema(), {}}));
+    ASSIGN_OR_RETURN(State* const state,
+                     Register<State>({name, mode, SchemaOf<VoidNamespace>(), SchemaOf<T>(), {}}));
     return OperatorListState<T>(&state->values);
   }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@
 namespace weir {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -949,9 +951,53 @@ TEST_F(JobMasterTest, GoesOneCheckpointBackWhenStateFilesAreDamaged) {
   Report(Task(2, 0), proto::INITIALIZING);
   fail("state file damaged", absl::StatusCode::kDataLoss);
   EXPECT_EQ(Task(2, 0).deployment.restored_checkpoint(), 1u);
+  EXPECT_THAT(job_->Exceptions(1).entries[0].stacktrace,
+              HasSubstr("checkpoint 2 cannot be restored, the one before it is used: state file "
+                        "damaged"));
   Report(Task(2, 0), proto::INITIALIZING);
   fail("state file damaged", absl::StatusCode::kDataLoss);
   EXPECT_EQ(job_->status(), JobStatus::kFailed) << "there is nothing older";
+}
+
+TEST_F(JobMasterTest, SaysThatAnUnreadableCheckpointWasPassedOver) {
+  settings_.Set(kCheckpointingNumRetained, 2);
+  StartRunning();
+  for (uint64_t checkpoint = 1; checkpoint <= 2; ++checkpoint) {
+    executor_.Advance(absl::Seconds(1));
+    CompleteCheckpoint(checkpoint, StrCat("splits@", checkpoint));
+  }
+  std::ofstream(folder_ + "/chk-2/_metadata", std::ios::app) << "more";
+  Report(Task(2, 0), proto::FAILED, "oops", absl::StatusCode::kInternal);
+  AnswerCancels(first_.get());
+  AnswerCancels(second_.get());
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  EXPECT_EQ(Task(2, 0).deployment.restored_checkpoint(), 1u);
+  const auto exceptions = job_->Exceptions(1);
+  ASSERT_THAT(exceptions.entries[0].concurrent, SizeIs(1));
+  EXPECT_THAT(exceptions.entries[0].concurrent[0].stacktrace,
+              AllOf(HasSubstr("checkpoint 2 cannot be read, the one before it is used"),
+                    HasSubstr("chk-2/_metadata")));
+}
+
+TEST_F(JobMasterTest, DoesNotTryAgainWhatARestoreRefuses) {
+  settings_.Set(kFixedDelayAttempts, 100);
+  StartRunning();
+  executor_.Advance(absl::Seconds(1));
+  CompleteCheckpoint(1, "splits@1");
+  Report(Task(2, 0), proto::FAILED, "oops", absl::StatusCode::kInternal);
+  AnswerCancels(first_.get());
+  AnswerCancels(second_.get());
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  Report(Task(2, 0), proto::INITIALIZING);
+  Report(Task(2, 0), proto::FAILED, "cannot restore a state",
+         absl::StatusCode::kFailedPrecondition);
+  AnswerCancels(first_.get());
+  AnswerCancels(second_.get());
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kFailed);
+  EXPECT_THAT(job_->Exceptions(1).entries[0].stacktrace, HasSubstr("cannot restore a state"));
 }
 
 TEST_F(JobMasterTest, StartsFromACheckpointOfTheUsersAndCountsOnFromIt) {

@@ -36,6 +36,11 @@ def allowed_folders():
     allowed["taskmanager"] = ["runtime", "proto"]
     # `weir run` without --rest holds a JobManager and a TaskManager in its own process.
     allowed["client"] = ["runtime/base", "proto", "jobmanager", "taskmanager"]
+    # `weir state` reads checkpoints: their metadata as the JobManager does, their state files as the runtime does.
+    allowed["client/state"] = ["client", "jobmanager", "runtime/base", "runtime/record", "runtime/state",
+                               "runtime/checkpoint"]
+    # Savepoints made without a job need the metadata's format; a library of its own, which no job links.
+    allowed["operators/state_processor"] = ["operators", "runtime", "jobmanager"]
     return allowed
 
 

@@ -16,8 +16,7 @@ namespace internal {
 
 template <class K, class N, class V>
 StateSchema MakeStateSchema(std::string_view name, StateKind kind) {
-  return {std::string(name), kind, Serde<K>::GetSchema(), Serde<N>::GetSchema(),
-          Serde<V>::GetSchema()};
+  return {std::string(name), kind, SchemaOf<K>(), SchemaOf<N>(), SchemaOf<V>()};
 }
 
 }  // namespace internal

@@ -10,8 +10,11 @@ class RawTable::Snapshot final : public TableSnapshot {
  public:
   explicit Snapshot(std::shared_ptr<const Rows> rows) : rows_(std::move(rows)) {}
 
-  void Encode(uint32_t /*max_parallelism*/, EncodedEntries& out) const override {
+  [[nodiscard]] size_t NumEntries() const override { return rows_->rows.size(); }
+  void Encode(KeyGroupRange groups, uint32_t /*max_parallelism*/,
+              EncodedEntries& out) const override {
     for (size_t i = 0; i < rows_->rows.size(); ++i) {
+      if (!groups.Contains(rows_->rows[i].key_group)) continue;
       const std::string_view key = rows_->Key(rows_->rows[i]);
       out.Append(key.data(), key.size());
       out.Finish(rows_->rows[i].key_group, i, /*dead=*/false);
@@ -50,9 +53,18 @@ void RawTable::EndSnapshot(std::unique_ptr<TableSnapshot> /*snapshot*/, Snapshot
   rows_ = std::make_shared<Rows>();
 }
 
-absl::Status RawTable::LoadInto(StateTable& table, uint32_t max_parallelism) const {
+absl::Status RawTable::LoadInto(StateTable& table, uint32_t max_parallelism,
+                                const SchemaMigration* migration) const {
+  std::string migrated;
   for (const Rows::Row& row : rows_->rows) {
-    RETURN_IF_ERROR(table.Load(rows_->Key(row), rows_->Value(row), row.key_group, max_parallelism,
+    std::string_view value = rows_->Value(row);
+    if (migration != nullptr) {
+      if (!migration->MigrateWhole(value, &migrated)) {
+        return MalformedEntry(schema().name, "value");
+      }
+      value = migrated;
+    }
+    RETURN_IF_ERROR(table.Load(rows_->Key(row), value, row.key_group, max_parallelism,
                                /*changed=*/true));
   }
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/record/schema_migration.h"
 #include "runtime/state/internal/state_table.h"
 
 namespace weir::internal {
@@ -32,8 +33,10 @@ class RawTable final : public StateTable {
   [[nodiscard]] std::unique_ptr<TableSnapshot> BeginSnapshot() override;
   void EndSnapshot(std::unique_ptr<TableSnapshot> snapshot, SnapshotResult result) override;
 
-  /// Puts the entries in memory into `table`, as changed ones. Errors: kDataLoss.
-  [[nodiscard]] absl::Status LoadInto(StateTable& table, uint32_t max_parallelism) const;
+  /// Puts the entries in memory into `table`, as changed ones, their values turned by `migration`
+  /// unless that is null. Errors: kDataLoss.
+  [[nodiscard]] absl::Status LoadInto(StateTable& table, uint32_t max_parallelism,
+                                      const SchemaMigration* migration) const;
 
  private:
   struct Rows {

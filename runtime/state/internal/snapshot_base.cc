@@ -31,8 +31,10 @@ class ScratchDirectory {
 }  // namespace
 
 SnapshotBase::SnapshotBase(std::string local_directory,
-                           std::shared_ptr<const ExpiryRules> expiry_rules)
-    : local_directory_(std::move(local_directory)), expiry_rules_(std::move(expiry_rules)) {}
+                           std::shared_ptr<const ExpiryRules> expiry_rules, MemoryBudget* budget)
+    : local_directory_(std::move(local_directory)),
+      expiry_rules_(std::move(expiry_rules)),
+      budget_(budget) {}
 
 SnapshotBase::~SnapshotBase() {
   {
@@ -51,7 +53,7 @@ StateDatabase* SnapshotBase::database() const {
 absl::StatusOr<StateDatabase*> SnapshotBase::OpenDatabase() {
   if (StateDatabase* open = database()) return open;
   ASSIGN_OR_RETURN(std::unique_ptr<StateDatabase> made,
-                   StateDatabase::Create(local_directory_ + "/database", expiry_rules_));
+                   StateDatabase::Create(local_directory_ + "/database", expiry_rules_, budget_));
   MutexLock lock(&mutex_);
   database_ = std::move(made);
   return database_.get();
@@ -80,9 +82,9 @@ absl::Status SnapshotBase::FetchFiles(const std::vector<StateFile>& files, State
 absl::Status SnapshotBase::Adopt(const std::vector<StateFile>& files, StateFileStore& store) {
   const ScratchDirectory fetched(local_directory_ + "/fetched");
   RETURN_IF_ERROR(FetchFiles(files, store, fetched.path()));
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<StateDatabase> made,
-      StateDatabase::Import(local_directory_ + "/database", fetched.path(), files, expiry_rules_));
+  ASSIGN_OR_RETURN(std::unique_ptr<StateDatabase> made,
+                   StateDatabase::Import(local_directory_ + "/database", fetched.path(), files,
+                                         expiry_rules_, budget_));
   // The database has given the files other names. A file that compaction has replaced already
   // finds no match and is stored anew.
   FilesByLocalName adopted;
@@ -112,7 +114,7 @@ absl::Status SnapshotBase::ReadFiles(
   RETURN_IF_ERROR(FetchFiles(files, store, fetched.path()));
   ASSIGN_OR_RETURN(const std::unique_ptr<StateDatabase> source,
                    StateDatabase::Import(local_directory_ + "/restored", fetched.path(), files,
-                                         /*expiry_rules=*/nullptr));
+                                         /*expiry_rules=*/nullptr, budget_));
   return source->ForEach(KeyGroupPrefix(range.first), KeyGroupPrefix(range.last + 1), visit);
 }
 

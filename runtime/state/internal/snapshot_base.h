@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/base/ids.h"
+#include "runtime/base/memory_budget.h"
 #include "runtime/base/mutex.h"
 #include "runtime/state/internal/state_database.h"
 #include "runtime/state/internal/state_table.h"
@@ -26,12 +27,15 @@ namespace weir::internal {
 /// and stores files.
 class SnapshotBase {
  public:
-  /// `local_directory` need not exist.
-  SnapshotBase(std::string local_directory, std::shared_ptr<const ExpiryRules> expiry_rules);
+  /// `local_directory` need not exist. `budget` is borrowed and may be null.
+  SnapshotBase(std::string local_directory, std::shared_ptr<const ExpiryRules> expiry_rules,
+               MemoryBudget* budget);
   SnapshotBase(const SnapshotBase&) = delete;
   SnapshotBase& operator=(const SnapshotBase&) = delete;
   /// Removes the local folder.
   ~SnapshotBase();
+
+  [[nodiscard]] MemoryBudget* budget() const { return budget_; }
 
   /// Returns null while there is none; then it lives as long as this.
   [[nodiscard]] StateDatabase* database() const;
@@ -71,6 +75,7 @@ class SnapshotBase {
 
   const std::string local_directory_;
   const std::shared_ptr<const ExpiryRules> expiry_rules_;
+  MemoryBudget* const budget_;
   std::atomic<bool> files_chosen_{true};  // Set with release by StoreLiveFiles.
   mutable Mutex mutex_;
   std::unique_ptr<StateDatabase> database_ ABSL_GUARDED_BY(mutex_);

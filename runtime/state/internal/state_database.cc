@@ -6,7 +6,6 @@
 #include <system_error>
 #include <utility>
 
-#include "rocksdb/cache.h"
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/comparator.h"
 #include "rocksdb/db.h"
@@ -16,11 +15,11 @@
 #include "rocksdb/sst_file_writer.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
-#include "rocksdb/write_buffer_manager.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/state/internal/entry_key.h"
+#include "runtime/state/internal/rocksdb_resources.h"
 #include "runtime/state/internal/scratch_env.h"
 #include "runtime/state/internal/state_expiry.h"
 
@@ -28,11 +27,7 @@ namespace weir::internal {
 
 namespace {
 
-constexpr size_t kBlockCacheBytes = size_t{64} << 20;
-// Takes memory only once entries are written in batches.
-constexpr size_t kWriteBufferBytes = size_t{8} << 20;
 constexpr size_t kWriteArenaBlockBytes = size_t{128} << 10;
-constexpr size_t kAllWriteBuffersBytes = size_t{32} << 20;
 constexpr uint64_t kTargetFileBytes = uint64_t{32} << 20;
 constexpr int kMaxOpenFiles = 256;
 constexpr char kColumnFamily[] = "state";
@@ -49,18 +44,6 @@ absl::Status ToStatus(const rocksdb::Status& status, std::string_view what) {
     return absl::UnavailableError(message);
   }
   return absl::InternalError(message);
-}
-
-// What all databases of the process share. Never destroyed: databases may close late.
-struct SharedResources {
-  std::shared_ptr<rocksdb::Cache> block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
-  std::shared_ptr<rocksdb::WriteBufferManager> write_buffers =
-      std::make_shared<rocksdb::WriteBufferManager>(kAllWriteBuffersBytes, block_cache);
-};
-
-const SharedResources& Shared() {
-  static const SharedResources* const shared = new SharedResources;
-  return *shared;
 }
 
 class ExpiryFilter final : public rocksdb::CompactionFilter {
@@ -92,9 +75,12 @@ class ExpiryFilterFactory final : public rocksdb::CompactionFilterFactory {
   const std::shared_ptr<const ExpiryRules> rules_;
 };
 
-rocksdb::Options MakeOptions(std::shared_ptr<const ExpiryRules> expiry_rules) {
+rocksdb::Options MakeOptions(const RocksDbResources& resources,
+                             std::shared_ptr<const ExpiryRules> expiry_rules) {
+  const RocksDbOptions& settings = resources.options();
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = Shared().block_cache;
+  table.block_cache = resources.block_cache();
+  table.block_size = settings.block_bytes;
   table.cache_index_and_filter_blocks = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
@@ -104,17 +90,21 @@ rocksdb::Options MakeOptions(std::shared_ptr<const ExpiryRules> expiry_rules) {
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.error_if_exists = true;
-  options.write_buffer_size = kWriteBufferBytes;
-  options.arena_block_size = kWriteArenaBlockBytes;
+  options.write_buffer_size = settings.write_buffer_bytes;
+  options.max_write_buffer_number = settings.num_write_buffers;
+  options.arena_block_size = std::min(kWriteArenaBlockBytes, settings.write_buffer_bytes / 8);
   options.memtable_prefix_bloom_size_ratio = 0.02;
   options.memtable_whole_key_filtering = true;
-  options.write_buffer_manager = Shared().write_buffers;
+  options.write_buffer_manager = resources.write_buffers();
   options.compression = rocksdb::kLZ4Compression;
   options.target_file_size_base = kTargetFileBytes;
   options.max_open_files = kMaxOpenFiles;
   options.max_file_opening_threads = 1;  // More would be started for every database.
   options.allow_fallocate = false;
-  options.max_background_jobs = 2;
+  options.max_background_jobs = settings.num_threads;
+  if (settings.compaction_style == RocksDbOptions::CompactionStyle::kUniversal) {
+    options.compaction_style = rocksdb::kCompactionStyleUniversal;
+  }
   options.info_log_level = rocksdb::ERROR_LEVEL;
   options.keep_log_file_num = 1;
   options.stats_dump_period_sec = 0;
@@ -214,8 +204,11 @@ class RocksWriteBatch final : public StateDatabase::WriteBatch {
 
 class RocksStateDatabase final : public StateDatabase {
  public:
-  RocksStateDatabase(std::string directory, std::shared_ptr<const ExpiryRules> expiry_rules)
-      : directory_(std::move(directory)), options_(MakeOptions(std::move(expiry_rules))) {}
+  RocksStateDatabase(std::string directory, std::shared_ptr<const ExpiryRules> expiry_rules,
+                     MemoryBudget* budget)
+      : directory_(std::move(directory)),
+        resources_(RocksDbResources::Of(budget)),
+        options_(MakeOptions(*resources_, std::move(expiry_rules))) {}
 
   ~RocksStateDatabase() override {
     if (database_ != nullptr) {
@@ -229,6 +222,7 @@ class RocksStateDatabase final : public StateDatabase {
     database_.reset();
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
+    resources_->UpdateCharge();
   }
 
   absl::Status Open() {
@@ -287,6 +281,7 @@ class RocksStateDatabase final : public StateDatabase {
         status = database_->IngestExternalFile(family_, {writer.path()}, ingest);
       }
     }
+    resources_->UpdateCharge();
     return ToStatus(status, StrCat("cannot add a file of state: path=", writer.path()));
   }
 
@@ -303,6 +298,7 @@ class RocksStateDatabase final : public StateDatabase {
     RETURN_IF_ERROR(ToStatus(database_->Write(write, &writes.batch()),
                              StrCat("cannot write to a state database: path=", directory_)));
     writes.batch().Clear();
+    resources_->UpdateCharge();
     return absl::OkStatus();
   }
 
@@ -319,6 +315,7 @@ class RocksStateDatabase final : public StateDatabase {
 
   absl::StatusOr<bool> Get(std::string_view key,
                            absl::FunctionRef<void(std::string_view)> read) override {
+    resources_->UpdateChargeSometimes();
     rocksdb::PinnableSlice value;
     const rocksdb::Status status =
         database_->Get(rocksdb::ReadOptions(), family_, ToSlice(key), &value);
@@ -376,6 +373,7 @@ class RocksStateDatabase final : public StateDatabase {
   }
 
   const std::string directory_;
+  const std::shared_ptr<RocksDbResources> resources_;
   const rocksdb::Options options_;
   std::unique_ptr<rocksdb::DB> database_;
   rocksdb::ColumnFamilyHandle* family_ = nullptr;
@@ -385,8 +383,9 @@ class RocksStateDatabase final : public StateDatabase {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Create(
-    const std::string& directory, std::shared_ptr<const ExpiryRules> expiry_rules) {
-  auto database = std::make_unique<RocksStateDatabase>(directory, std::move(expiry_rules));
+    const std::string& directory, std::shared_ptr<const ExpiryRules> expiry_rules,
+    MemoryBudget* budget) {
+  auto database = std::make_unique<RocksStateDatabase>(directory, std::move(expiry_rules), budget);
   RETURN_IF_ERROR(database->Open());
   RETURN_IF_ERROR(database->MakeEmpty());
   return database;
@@ -394,8 +393,9 @@ absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Create(
 
 absl::StatusOr<std::unique_ptr<StateDatabase>> StateDatabase::Import(
     const std::string& directory, const std::string& source_directory,
-    const std::vector<StateFile>& files, std::shared_ptr<const ExpiryRules> expiry_rules) {
-  auto database = std::make_unique<RocksStateDatabase>(directory, std::move(expiry_rules));
+    const std::vector<StateFile>& files, std::shared_ptr<const ExpiryRules> expiry_rules,
+    MemoryBudget* budget) {
+  auto database = std::make_unique<RocksStateDatabase>(directory, std::move(expiry_rules), budget);
   RETURN_IF_ERROR(database->Open());
   RETURN_IF_ERROR(database->Import(source_directory, files));
   return database;

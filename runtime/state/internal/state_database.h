@@ -9,6 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/memory_budget.h"
 #include "runtime/state/state_handle.h"
 
 namespace weir::internal {
@@ -42,14 +43,17 @@ class StateDatabase {
   };
 
   /// Opens an empty database in `directory`, which must not hold one. What has expired by
-  /// `expiry_rules`, which may be null, goes whenever files are compacted.
+  /// `expiry_rules`, which may be null, goes whenever files are compacted. Caches and write buffers
+  /// charge `budget`, which is borrowed and may be null.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<StateDatabase>> Create(
-      const std::string& directory, std::shared_ptr<const ExpiryRules> expiry_rules);
+      const std::string& directory, std::shared_ptr<const ExpiryRules> expiry_rules,
+      MemoryBudget* budget = nullptr);
   /// Opens a database in `directory` that consists of `files`, whose copies in `source_directory`
   /// have their local names and are moved or linked. Errors: kDataLoss if they cannot be read.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<StateDatabase>> Import(
       const std::string& directory, const std::string& source_directory,
-      const std::vector<StateFile>& files, std::shared_ptr<const ExpiryRules> expiry_rules);
+      const std::vector<StateFile>& files, std::shared_ptr<const ExpiryRules> expiry_rules,
+      MemoryBudget* budget = nullptr);
 
   virtual ~StateDatabase() = default;
 

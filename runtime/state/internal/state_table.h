@@ -64,6 +64,9 @@ class EncodedEntries {
   [[nodiscard]] std::string_view Value(const Entry& entry) const {
     return std::string_view(bytes_).substr(entry.offset + entry.key_size, entry.value_size);
   }
+  [[nodiscard]] size_t MemoryBytes() const {
+    return bytes_.capacity() + entries_.capacity() * sizeof(Entry);
+  }
   void Prefetch(const Entry& entry) const { __builtin_prefetch(bytes_.data() + entry.offset); }
 
  private:
@@ -78,7 +81,10 @@ class EncodedEntries {
 class TableSnapshot {
  public:
   virtual ~TableSnapshot() = default;
-  virtual void Encode(uint32_t max_parallelism, EncodedEntries& out) const = 0;
+  [[nodiscard]] virtual size_t NumEntries() const = 0;
+  /// Appends the entries of the key groups `groups`.
+  virtual void Encode(KeyGroupRange groups, uint32_t max_parallelism,
+                      EncodedEntries& out) const = 0;
   /// For values that Encode left out.
   virtual void WriteValue(size_t index, ByteWriter& writer) const = 0;
 };
@@ -204,15 +210,19 @@ class TypedStateTable final : public KeyedStateTable<K>, private ColdEntries<K, 
  private:
   struct Snapshot final : public TableSnapshot {
     explicit Snapshot(typename Table::FrozenEntries frozen) : entries(std::move(frozen)) {}
-    void Encode(uint32_t max_parallelism, EncodedEntries& out) const override {
+    [[nodiscard]] size_t NumEntries() const override { return entries.size(); }
+    void Encode(KeyGroupRange groups, uint32_t max_parallelism,
+                EncodedEntries& out) const override {
       for (size_t i = 0; i < entries.size(); ++i) {
         const auto entry = entries[i];
+        const KeyGroup group = KeyGroupOf(entry.hash, max_parallelism);
+        if (!groups.Contains(group)) continue;
         EncodeEntry(out, entry.key, entry.ns);
         bool dead = entry.dead;
         if constexpr (kIsTtlValue<V>) {
           dead = dead || expiry->IsExpired(entry.value.last_access_ms, now_ms);
         }
-        out.Finish(KeyGroupOf(entry.hash, max_parallelism), i, dead);
+        out.Finish(group, i, dead);
         if constexpr (sizeof(V) <= EncodedEntries::kMaxSmallValueBytes) {
           if (dead || OwnedBytes(entry.value) > EncodedEntries::kMaxSmallValueBytes) continue;
           out.AddValue([&](ByteWriter& writer) { Serde<V>::Write(writer, entry.value); });
