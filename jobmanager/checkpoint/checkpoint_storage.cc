@@ -82,7 +82,9 @@ std::vector<std::string> FolderCheckpointStorage::FilesOf(std::string_view bytes
   std::vector<std::string> files;
   OperatorSubtaskState state;
   // Damaged bytes name no files; the restore that needs them will say so.
-  if (!FromBytes(bytes, state) || !state.keyed.has_value()) return files;
+  if (!FromBytes(bytes, state)) return files;
+  for (const StoredFile& file : state.files) files.push_back(file.path);
+  if (!state.keyed.has_value()) return files;
   for (const StateFile& file : state.keyed->files) {
     if (!file.path.empty()) files.push_back(file.path);
   }

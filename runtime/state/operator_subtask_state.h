@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/state/operator_state.h"
+#include "runtime/state/state_file_store.h"
 #include "runtime/state/state_handle.h"
 
 namespace weir {
@@ -14,6 +16,9 @@ namespace weir {
 struct OperatorSubtaskState {
   std::optional<KeyedStateHandle> keyed;
   std::optional<OperatorStateHandle> operator_state;
+  /// Files that entries of the operator state refer to: kept as long as any checkpoint names them
+  /// here. When state is dealt out anew, the entries alone say where their files are.
+  std::vector<StoredFile> files;
 };
 
 }  // namespace weir
