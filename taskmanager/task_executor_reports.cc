@@ -65,6 +65,7 @@ int64_t SizeOf(const OperatorSubtaskState& state) {
   if (state.keyed.has_value()) bytes += state.keyed->SizeBytes();
   if (state.operator_state.has_value()) bytes += state.operator_state->SizeBytes();
   if (state.channel_state.has_value()) bytes += state.channel_state->file.size_bytes;
+  for (const StoredFile& file : state.files) bytes += file.size_bytes;
   return static_cast<int64_t>(bytes);
 }
 
@@ -157,12 +158,14 @@ int64_t TaskExecutor::CountNewBytes(const TaskCheckpointAck& ack) {
   for (const TaskCheckpointAck::Operator& op : ack.operators) {
     if (op.state.operator_state.has_value()) new_bytes += op.state.operator_state->SizeBytes();
     if (op.state.channel_state.has_value()) new_bytes += op.state.channel_state->file.size_bytes;
+    const auto count = [&](const std::string& path, uint64_t size_bytes) {
+      const bool known = record != attempts_.end() && record->second.files.contains(path);
+      if (path.empty() || !known) new_bytes += size_bytes;
+      if (!path.empty()) files.insert(path);
+    };
+    for (const StoredFile& file : op.state.files) count(file.path, file.size_bytes);
     if (!op.state.keyed.has_value()) continue;
-    for (const StateFile& file : op.state.keyed->files) {
-      const bool known = record != attempts_.end() && record->second.files.contains(file.path);
-      if (file.path.empty() || !known) new_bytes += file.size_bytes;
-      if (!file.path.empty()) files.insert(file.path);
-    }
+    for (const StateFile& file : op.state.keyed->files) count(file.path, file.size_bytes);
   }
   if (record != attempts_.end()) record->second.files = std::move(files);
   return static_cast<int64_t>(new_bytes);

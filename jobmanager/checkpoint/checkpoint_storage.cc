@@ -83,6 +83,7 @@ std::vector<std::string> FolderCheckpointStorage::FilesOf(std::string_view bytes
   OperatorSubtaskState state;
   // Damaged bytes name no files; the restore that needs them will say so.
   if (!FromBytes(bytes, state)) return files;
+  for (const StoredFile& file : state.files) files.push_back(file.path);
   if (state.channel_state.has_value() && !state.channel_state->file.path.empty()) {
     files.push_back(state.channel_state->file.path);
   }

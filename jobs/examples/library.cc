@@ -1,4 +1,5 @@
 #include "jobs/examples/distinct_destinations.h"
+#include "jobs/examples/kafka_copy.h"
 #include "jobs/examples/kafka_keyed_count.h"
 #include "jobs/examples/word_count.h"
 #include "operators/api/job.h"
@@ -16,5 +17,9 @@ WEIR_JOB("distinct_destinations",
 WEIR_JOB("kafka_keyed_count",
          "Counts the records of a Kafka topic by key: --brokers HOST:PORT --topic NAME --out DIR",
          BuildKafkaKeyedCount);
+
+WEIR_JOB("kafka_copy",
+         "Copies Kafka topics to another, exactly once: --brokers HOST:PORT --topic NAME --to NAME",
+         BuildKafkaCopy);
 
 }  // namespace weir::examples

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/io_pool.h"
 #include "runtime/record/event_time.h"
+#include "runtime/state/state_file_store.h"
 #include "runtime/task/operator.h"
 
 namespace weir {
@@ -26,12 +26,23 @@ class SinkContext {
   [[nodiscard]] virtual const std::shared_ptr<TaskHandle>& handle() const = 0;
   /// Metrics of the sink operator in this subtask.
   [[nodiscard]] virtual MetricGroup* metrics() const = 0;
+  /// Where the files of committables are fetched from.
+  [[nodiscard]] virtual const std::shared_ptr<StateFileStore>& state_store() const = 0;
+};
+
+/// What a committer needs to make an epoch's output, or a part of it, visible. Plain data.
+struct Committable {
+  std::string bytes{};  ///< The sink's own encoding.
+  /// Files in the checkpoint's store that `bytes` refers to. They live as long as a checkpoint that
+  /// holds the committable, and are deleted after; the committer deletes none.
+  std::vector<StoredFile> files{};
 };
 
 /// Makes one epoch's output ready for its commit: flushes, closes, syncs. Runs on the I/O pool and
 /// may block. Returns what the committer needs to make the epoch visible; nothing if there is
-/// nothing to commit.
-using PrepareCommit = absl::AnyInvocable<absl::StatusOr<std::vector<std::string>>()>;
+/// nothing to commit. Output that belongs into the checkpoint itself goes to the given store.
+using PrepareCommit =
+    absl::AnyInvocable<absl::StatusOr<std::vector<Committable>>(StateFileStore& store)>;
 
 /// Writes the records of one subtask to the outside.
 ///
@@ -50,6 +61,8 @@ class SinkWriter {
   /// The task has no more input for now: sends on what is buffered without waiting for more. Must
   /// not block.
   [[nodiscard]] virtual absl::Status Flush() { return absl::OkStatus(); }
+  /// No record comes any more: the next epoch is the last one.
+  [[nodiscard]] virtual absl::Status EndInput() { return absl::OkStatus(); }
   /// Ends the current epoch: all records written so far belong to `checkpoint`, all later ones to
   /// the next. An error of the returned function fails the task.
   [[nodiscard]] virtual absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId checkpoint) = 0;
@@ -60,14 +73,29 @@ class SinkWriter {
 
 /// Makes prepared epochs visible, after their checkpoint has completed.
 ///
-/// Threads: on the I/O pool, one call at a time per subtask; may block. Every committable comes at
-/// least once, also again after a crash: committing twice must be as good as once.
+/// Lifecycle: Open → Commit, again and again → Close. Threads: Open on the task's thread before it
+/// runs; Commit on the I/O pool, one call at a time per subtask; both may block. Close on the
+/// task's thread, perhaps during a Commit. Every committable comes at least once, also again after
+/// a crash: committing twice must be as good as once. All committables of one subtask come to one
+/// committer, in the order of their checkpoints, also after a change of parallelism.
 class Committer {
  public:
   virtual ~Committer() = default;
+  /// What this committer's unfinished work is known by outside (a transactional id); empty if there
+  /// is never any. Kept in every checkpoint.
+  [[nodiscard]] virtual std::string Identity() const { return {}; }
+  /// Ends what former committers left unfinished. `restored` says whether the subtask starts from a
+  /// checkpoint; `predecessors` are the identities of those whose committables fall to this one,
+  /// each once, also of those that had none.
+  [[nodiscard]] virtual absl::Status Open(bool /*restored*/,
+                                          const std::vector<std::string>& /*predecessors*/) {
+    return absl::OkStatus();
+  }
   /// Commits in order. Errors: kUnavailable and kDeadlineExceeded are retried with backoff; others
   /// fail the task.
-  [[nodiscard]] virtual absl::Status Commit(const std::vector<std::string>& committables) = 0;
+  [[nodiscard]] virtual absl::Status Commit(const std::vector<Committable>& committables) = 0;
+  /// The task ends: a Commit under way returns soon. May be called twice.
+  virtual void Close() {}
 };
 
 /// Where a stream ends. A value-like description, made in Build; immutable; any thread.
@@ -80,7 +108,9 @@ class Sink {
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<SinkWriter<T>>> CreateWriter(
       SinkContext& context) const = 0;
   /// Null for a sink whose writer makes everything visible itself (at least once, or idempotent).
-  [[nodiscard]] virtual std::unique_ptr<Committer> CreateCommitter() const { return nullptr; }
+  [[nodiscard]] virtual std::unique_ptr<Committer> CreateCommitter(SinkContext& /*context*/) const {
+    return nullptr;
+  }
 };
 
 }  // namespace weir

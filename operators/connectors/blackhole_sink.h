@@ -49,10 +49,8 @@ class BlackholeSink final : public Sink<T> {
     }
     [[nodiscard]] absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId /*checkpoint*/) override {
       Publish();
-      return PrepareCommit(
-          [nothing = std::vector<std::string>()]() -> absl::StatusOr<std::vector<std::string>> {
-            return nothing;
-          });
+      return PrepareCommit([nothing = std::vector<Committable>()](StateFileStore&)
+                               -> absl::StatusOr<std::vector<Committable>> { return nothing; });
     }
     void Close() override { Publish(); }
 

@@ -65,13 +65,12 @@ class PrintSink final : public Sink<T> {
     [[nodiscard]] absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId /*checkpoint*/) override {
       const absl::Status status = Flush();
       if (!status.ok()) return status;
-      return PrepareCommit(
-          [queue = queue_,
-           ticket = queue_->last_ticket()]() -> absl::StatusOr<std::vector<std::string>> {
-            const absl::Status printed = queue->WaitFor(ticket);
-            if (!printed.ok()) return printed;
-            return std::vector<std::string>();
-          });
+      return PrepareCommit([queue = queue_, ticket = queue_->last_ticket()](
+                               StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+        const absl::Status printed = queue->WaitFor(ticket);
+        if (!printed.ok()) return printed;
+        return std::vector<Committable>();
+      });
     }
     void Close() override { queue_->Close(); }
 

@@ -19,7 +19,8 @@ constexpr absl::Duration kCommitRetryLimit = absl::Seconds(60);
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(50);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
 
-absl::Status CommitWithRetries(Committer& committer, const std::vector<std::string>& committables) {
+absl::Status CommitWithRetries(Committer& committer, const std::atomic<bool>& closed,
+                               const std::vector<Committable>& committables) {
   const Stopwatch stopwatch;
   absl::Duration backoff = kFirstBackoff;
   while (true) {
@@ -30,7 +31,11 @@ absl::Status CommitWithRetries(Committer& committer, const std::vector<std::stri
       status = ThrownByUserCode(StrCat("committer threw an exception: ", exception.what()));
     }
     const bool transient = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-    if (!transient || stopwatch.Elapsed() > kCommitRetryLimit) return status;
+    // Relaxed: at worst one more try.
+    if (!transient || stopwatch.Elapsed() > kCommitRetryLimit ||
+        closed.load(std::memory_order_relaxed)) {
+      return status;
+    }
     LogWarning("sink", StrCat("commit failed and is tried again: ", ToStd(status.message())));
     std::this_thread::sleep_for(absl::ToChronoMilliseconds(backoff));
     backoff = std::min(backoff * 2, kMaxBackoff);
@@ -39,12 +44,17 @@ absl::Status CommitWithRetries(Committer& committer, const std::vector<std::stri
 
 }  // namespace
 
-absl::StatusOr<OperatorStateHandle> Committing::Store(std::vector<Committable> committables) {
+absl::StatusOr<OperatorSubtaskState> Committing::Store(Share share) {
+  OperatorSubtaskState snapshot;
+  for (const Prepared& prepared : share.prepared) {
+    snapshot.files.insert(snapshot.files.end(), prepared.files.begin(), prepared.files.end());
+  }
   OperatorStateBackend backend;
-  ASSIGN_OR_RETURN(OperatorListState<Committable> state,
-                   backend.GetListState(OperatorListStateDescriptor<Committable>{kStateName}));
-  state.Update(std::move(committables));
-  return backend.Snapshot();
+  ASSIGN_OR_RETURN(OperatorListState<Share> state,
+                   backend.GetListState(OperatorListStateDescriptor<Share>{kStateName}));
+  state.Update({std::move(share)});
+  snapshot.operator_state = backend.Snapshot();
+  return snapshot;
 }
 
 absl::Status Committing::Open(OperatorContext& context, std::unique_ptr<Committer> committer,
@@ -52,45 +62,57 @@ absl::Status Committing::Open(OperatorContext& context, std::unique_ptr<Committe
   context_ = &context;
   committer_ = std::move(committer);
   strand_ = std::make_unique<IoStrand>(context.io_pool());
+  const bool from_checkpoint = !restored.empty();
   OperatorStateBackend backend;
   RETURN_IF_ERROR(backend.Restore(SplitStates(std::move(restored)).second));
-  ASSIGN_OR_RETURN(const OperatorListState<Committable> state,
-                   backend.GetListState(OperatorListStateDescriptor<Committable>{kStateName}));
-  if (state.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const OperatorListState<Share> state,
+                   backend.GetListState(OperatorListStateDescriptor<Share>{kStateName}));
+  std::vector<std::string> predecessors;
+  std::vector<Committable> left_over;
+  for (const Share& share : state.Get()) {
+    if (!share.identity.empty()) predecessors.push_back(share.identity);
+    for (const Prepared& prepared : share.prepared) {
+      left_over.push_back({prepared.bytes, prepared.files});
+    }
+  }
   if (committer_ == nullptr) {
+    if (left_over.empty()) return absl::OkStatus();
     return absl::FailedPreconditionError(
         "the restored checkpoint holds output to be committed, but the sink has no committer; keep "
         "the kind of sink");
   }
+  RETURN_IF_ERROR(committer_->Open(from_checkpoint, predecessors));
+  if (left_over.empty()) return absl::OkStatus();
   // Before the writer starts: it may clear away what no commit refers to.
-  std::vector<std::string> bytes;
-  for (const Committable& committable : state.Get()) bytes.push_back(committable.bytes);
-  return CommitWithRetries(*committer_, bytes);
+  return CommitWithRetries(*committer_, *closed_, left_over);
 }
 
 OperatorSnapshot Committing::Snapshot(CheckpointId checkpoint, PrepareCommit prepare) {
-  std::vector<Committable> known = committing_;
-  known.insert(known.end(), pending_.begin(), pending_.end());
+  Share known;
+  if (committer_ != nullptr) known.identity = committer_->Identity();
+  known.prepared = committing_;
+  known.prepared.insert(known.prepared.end(), pending_.begin(), pending_.end());
   // What `write` prepares on the I/O pool, for `finish` to take over.
-  auto prepared = std::make_shared<std::vector<Committable>>();
+  auto prepared = std::make_shared<std::vector<Prepared>>();
   OperatorSnapshot snapshot;
   snapshot.write = [checkpoint, known = std::move(known), prepared, prepare = std::move(prepare),
                     handle = context_->handle()](
-                       StateFileStore&) mutable -> absl::StatusOr<OperatorSubtaskState> {
+                       StateFileStore& store) mutable -> absl::StatusOr<OperatorSubtaskState> {
     if (prepare) {
-      absl::StatusOr<std::vector<std::string>> bytes = prepare();
-      if (!bytes.ok()) {
+      absl::StatusOr<std::vector<Committable>> committables = prepare(store);
+      if (!committables.ok()) {
         // The epoch's output is not safe and will not be prepared again: start over from the last
         // checkpoint.
-        handle->Fail(bytes.status());
-        return bytes.status();
+        handle->Fail(committables.status());
+        return committables.status();
       }
-      for (std::string& item : *bytes) prepared->push_back({checkpoint.value(), std::move(item)});
+      for (Committable& committable : *committables) {
+        prepared->push_back(
+            {checkpoint.value(), std::move(committable.bytes), std::move(committable.files)});
+      }
     }
-    known.insert(known.end(), prepared->begin(), prepared->end());
-    OperatorSubtaskState state;
-    ASSIGN_OR_RETURN(state.operator_state, Store(std::move(known)));
-    return state;
+    known.prepared.insert(known.prepared.end(), prepared->begin(), prepared->end());
+    return Store(std::move(known));
   };
   // A checkpoint that fails elsewhere does not undo what was prepared: the next one carries it.
   snapshot.finish = [this, prepared](bool) {
@@ -101,30 +123,38 @@ OperatorSnapshot Committing::Snapshot(CheckpointId checkpoint, PrepareCommit pre
 }
 
 void Committing::Commit(CheckpointId checkpoint) {
-  std::vector<std::string> bytes;
-  std::vector<Committable> later;
-  for (Committable& committable : pending_) {
-    if (committable.checkpoint > checkpoint.value()) {
-      later.push_back(std::move(committable));
+  std::vector<Committable> committables;
+  std::vector<Prepared> later;
+  for (Prepared& prepared : pending_) {
+    if (prepared.checkpoint > checkpoint.value()) {
+      later.push_back(std::move(prepared));
     } else {
-      bytes.push_back(committable.bytes);
-      committing_.push_back(std::move(committable));
+      committables.push_back({prepared.bytes, prepared.files});
+      committing_.push_back(std::move(prepared));
     }
   }
   pending_ = std::move(later);
-  if (bytes.empty()) return;
+  if (committables.empty()) return;
   ++in_flight_;
-  const size_t count = bytes.size();
-  strand_->Post(
-      [this, committer = committer_, bytes = std::move(bytes), count, handle = context_->handle()] {
-        absl::Status status = CommitWithRetries(*committer, bytes);
-        handle->Post([this, count, status = std::move(status)] {
-          --in_flight_;
-          committing_.erase(committing_.begin(),
-                            committing_.begin() + static_cast<std::ptrdiff_t>(count));
-          return status;
-        });
-      });
+  const size_t count = committables.size();
+  strand_->Post([this, committer = committer_, closed = closed_,
+                 committables = std::move(committables), count, handle = context_->handle()] {
+    absl::Status status = CommitWithRetries(*committer, *closed, committables);
+    handle->Post([this, count, status = std::move(status)] {
+      --in_flight_;
+      committing_.erase(committing_.begin(),
+                        committing_.begin() + static_cast<std::ptrdiff_t>(count));
+      return status;
+    });
+  });
+}
+
+void Committing::Close() {
+  closed_->store(true, std::memory_order_relaxed);
+  if (committer_ == nullptr) return;
+  committer_->Close();
+  // Behind what is under way, and not here: the end of a client blocks.
+  strand_->Post([committer = std::move(committer_)] {});
 }
 
 }  // namespace weir::internal

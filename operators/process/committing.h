@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,9 +17,11 @@ namespace weir::internal {
 /// Holds what a sink's writer has prepared, from the checkpoint it belongs to until it is
 /// committed.
 ///
-/// A committable is in every snapshot from its own checkpoint on until its commit has succeeded;
-/// what a restored snapshot holds belongs to a completed checkpoint and is committed at once.
-/// Threads: the task's; commits run on the I/O pool, in order.
+/// A committable, and with it its files, is in every snapshot from its own checkpoint on until its
+/// commit has succeeded; what a restored snapshot holds belongs to a completed checkpoint and is
+/// committed at once. The committables of one subtask are one element of the state, so that a
+/// change of parallelism never divides them among committers. Threads: the task's; commits run on
+/// the I/O pool, in order.
 class Committing {
  public:
   /// `committer` may be null: then nothing is ever prepared.
@@ -28,21 +31,30 @@ class Committing {
   /// Begins to commit everything that was prepared for `checkpoint` or an earlier one.
   void Commit(CheckpointId checkpoint);
   [[nodiscard]] bool in_flight() const { return in_flight_ > 0; }
+  /// No commit is tried again; one under way ends soon.
+  void Close();
 
  private:
-  struct Committable {
+  struct Prepared {
     uint64_t checkpoint = 0;
     std::string bytes;
+    std::vector<StoredFile> files;
   };
-  static constexpr const char* kStateName = "committables";
+  // What a snapshot holds of one subtask.
+  struct Share {
+    std::string identity;
+    std::vector<Prepared> prepared;
+  };
+  static constexpr const char* kStateName = "committables-of-subtasks";
 
-  static absl::StatusOr<OperatorStateHandle> Store(std::vector<Committable> committables);
+  static absl::StatusOr<OperatorSubtaskState> Store(Share share);
 
   OperatorContext* context_ = nullptr;
   std::shared_ptr<Committer> committer_;
+  const std::shared_ptr<std::atomic<bool>> closed_ = std::make_shared<std::atomic<bool>>(false);
   std::unique_ptr<IoStrand> strand_;
-  std::vector<Committable> pending_;     // Prepared; waits for its checkpoint.
-  std::vector<Committable> committing_;  // Handed to the committer, in order.
+  std::vector<Prepared> pending_;     // Prepared; waits for its checkpoint.
+  std::vector<Prepared> committing_;  // Handed to the committer, in order.
   int in_flight_ = 0;
 };
 

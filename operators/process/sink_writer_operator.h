@@ -29,7 +29,7 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
     context_ = &context;
     records_sent_ = context.metrics()->AddCounter("numRecordsSend");
     send_errors_ = context.metrics()->AddCounter("numRecordsSendErrors");
-    RETURN_IF_ERROR(committing_.Open(context, sink_->CreateCommitter(), std::move(restored)));
+    RETURN_IF_ERROR(committing_.Open(context, sink_->CreateCommitter(*this), std::move(restored)));
     ASSIGN_OR_RETURN(writer_, sink_->CreateWriter(*this));
     return absl::OkStatus();
   }
@@ -52,6 +52,11 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
     return writer_->Flush();
   }
 
+  absl::StatusOr<Progress> EndInput(uint32_t, Output&) override {
+    RETURN_IF_ERROR(writer_->EndInput());
+    return Progress::kDone;
+  }
+
   absl::StatusOr<OperatorSnapshot> Snapshot(CheckpointId checkpoint) override {
     unflushed_ = false;
     ASSIGN_OR_RETURN(PrepareCommit prepare, writer_->BeginCommit(checkpoint));
@@ -64,6 +69,7 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
   [[nodiscard]] bool HasPendingCommits() const override { return committing_.in_flight(); }
   void Close() override {
     if (writer_ != nullptr) writer_->Close();
+    committing_.Close();
   }
 
   // SinkContext:
@@ -74,6 +80,9 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
     return context_->handle();
   }
   [[nodiscard]] MetricGroup* metrics() const override { return context_->metrics(); }
+  [[nodiscard]] const std::shared_ptr<StateFileStore>& state_store() const override {
+    return context_->state_store();
+  }
 
  private:
   template <class Values>

@@ -37,7 +37,7 @@ class CollectSink final : public Sink<T> {
       SinkContext& context) const override {
     return std::make_unique<Writer>(context.place());
   }
-  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter() const override {
+  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter(SinkContext&) const override {
     return std::make_unique<ContentsCommitter>(contents_);
   }
 
@@ -66,10 +66,10 @@ class CollectSink final : public Sink<T> {
     }
     [[nodiscard]] absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId checkpoint) override {
       place_.checkpoint = checkpoint.value();
-      return PrepareCommit([epoch = Epoch(place_, std::exchange(values_, {}))]()
-                               -> absl::StatusOr<std::vector<std::string>> {
-        if (epoch.second.empty()) return std::vector<std::string>();
-        return std::vector<std::string>{ToBytes(epoch)};
+      return PrepareCommit([epoch = Epoch(place_, std::exchange(values_, {}))](
+                               StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+        if (epoch.second.empty()) return std::vector<Committable>();
+        return std::vector<Committable>{{ToBytes(epoch), {}}};
       });
     }
 
@@ -82,8 +82,8 @@ class CollectSink final : public Sink<T> {
    public:
     explicit ContentsCommitter(std::shared_ptr<Contents> contents)
         : contents_(std::move(contents)) {}
-    [[nodiscard]] absl::Status Commit(const std::vector<std::string>& committables) override {
-      for (const std::string& bytes : committables) {
+    [[nodiscard]] absl::Status Commit(const std::vector<Committable>& committables) override {
+      for (const auto& [bytes, files] : committables) {
         Epoch epoch;
         if (!FromBytes(bytes, epoch)) {
           return absl::DataLossError("a committable of a collect sink is damaged");

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/state/channel_state_handle.h"
 #include "runtime/state/operator_state.h"
+#include "runtime/state/state_file_store.h"
 #include "runtime/state/state_handle.h"
 
 namespace weir {
@@ -17,6 +19,9 @@ struct OperatorSubtaskState {
   std::optional<OperatorStateHandle> operator_state;
   /// Of the head of a task, in an unaligned checkpoint.
   std::optional<ChannelStateHandle> channel_state;
+  /// Files that entries of the operator state refer to: kept as long as any checkpoint names them
+  /// here. When state is dealt out anew, the entries alone say where their files are.
+  std::vector<StoredFile> files;
 };
 
 }  // namespace weir

@@ -1,16 +1,20 @@
-"""Kafka for tests: writes records through librdkafka, which weir needs anyway, and limits how fast consumers read."""
+"""Kafka for tests, through librdkafka, which weir needs anyway: writes and reads records, and limits how fast consumers read."""
 
 import ctypes
 import os
 import socket
 import struct
 import sys
+import time
 
 SKIPPED = 77  # SKIP_RETURN_CODE of these tests.
 
 _PRODUCER = 0
 _ANY_PARTITION = -1
 _COPY_AND_BLOCK = 0x2 | 0x4
+_CONSUMER = 1
+_BEGINNING = -2
+_PARTITION_EOF = -191
 _ALTER_CLIENT_QUOTAS = 49
 
 
@@ -22,6 +26,16 @@ def brokers_or_skip():
     reason = os.environ.get("KAFKA_UNAVAILABLE", "run it with tests/support/with_kafka")
     print(f"{'*' * 100}\nSKIPPED: this test needs a Kafka broker: {reason}\n{'*' * 100}", flush=True)
     sys.exit(SKIPPED)
+
+
+class _TopicPartition(ctypes.Structure):
+    _fields_ = [("topic", ctypes.c_char_p), ("partition", ctypes.c_int32), ("offset", ctypes.c_int64)]
+
+
+class _Message(ctypes.Structure):
+    _fields_ = [("error", ctypes.c_int), ("topic", ctypes.c_void_p), ("partition", ctypes.c_int32),
+                ("value", ctypes.c_void_p), ("size", ctypes.c_size_t), ("key", ctypes.c_void_p),
+                ("key_size", ctypes.c_size_t), ("offset", ctypes.c_int64)]
 
 
 def _library():
@@ -38,6 +52,12 @@ def _library():
             ("rd_kafka_err2str", text, [number]),
             ("rd_kafka_flush", number, [pointer, number]),
             ("rd_kafka_topic_destroy", None, [pointer]),
+            ("rd_kafka_topic_partition_list_new", pointer, [number]),
+            ("rd_kafka_topic_partition_list_add", ctypes.POINTER(_TopicPartition), [pointer, text, ctypes.c_int32]),
+            ("rd_kafka_topic_partition_list_destroy", None, [pointer]),
+            ("rd_kafka_assign", number, [pointer, pointer]),
+            ("rd_kafka_consumer_poll", ctypes.POINTER(_Message), [pointer, number]),
+            ("rd_kafka_message_destroy", None, [pointer]),
             ("rd_kafka_destroy", None, [pointer])):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
@@ -97,6 +117,49 @@ class TopicWriter:
                 self.flush()
         finally:
             self.close()
+
+
+def read_committed(brokers, topic, partitions, seconds=60):
+    """Yields the values that a consumer with isolation.level=read_committed gets, up to the end of each partition.
+
+    The end is the last stable offset: what lies behind the beginning of an open transaction is not read. Fails if no end
+    comes in `seconds`.
+    """
+    library = _library()
+    error = ctypes.create_string_buffer(512)
+    configuration = library.rd_kafka_conf_new()
+    for name, value in (("bootstrap.servers", brokers), ("group.id", "test"), ("isolation.level", "read_committed"),
+                        ("enable.auto.commit", "false"), ("enable.partition.eof", "true")):
+        if library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), error, len(error)):
+            raise ValueError(error.value.decode())
+    client = library.rd_kafka_new(_CONSUMER, configuration, error, len(error))
+    if not client:
+        raise ValueError(error.value.decode())
+    try:
+        assigned = library.rd_kafka_topic_partition_list_new(partitions)
+        for partition in range(partitions):
+            added = library.rd_kafka_topic_partition_list_add(assigned, topic.encode(), partition)
+            added.contents.offset = _BEGINNING
+        library.rd_kafka_assign(client, assigned)
+        library.rd_kafka_topic_partition_list_destroy(assigned)
+        ended = set()
+        deadline = time.monotonic() + seconds
+        while len(ended) < partitions:
+            assert time.monotonic() < deadline, f"not read to its end in {seconds} s: {topic}"
+            message = library.rd_kafka_consumer_poll(client, 500)
+            if not message:
+                continue
+            try:
+                if message.contents.error == _PARTITION_EOF:
+                    ended.add(message.contents.partition)
+                elif message.contents.error:
+                    raise OSError(library.rd_kafka_err2str(message.contents.error).decode())
+                else:
+                    yield ctypes.string_at(message.contents.value, message.contents.size)
+            finally:
+                library.rd_kafka_message_destroy(message)
+    finally:
+        library.rd_kafka_destroy(client)
 
 
 def limit_consumers(brokers, bytes_per_second):

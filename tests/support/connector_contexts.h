@@ -55,6 +55,20 @@ class FakeTaskHandle final : public TaskHandle {
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+/// The store of checkpoints in tests of sinks that store nothing.
+class NoStateStore final : public StateFileStore {
+ public:
+  absl::StatusOr<StoredFile> Store(const std::string&, const std::string&) override {
+    return absl::UnimplementedError("the test has no state store");
+  }
+  absl::Status Fetch(const StoredFile&, const std::string&) override {
+    return absl::UnimplementedError("the test has no state store");
+  }
+  absl::Status Delete(const std::string&) override {
+    return absl::UnimplementedError("the test has no state store");
+  }
+};
+
 /// The place of one subtask's writer.
 class FakeSinkContext final : public SinkContext {
  public:
@@ -66,14 +80,30 @@ class FakeSinkContext final : public SinkContext {
   }
   [[nodiscard]] const OperatorContext::Place& place() const override { return place_; }
   [[nodiscard]] IoPool* io_pool() const override { return pool_; }
-  [[nodiscard]] const Clock* clock() const override { return SystemClock(); }
+  [[nodiscard]] const Clock* clock() const override { return clock_; }
   [[nodiscard]] const std::shared_ptr<TaskHandle>& handle() const override { return handle_; }
   [[nodiscard]] MetricGroup* metrics() const override { return metrics_.get(); }
+  [[nodiscard]] const std::shared_ptr<StateFileStore>& state_store() const override {
+    return state_store_;
+  }
   [[nodiscard]] FakeTaskHandle& task() const { return *fake_handle_; }
+  [[nodiscard]] OperatorContext::Place& mutable_place() { return place_; }
+  void set_clock(const Clock* clock) { clock_ = clock; }
+  void set_state_store(std::shared_ptr<StateFileStore> store) { state_store_ = std::move(store); }
+
+  /// Ends the writer's epoch as a checkpoint would, and waits until it is prepared.
+  template <class T>
+  absl::StatusOr<std::vector<Committable>> Prepare(SinkWriter<T>& writer, uint64_t checkpoint = 1) {
+    absl::StatusOr<PrepareCommit> prepare = writer.BeginCommit(CheckpointId(checkpoint));
+    if (!prepare.ok()) return prepare.status();
+    return (*prepare)(*state_store_);
+  }
 
  private:
   IoPool* const pool_;
   OperatorContext::Place place_;
+  const Clock* clock_ = SystemClock();
+  std::shared_ptr<StateFileStore> state_store_ = std::make_shared<NoStateStore>();
   const std::unique_ptr<MetricGroup> metrics_ = std::make_unique<MetricGroup>();
   const std::shared_ptr<FakeTaskHandle> fake_handle_ = std::make_shared<FakeTaskHandle>();
   const std::shared_ptr<TaskHandle> handle_ = fake_handle_;

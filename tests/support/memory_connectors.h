@@ -154,7 +154,7 @@ class MemorySink final : public Sink<T> {
       SinkContext& context) const override {
     return std::make_unique<Writer>(context.place(), stalled_);
   }
-  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter() const override {
+  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter(SinkContext&) const override {
     return std::make_unique<ContentsCommitter>(contents_);
   }
 
@@ -172,10 +172,10 @@ class MemorySink final : public Sink<T> {
     }
     absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId checkpoint) override {
       return PrepareCommit(
-          [epoch = Epoch(StrCat(name_, "-", checkpoint.value()), std::exchange(records_, {}))]()
-              -> absl::StatusOr<std::vector<std::string>> {
-            if (epoch.second.empty()) return std::vector<std::string>();
-            return std::vector<std::string>{ToBytes(epoch)};
+          [epoch = Epoch(StrCat(name_, "-", checkpoint.value()), std::exchange(records_, {}))](
+              StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+            if (epoch.second.empty()) return std::vector<Committable>();
+            return std::vector<Committable>{{ToBytes(epoch), {}}};
           });
     }
 
@@ -189,8 +189,8 @@ class MemorySink final : public Sink<T> {
    public:
     explicit ContentsCommitter(std::shared_ptr<MemorySinkContents<T>> contents)
         : contents_(std::move(contents)) {}
-    absl::Status Commit(const std::vector<std::string>& committables) override {
-      for (const std::string& bytes : committables) {
+    absl::Status Commit(const std::vector<Committable>& committables) override {
+      for (const auto& [bytes, files] : committables) {
         Epoch epoch;
         if (!FromBytes(bytes, epoch)) return absl::DataLossError("bad committable");
         contents_->Commit(epoch.first, std::move(epoch.second));

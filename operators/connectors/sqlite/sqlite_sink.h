@@ -1,12 +1,11 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "operators/api/sink.h"
-#include "operators/connectors/sqlite/internal/sqlite_writer.h"
+#include "operators/connectors/internal/upsert_writer.h"
+#include "operators/connectors/sqlite/internal/sqlite_database.h"
 #include "operators/connectors/sqlite/sqlite_table.h"
 
 namespace weir {
@@ -22,42 +21,22 @@ template <class T>
 class SqliteSink final : public Sink<T> {
  public:
   /// Appends the record's values to `*row`, which is empty at the call: one per column, in order.
-  using Bind = std::function<void(const T&, std::vector<SqliteValue>* row)>;
+  using Bind = typename internal::UpsertSinkWriter<T>::Bind;
 
   SqliteSink(SqliteSinkOptions options, Bind bind)
       : options_(std::move(options)), bind_(std::move(bind)) {}
 
   [[nodiscard]] absl::StatusOr<std::unique_ptr<SinkWriter<T>>> CreateWriter(
       SinkContext& context) const override {
-    auto rows = internal::SqliteWriter::Create(context, options_);
-    if (!rows.ok()) return rows.status();
-    return std::make_unique<Writer>(*std::move(rows), bind_);
+    auto database = internal::SqliteDatabase::Open(options_);
+    if (!database.ok()) return database.status();
+    return std::make_unique<internal::UpsertSinkWriter<T>>(
+        std::make_unique<internal::UpsertWriter>(
+            context, *std::move(database), options_.columns.size(), options_.max_buffered_bytes),
+        bind_);
   }
 
  private:
-  class Writer final : public SinkWriter<T> {
-   public:
-    Writer(std::unique_ptr<internal::SqliteWriter> rows, Bind bind)
-        : rows_(std::move(rows)), bind_(std::move(bind)) {}
-
-    [[nodiscard]] bool Ready() const override { return rows_->Ready(); }
-    [[nodiscard]] absl::Status Write(const T& record, EventTime /*time*/) override {
-      row_.clear();
-      bind_(record, &row_);
-      return rows_->Append(row_);
-    }
-    [[nodiscard]] absl::Status Flush() override { return rows_->Flush(); }
-    [[nodiscard]] absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId /*checkpoint*/) override {
-      return rows_->BeginCommit();
-    }
-    void Close() override { rows_->Close(); }
-
-   private:
-    const std::unique_ptr<internal::SqliteWriter> rows_;
-    const Bind bind_;
-    std::vector<SqliteValue> row_;
-  };
-
   SqliteSinkOptions options_;
   Bind bind_;
 };

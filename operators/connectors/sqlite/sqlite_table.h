@@ -1,17 +1,16 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "operators/connectors/sql_value.h"
 
 namespace weir {
 
 /// A value of a row; std::monostate is NULL.
-using SqliteValue = std::variant<std::monostate, int64_t, double, std::string>;
+using SqliteValue = SqlValue;
 
 /// Which table a SqliteSink writes.
 struct SqliteSinkOptions {

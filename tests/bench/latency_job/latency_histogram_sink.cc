@@ -57,20 +57,19 @@ class LatencyHistogramWriter final : public SinkWriter<WindowCount> {
     return absl::OkStatus();
   }
   absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId) override {
-    return PrepareCommit(
-        [path = path_,
-         histogram = latency_micros_.Snapshot()]() -> absl::StatusOr<std::vector<std::string>> {
-          const std::string unfinished = StrCat(path, ".part");
-          std::ofstream file(unfinished);
-          file << ToJson(histogram);
-          file.close();
-          std::error_code error;
-          if (file) std::filesystem::rename(unfinished, path, error);
-          if (!file || error) {
-            return absl::UnavailableError(StrCat("cannot write the histogram: file=", path));
-          }
-          return std::vector<std::string>{};
-        });
+    return PrepareCommit([path = path_, histogram = latency_micros_.Snapshot()](
+                             StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+      const std::string unfinished = StrCat(path, ".part");
+      std::ofstream file(unfinished);
+      file << ToJson(histogram);
+      file.close();
+      std::error_code error;
+      if (file) std::filesystem::rename(unfinished, path, error);
+      if (!file || error) {
+        return absl::UnavailableError(StrCat("cannot write the histogram: file=", path));
+      }
+      return std::vector<Committable>{};
+    });
   }
 
  private:

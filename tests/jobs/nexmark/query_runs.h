@@ -74,7 +74,7 @@ class RowLogSink final : public Sink<Row> {
       SinkContext& context) const override {
     return std::make_unique<Writer>(context.place());
   }
-  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter() const override {
+  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter(SinkContext&) const override {
     return std::make_unique<LogCommitter>(log_);
   }
 
@@ -96,10 +96,10 @@ class RowLogSink final : public Sink<Row> {
     }
     absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId checkpoint) override {
       return PrepareCommit(
-          [epoch = Epoch(StrCat(name_, "-", checkpoint.value()),
-                         std::exchange(rows_, {}))]() -> absl::StatusOr<std::vector<std::string>> {
-            if (epoch.second.empty()) return std::vector<std::string>();
-            return std::vector<std::string>{ToBytes(epoch)};
+          [epoch = Epoch(StrCat(name_, "-", checkpoint.value()), std::exchange(rows_, {}))](
+              StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+            if (epoch.second.empty()) return std::vector<Committable>();
+            return std::vector<Committable>{{ToBytes(epoch), {}}};
           });
     }
 
@@ -111,8 +111,8 @@ class RowLogSink final : public Sink<Row> {
   class LogCommitter final : public Committer {
    public:
     explicit LogCommitter(std::shared_ptr<RowLog<Kept>> log) : log_(std::move(log)) {}
-    absl::Status Commit(const std::vector<std::string>& committables) override {
-      for (const std::string& bytes : committables) {
+    absl::Status Commit(const std::vector<Committable>& committables) override {
+      for (const auto& [bytes, files] : committables) {
         Epoch epoch;
         if (!FromBytes(bytes, epoch)) return absl::DataLossError("bad committable");
         log_->Commit(epoch.first, epoch.second);

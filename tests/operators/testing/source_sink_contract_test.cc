@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <random>
@@ -184,7 +185,7 @@ class NotingSink final : public Sink<int64_t> {
       SinkContext&) const override {
     return std::make_unique<Writer>();
   }
-  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter() const override {
+  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter(SinkContext&) const override {
     return std::make_unique<NotingCommitter>(notes_);
   }
 
@@ -197,11 +198,11 @@ class NotingSink final : public Sink<int64_t> {
       return absl::OkStatus();
     }
     absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId) override {
-      return PrepareCommit(
-          [numbers = std::exchange(numbers_, {})]() -> absl::StatusOr<std::vector<std::string>> {
-            if (numbers.empty()) return std::vector<std::string>();
-            return std::vector<std::string>{numbers};
-          });
+      return PrepareCommit([numbers = std::exchange(numbers_, {})](
+                               StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+        if (numbers.empty()) return std::vector<Committable>();
+        return std::vector<Committable>{{numbers, {}}};
+      });
     }
 
    private:
@@ -210,9 +211,9 @@ class NotingSink final : public Sink<int64_t> {
   class NotingCommitter final : public Committer {
    public:
     explicit NotingCommitter(std::shared_ptr<Notes> notes) : notes_(std::move(notes)) {}
-    absl::Status Commit(const std::vector<std::string>& committables) override {
+    absl::Status Commit(const std::vector<Committable>& committables) override {
       const MutexLock lock(&notes_->mutex);
-      for (const std::string& committable : committables) ++notes_->commits[committable];
+      for (const Committable& committable : committables) ++notes_->commits[committable.bytes];
       return absl::OkStatus();
     }
 
@@ -259,6 +260,133 @@ TEST(SourceSinkContractTest, ACommitterSeesEachCommittableOnceAlsoAfterACrashBef
   }
   EXPECT_EQ(committed.size(), 3000u);
   for (const int64_t n : numbers) EXPECT_EQ(committed.count(StrCat(n)), 1u) << n;
+}
+
+// Prepares a file an epoch, in the checkpoint's store.
+class StoringSink final : public Sink<int64_t> {
+ public:
+  struct Notes {
+    Mutex mutex;
+    std::vector<std::string> predecessors ABSL_GUARDED_BY(mutex);
+    std::multiset<int64_t> committed ABSL_GUARDED_BY(mutex);
+    std::vector<std::string> problems ABSL_GUARDED_BY(mutex);
+  };
+  explicit StoringSink(std::shared_ptr<Notes> notes) : notes_(std::move(notes)) {}
+
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<SinkWriter<int64_t>>> CreateWriter(
+      SinkContext& context) const override {
+    return std::make_unique<Writer>(context.place());
+  }
+  [[nodiscard]] std::unique_ptr<Committer> CreateCommitter(SinkContext& context) const override {
+    return std::make_unique<FetchingCommitter>(notes_, context);
+  }
+
+ private:
+  using Epoch = std::pair<uint64_t, std::vector<int64_t>>;  // Checkpoint and numbers.
+
+  class Writer final : public SinkWriter<int64_t> {
+   public:
+    explicit Writer(const OperatorContext::Place& place) : place_(place) {}
+    [[nodiscard]] bool Ready() const override { return true; }
+    absl::Status Write(const int64_t& number, EventTime) override {
+      numbers_.push_back(number);
+      return absl::OkStatus();
+    }
+    absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId checkpoint) override {
+      return PrepareCommit([path = StrCat(place_.local_dir, "/epoch-", checkpoint.value()),
+                            subtask = place_.subtask,
+                            epoch = Epoch(checkpoint.value(), std::exchange(numbers_, {}))](
+                               StateFileStore& store) -> absl::StatusOr<std::vector<Committable>> {
+        std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+        std::ofstream(path, std::ios::binary) << ToBytes(epoch);
+        ASSIGN_OR_RETURN(StoredFile file, store.Store(path, "epoch"));
+        std::filesystem::remove(path);
+        return std::vector<Committable>{{StrCat(subtask, " ", epoch.first), {std::move(file)}}};
+      });
+    }
+
+   private:
+    const OperatorContext::Place place_;
+    std::vector<int64_t> numbers_;
+  };
+  class FetchingCommitter final : public Committer {
+   public:
+    FetchingCommitter(std::shared_ptr<Notes> notes, SinkContext& context)
+        : notes_(std::move(notes)), place_(context.place()), store_(context.state_store()) {}
+    [[nodiscard]] std::string Identity() const override { return StrCat(place_.subtask); }
+    absl::Status Open(bool, const std::vector<std::string>& predecessors) override {
+      const MutexLock lock(&notes_->mutex);
+      notes_->predecessors.insert(notes_->predecessors.end(), predecessors.begin(),
+                                  predecessors.end());
+      return absl::OkStatus();
+    }
+    absl::Status Commit(const std::vector<Committable>& committables) override {
+      for (const Committable& committable : committables) {
+        const std::string path = StrCat(place_.local_dir, "/fetched");
+        std::filesystem::create_directories(place_.local_dir);
+        RETURN_IF_ERROR(store_->Fetch(committable.files.at(0), path));
+        std::ifstream file(path, std::ios::binary);
+        const std::string bytes(std::istreambuf_iterator<char>(file), {});
+        std::filesystem::remove(path);
+        Epoch epoch;
+        if (!FromBytes(bytes, epoch)) return absl::DataLossError("damaged");
+        const MutexLock lock(&notes_->mutex);
+        uint64_t& last = last_checkpoint_[committable.bytes.substr(0, 1)];
+        if (epoch.first <= last) notes_->problems.push_back(committable.bytes);
+        last = epoch.first;
+        notes_->committed.insert(epoch.second.begin(), epoch.second.end());
+      }
+      return absl::OkStatus();
+    }
+
+   private:
+    const std::shared_ptr<Notes> notes_;
+    const OperatorContext::Place place_;
+    const std::shared_ptr<StateFileStore> store_;
+    std::map<std::string, uint64_t> last_checkpoint_;  // By the subtask that prepared.
+  };
+
+  std::shared_ptr<Notes> notes_;
+};
+
+TEST(SourceSinkContractTest, FilesOfCommittablesAreInTheCheckpointAndReachTheCommitterOfAnyJob) {
+  std::vector<int64_t> numbers;
+  for (int64_t n = 0; n < 3000; ++n) numbers.push_back(n);
+  const auto notes = std::make_shared<StoringSink::Notes>();
+  const auto build = [&](StreamEnvironment& environment) {
+    environment
+        .FromSource(MemorySource<int64_t>(numbers, 50, /*rate_limited=*/true),
+                    WatermarkStrategy<int64_t>::NoWatermarks(), "numbers")
+        .Rebalance()
+        .SinkTo(StoringSink(notes))
+        .Uid("stored");
+    return absl::OkStatus();
+  };
+  MiniCluster three({.parallelism = 3});
+  auto job = three.Submit(build);
+  ASSERT_EQ(job.status(), absl::OkStatus());
+  ASSERT_EQ((*job)->TriggerCheckpoint(/*notify=*/false).status(), absl::OkStatus());
+  const auto prepared = (*job)->TriggerCheckpoint(/*notify=*/false);
+  ASSERT_EQ(prepared.status(), absl::OkStatus());
+  (*job)->Kill();
+  size_t num_files = 0;
+  for (const auto& [place, state] : prepared->states) {
+    for (const StoredFile& file : state.files) {
+      EXPECT_TRUE(std::filesystem::exists(file.path)) << file.path;
+      ++num_files;
+    }
+  }
+  EXPECT_EQ(num_files, 6u);  // Two epochs of three subtasks.
+
+  // With two subtasks, both epochs of each old one go to one committer, in order.
+  MiniCluster two({.parallelism = 2});
+  auto again = two.Submit(build, &*prepared);
+  ASSERT_EQ(again.status(), absl::OkStatus());
+  ASSERT_EQ((*again)->WaitUntilFinished(), absl::OkStatus());
+  const MutexLock lock(&notes->mutex);
+  EXPECT_THAT(notes->predecessors, ::testing::UnorderedElementsAre("0", "1", "2"));
+  EXPECT_THAT(notes->problems, ::testing::IsEmpty());
+  EXPECT_EQ(notes->committed, std::multiset<int64_t>(numbers.begin(), numbers.end()));
 }
 
 struct Reading {

@@ -2,7 +2,6 @@
 
 #include <librdkafka/rdkafka.h>
 
-#include <array>
 #include <atomic>
 #include <list>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "operators/connectors/kafka/internal/kafka_client.h"
+#include "operators/connectors/kafka/internal/kafka_message.h"
 #include "runtime/base/mutex.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -20,6 +20,7 @@ namespace {
 
 constexpr int64_t kMaxMessages = 500'000;  // On their way at once, however small.
 constexpr int kFlushTurnMs = 50;
+constexpr int kEndFlushMs = 5'000;
 
 // Above what one message may be: librdkafka's queue never gets full, because HasRoom turns false
 // before that.
@@ -32,17 +33,20 @@ KafkaConfiguration Configuration(const KafkaSinkOptions& options) {
       {"client.id", "weir"},
       {"compression.codec", "lz4"},
       {"linger.ms", "5"},
+      {"partitioner", "murmur2_random"},
       {"reconnect.backoff.max.ms", "2000"},
   };
   configuration.user = options.properties;
   const size_t queue_bytes = 2 * options.max_buffered_bytes + kMaxMessageBytes;
   configuration.fixed = {
       {"bootstrap.servers", options.brokers},
-      {"enable.idempotence", "true"},
-      {"acks", "all"},
       {"queue.buffering.max.messages", std::to_string(2 * kMaxMessages)},
       {"queue.buffering.max.kbytes", std::to_string(queue_bytes >> 10)},
   };
+  if (options.delivery_guarantee != DeliveryGuarantee::kNone) {
+    configuration.fixed["enable.idempotence"] = "true";
+    configuration.fixed["acks"] = "all";
+  }
   return configuration;
 }
 
@@ -63,6 +67,7 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
     BeginEpoch();
   }
   ~State() {
+    if (waits_at_end_) rd_kafka_flush(client_->get(), kEndFlushMs);
     if (queue_ != nullptr) rd_kafka_queue_destroy(queue_);
     client_.reset();
   }
@@ -86,6 +91,10 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
            messages_.load(std::memory_order_relaxed) < kMaxMessages;
   }
 
+  [[nodiscard]] bool waits_for_deliveries() const {
+    return options_.delivery_guarantee != DeliveryGuarantee::kNone;
+  }
+
   absl::Status status() const {
     RETURN_IF_ERROR(client_->status());
     const MutexLock lock(&mutex_);
@@ -94,36 +103,12 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
 
   // Returns librdkafka's code: 0 if it took the message.
   int Produce(const KafkaMessage& message, EventTime time) {
-    const EventTime timestamp = message.timestamp == EventTime::Min() ? time : message.timestamp;
-    std::array<rd_kafka_vu_t, 6> arguments{};
-    size_t count = 0;
-    arguments[count].vtype = RD_KAFKA_VTYPE_TOPIC;
-    arguments[count++].u.cstr = options_.topic.c_str();
-    arguments[count].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
-    arguments[count++].u.i = RD_KAFKA_MSG_F_COPY;
-    arguments[count].vtype = RD_KAFKA_VTYPE_VALUE;
-    arguments[count++].u.mem = {
-        message.is_tombstone ? nullptr : const_cast<char*>(message.value.data()),
-        message.is_tombstone ? 0 : message.value.size()};
-    arguments[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
-    arguments[count++].u.ptr = epoch_;
-    if (message.has_key) {
-      arguments[count].vtype = RD_KAFKA_VTYPE_KEY;
-      arguments[count++].u.mem = {const_cast<char*>(message.key.data()), message.key.size()};
-    }
-    if (timestamp != EventTime::Min() && timestamp != EventTime::Max()) {
-      arguments[count].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
-      arguments[count++].u.i64 = timestamp.millis();
-    }
     const auto bytes = static_cast<int64_t>((message.has_key ? message.key.size() : 0) +
                                             (message.is_tombstone ? 0 : message.value.size()));
     // Counted before: the delivery may be told at once.
     Count(*epoch_, bytes, 1);
-    rd_kafka_error_t* error = rd_kafka_produceva(client_->get(), arguments.data(), count);
-    if (error == nullptr) return 0;
-    Count(*epoch_, -bytes, -1);
-    const int code = rd_kafka_error_code(error);
-    rd_kafka_error_destroy(error);
+    const int code = ProduceKafkaMessage(client_->get(), options_.topic, message, time, epoch_);
+    if (code != 0) Count(*epoch_, -bytes, -1);
     return code;
   }
 
@@ -140,7 +125,7 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
   }
 
   // Blocks until all messages of epochs up to `number` are delivered.
-  absl::StatusOr<std::vector<std::string>> WaitFor(uint64_t number) {
+  absl::StatusOr<std::vector<Committable>> WaitFor(uint64_t number) {
     while (true) {
       RETURN_IF_ERROR(status());
       {
@@ -154,7 +139,7 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
         // An error is set before its message counts as delivered.
         if (delivered) {
           if (!status_.ok()) return status_;
-          return std::vector<std::string>();
+          return std::vector<Committable>();
         }
       }
       rd_kafka_flush(client_->get(), kFlushTurnMs);
@@ -167,6 +152,9 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
       closed_ = true;
     }
     rd_kafka_queue_cb_event_enable(queue_, nullptr, nullptr);
+    // No checkpoint has waited for the last messages of a job that has come to its end.
+    waits_at_end_ = options_.delivery_guarantee == DeliveryGuarantee::kNone;
+    if (waits_at_end_) return;
     rd_kafka_purge(client_->get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   }
 
@@ -192,15 +180,17 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
   static void OnDelivery(const rd_kafka_message_t* message) {
     auto* epoch = static_cast<Epoch*>(message->_private);
     State* state = epoch->state;
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) state->OnFailure(message->err);
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      state->OnFailure(message->err, rd_kafka_topic_name(message->rkt));
+    }
     const bool had_room = state->HasRoom();
     state->Count(*epoch, -static_cast<int64_t>(message->len + message->key_len), -1);
     if (!had_room && state->HasRoom()) state->handle_->Wake();
   }
 
-  void OnFailure(int code) {
+  void OnFailure(int code, const char* topic) {
     const absl::Status failure =
-        KafkaError(StrCat("Kafka did not take a record (topic=", options_.topic, ")"), code);
+        KafkaError(StrCat("Kafka did not take a record (topic=", topic, ")"), code);
     {
       const MutexLock lock(&mutex_);
       if (closed_ || !status_.ok()) return;
@@ -223,19 +213,15 @@ class KafkaProducer::State : public std::enable_shared_from_this<State> {
   uint64_t num_epochs_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waits_at_end_ = false;  // Set by Close, for the destructor.
 };
 
-absl::Status ValidateKafkaSink(const KafkaSinkOptions& options) {
-  if (options.brokers.empty()) {
-    return absl::InvalidArgumentError("a Kafka sink needs brokers, like host:9092");
-  }
-  if (options.topic.empty()) return absl::InvalidArgumentError("a Kafka sink needs a topic");
+absl::Status ValidateKafkaProducer(const KafkaSinkOptions& options) {
   return ValidateKafkaConfiguration(Configuration(options));
 }
 
 absl::StatusOr<std::unique_ptr<KafkaProducer>> KafkaProducer::Create(
     SinkContext& context, const KafkaSinkOptions& options) {
-  RETURN_IF_ERROR(ValidateKafkaSink(options));
   auto state = std::make_shared<State>(context.io_pool(), context.handle(), options);
   RETURN_IF_ERROR(state->Connect());
   return std::unique_ptr<KafkaProducer>(new KafkaProducer(context.io_pool(), std::move(state)));
@@ -256,17 +242,23 @@ void KafkaProducer::Close() {
 
 bool KafkaProducer::Ready() const { return state_ == nullptr || state_->HasRoom(); }
 
-absl::Status KafkaProducer::Produce(const KafkaMessage& message, EventTime time) {
+absl::Status KafkaProducer::Write(const KafkaMessage& message, EventTime time) {
   if (state_ == nullptr) return absl::FailedPreconditionError("the Kafka sink is closed");
   RETURN_IF_ERROR(state_->status());
   const int code = state_->Produce(message, time);
   return code == 0 ? absl::OkStatus() : KafkaError("cannot write a record to Kafka", code);
 }
 
-absl::StatusOr<PrepareCommit> KafkaProducer::BeginCommit() {
+absl::StatusOr<PrepareCommit> KafkaProducer::BeginCommit(CheckpointId /*checkpoint*/) {
   RETURN_IF_ERROR(state_->status());
+  const uint64_t number = state_->BeginEpoch();
+  if (!state_->waits_for_deliveries()) {
+    return PrepareCommit([](StateFileStore&) -> absl::StatusOr<std::vector<Committable>> {
+      return std::vector<Committable>();
+    });
+  }
   return PrepareCommit(
-      [state = state_, number = state_->BeginEpoch()]() { return state->WaitFor(number); });
+      [state = state_, number](StateFileStore&) { return state->WaitFor(number); });
 }
 
 }  // namespace weir::internal

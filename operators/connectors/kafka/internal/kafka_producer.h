@@ -3,31 +3,28 @@
 #include <cstdint>
 #include <memory>
 
-#include "operators/api/sink.h"
-#include "operators/connectors/kafka/kafka_record.h"
-#include "operators/connectors/kafka/kafka_sink_options.h"
+#include "operators/connectors/kafka/internal/kafka_message_writer.h"
 
 namespace weir::internal {
 
 /// Errors: kInvalidArgument.
-[[nodiscard]] absl::Status ValidateKafkaSink(const KafkaSinkOptions& options);
+[[nodiscard]] absl::Status ValidateKafkaProducer(const KafkaSinkOptions& options);
 
-/// Sends the messages of one subtask with one producer. Threads: within the task's steps, save the
-/// function that BeginCommit returns.
-class KafkaProducer {
+/// Sends the messages of one subtask at once, with one producer: at least once, or without any
+/// guarantee.
+class KafkaProducer final : public KafkaMessageWriter {
  public:
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<KafkaProducer>> Create(
       SinkContext& context, const KafkaSinkOptions& options);
-  ~KafkaProducer();
+  ~KafkaProducer() override;
   KafkaProducer(const KafkaProducer&) = delete;
   KafkaProducer& operator=(const KafkaProducer&) = delete;
 
-  [[nodiscard]] bool Ready() const;
-  /// Errors: those of earlier deliveries; kInvalidArgument for a message that is too large.
-  [[nodiscard]] absl::Status Produce(const KafkaMessage& message, EventTime time);
-  /// Its function returns once the brokers have all messages so far.
-  [[nodiscard]] absl::StatusOr<PrepareCommit> BeginCommit();
-  void Close();
+  [[nodiscard]] bool Ready() const override;
+  [[nodiscard]] absl::Status Write(const KafkaMessage& message, EventTime time) override;
+  /// For at least once, its function returns once the brokers have all messages so far.
+  [[nodiscard]] absl::StatusOr<PrepareCommit> BeginCommit(CheckpointId checkpoint) override;
+  void Close() override;
 
  private:
   class State;

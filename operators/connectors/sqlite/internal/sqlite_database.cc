@@ -2,7 +2,6 @@
 
 #include <sqlite3.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "runtime/base/clock.h"
@@ -12,15 +11,6 @@
 namespace weir::internal {
 
 namespace {
-
-std::string Quote(std::string_view name) {
-  std::string quoted = "\"";
-  for (const char c : name) {
-    if (c == '"') quoted.push_back('"');
-    quoted.push_back(c);
-  }
-  return quoted + "\"";
-}
 
 struct BindValue {
   sqlite3_stmt* statement;
@@ -111,62 +101,22 @@ absl::Status SqliteDatabase::CheckColumns() {
     return Error("cannot look up a table's columns");
   }
   sqlite3_bind_text(statement, 1, options_.table.c_str(), -1, SQLITE_STATIC);
-  std::vector<std::string> found;
-  std::string left_out;  // A column that needs a value and gets none.
+  std::vector<FoundColumn> found;
   while (sqlite3_step(statement) == SQLITE_ROW) {
     const std::string name(reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)));
     const bool needs_value = sqlite3_column_int(statement, 1) != 0 &&
                              sqlite3_column_type(statement, 2) == SQLITE_NULL &&
                              sqlite3_column_int(statement, 3) == 0;
-    const bool written =
-        std::find(options_.columns.begin(), options_.columns.end(), name) != options_.columns.end();
-    if (needs_value && !written) left_out = name;
-    found.push_back(name);
+    found.push_back({name, needs_value});
   }
   sqlite3_finalize(statement);
-  const std::string where = StrCat("database=", options_.path, " table=", options_.table);
-  if (found.empty()) {
-    return absl::FailedPreconditionError(
-        StrCat("there is no such table to write to; create it or give create_table: ", where));
-  }
-  for (const std::string& column : options_.columns) {
-    if (std::find(found.begin(), found.end(), column) == found.end()) {
-      return absl::FailedPreconditionError(
-          StrCat("the table lacks a column that the sink writes; add it, or drop or rename the "
-                 "table: column=",
-                 column, " ", where, " columns=", StrJoin(found, ",")));
-    }
-  }
-  if (!left_out.empty()) {
-    return absl::FailedPreconditionError(StrCat(
-        "the table has a column that must not be null and that the sink does not write: column=",
-        left_out, " ", where));
-  }
-  return absl::OkStatus();
+  return CheckUpsertColumns(found, options_.columns, {options_.key_column},
+                            StrCat("database=", options_.path, " table=", options_.table));
 }
 
 absl::Status SqliteDatabase::PrepareUpsert() {
-  if (std::find(options_.columns.begin(), options_.columns.end(), options_.key_column) ==
-      options_.columns.end()) {
-    return absl::InvalidArgumentError(
-        StrCat("a SQLite sink's key column is none of its columns: "
-               "key_column=",
-               options_.key_column, " table=", options_.table,
-               " columns=", StrJoin(options_.columns, ",")));
-  }
-  std::vector<std::string> names;
-  std::vector<std::string> updates;
-  for (const std::string& column : options_.columns) {
-    names.push_back(Quote(column));
-    if (column != options_.key_column) {
-      updates.push_back(StrCat(Quote(column), "=excluded.", Quote(column)));
-    }
-  }
-  const std::string sql = StrCat(
-      "INSERT INTO ", Quote(options_.table), " (", StrJoin(names, ","), ") VALUES (",
-      StrJoin(std::vector<std::string>(names.size(), "?"), ","), ") ON CONFLICT (",
-      Quote(options_.key_column), ") DO ",
-      updates.empty() ? std::string("NOTHING") : StrCat("UPDATE SET ", StrJoin(updates, ",")));
+  const std::string sql = UpsertStatement(QuoteIdentifier(options_.table), options_.columns,
+                                          {options_.key_column}, /*numbered=*/false);
   if (sqlite3_prepare_v3(database_, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &upsert_,
                          nullptr) == SQLITE_OK) {
     return absl::OkStatus();

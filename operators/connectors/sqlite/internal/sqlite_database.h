@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "operators/connectors/internal/upsert_table.h"
 #include "operators/connectors/sqlite/sqlite_table.h"
 
 struct sqlite3;
@@ -17,18 +18,15 @@ namespace weir::internal {
 
 /// A connection to a database, with one statement: the upsert into one table. All methods block.
 /// Threads: one at a time.
-class SqliteDatabase {
+class SqliteDatabase final : public UpsertTable {
  public:
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(
       const SqliteSinkOptions& options);
-  ~SqliteDatabase();
+  ~SqliteDatabase() override;
   SqliteDatabase(const SqliteDatabase&) = delete;
   SqliteDatabase& operator=(const SqliteDatabase&) = delete;
 
-  /// Upserts whole rows in one transaction. Errors: kUnavailable if other writers do not let go
-  /// within the busy timeout; kFailedPrecondition if the table refuses a row; kResourceExhausted
-  /// if the disk is full.
-  [[nodiscard]] absl::Status Upsert(std::span<const SqliteValue> values);
+  [[nodiscard]] absl::Status Upsert(std::span<const SqliteValue> values) override;
 
  private:
   explicit SqliteDatabase(SqliteSinkOptions options) : options_(std::move(options)) {}

@@ -37,15 +37,17 @@ class NdjsonFileSinkTest : public ::testing::Test {
     return FakeSinkContext(&pool_, subtask, job_);
   }
 
-  static std::vector<std::string> Prepare(SinkWriter<std::string>& writer) {
+  static std::vector<Committable> Prepare(SinkWriter<std::string>& writer) {
     auto prepare = writer.BeginCommit(CheckpointId(1));
     EXPECT_TRUE(prepare.ok()) << prepare.status();
-    auto committables = (*prepare)();
+    NoStateStore store;
+    auto committables = (*prepare)(store);
     EXPECT_TRUE(committables.ok()) << committables.status();
     return *committables;
   }
-  absl::Status Commit(const std::vector<std::string>& committables) const {
-    return Sink().CreateCommitter()->Commit(committables);
+  absl::Status Commit(const std::vector<Committable>& committables) {
+    FakeSinkContext context = NewAttempt();
+    return Sink().CreateCommitter(context)->Commit(committables);
   }
   std::vector<std::string> Files(bool hidden) const {
     std::vector<std::string> names;
@@ -79,7 +81,7 @@ TEST_F(NdjsonFileSinkTest, ShowsAnEpochWhenItIsCommittedAndNotBefore) {
   const Writer writer = NewWriter(context);
   ASSERT_TRUE(writer->Write("1", EventTime()).ok());
   ASSERT_TRUE(writer->Write("{\n2}", EventTime()).ok());
-  const std::vector<std::string> committables = Prepare(*writer);
+  const std::vector<Committable> committables = Prepare(*writer);
   ASSERT_TRUE(writer->Write("3", EventTime()).ok());
   EXPECT_THAT(Files(/*hidden=*/false), IsEmpty());
   ASSERT_TRUE(Commit(committables).ok());
@@ -101,8 +103,8 @@ TEST_F(NdjsonFileSinkTest, FormatsRecordsOfAnyType) {
   FakeSinkContext context = NewAttempt(3);
   const auto writer = *sink.CreateWriter(context);
   ASSERT_TRUE(writer->Write(7, EventTime()).ok());
-  const auto committables = (*writer->BeginCommit(CheckpointId(1)))();
-  ASSERT_TRUE(sink.CreateCommitter()->Commit(*committables).ok());
+  const auto committables = context.Prepare(*writer);
+  ASSERT_TRUE(sink.CreateCommitter(context)->Commit(*committables).ok());
   const auto file = *std::filesystem::directory_iterator(folder_.PathOf("deeper/out"));
   EXPECT_THAT(file.path().filename().string(), ::testing::StartsWith("part-numbers-3-"));
   EXPECT_EQ(folder_.Read(StrCat("deeper/out/", file.path().filename().string())), "{\"n\":7}\n");
@@ -112,7 +114,7 @@ TEST_F(NdjsonFileSinkTest, CommittingTwiceIsAsGoodAsOnce) {
   FakeSinkContext context = NewAttempt();
   const Writer writer = NewWriter(context);
   ASSERT_TRUE(writer->Write("1", EventTime()).ok());
-  const std::vector<std::string> committables = Prepare(*writer);
+  const std::vector<Committable> committables = Prepare(*writer);
   ASSERT_TRUE(Commit(committables).ok());
   ASSERT_TRUE(Commit(committables).ok());
   EXPECT_THAT(CommittedLines(), ElementsAre("1"));
@@ -122,7 +124,7 @@ TEST_F(NdjsonFileSinkTest, NamesAPreparedFileThatIsGone) {
   FakeSinkContext context = NewAttempt();
   const Writer writer = NewWriter(context);
   ASSERT_TRUE(writer->Write("1", EventTime()).ok());
-  const std::vector<std::string> committables = Prepare(*writer);
+  const std::vector<Committable> committables = Prepare(*writer);
   const std::vector<std::string> hidden = Files(/*hidden=*/true);
   ASSERT_THAT(hidden, SizeIs(1));
   std::filesystem::remove(folder_.PathOf(hidden[0]));
@@ -132,7 +134,7 @@ TEST_F(NdjsonFileSinkTest, NamesAPreparedFileThatIsGone) {
 }
 
 TEST_F(NdjsonFileSinkTest, ARestoredCommitSurvivesTheCrashOfItsAttempt) {
-  std::vector<std::string> committables;
+  std::vector<Committable> committables;
   {
     FakeSinkContext context = NewAttempt();
     const Writer writer = NewWriter(context);
@@ -193,7 +195,7 @@ TEST_F(NdjsonFileSinkTest, AnEpochIsPreparedOnAPoolWhoseOnlyThreadPreparesIt) {
   absl::Status status;
   {
     IoPool pool("one", 1);
-    pool.Post([&] { status = (*prepare)().status(); });
+    pool.Post([&] { status = (*prepare)(*context.state_store()).status(); });
   }
   EXPECT_TRUE(status.ok()) << status;
 }
@@ -205,7 +207,8 @@ TEST_F(NdjsonFileSinkTest, AFolderThatVanishesFailsTheTaskAndNamesTheFile) {
   ASSERT_TRUE(writer->Write("1", EventTime()).ok());
   // The error is there by now, or is found when the epoch is prepared.
   auto prepare = writer->BeginCommit(CheckpointId(1));
-  const absl::Status status = prepare.ok() ? (*prepare)().status() : prepare.status();
+  const absl::Status status =
+      prepare.ok() ? (*prepare)(*context.state_store()).status() : prepare.status();
   EXPECT_THAT(std::string(status.message()), HasSubstr(folder_.path()));
   EXPECT_EQ(context.task().failure(), status);
   EXPECT_EQ(writer->BeginCommit(CheckpointId(2)).status(), status);

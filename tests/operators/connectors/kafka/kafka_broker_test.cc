@@ -63,9 +63,7 @@ class KafkaBrokerTest : public ::testing::Test {
       const absl::Status status = (*writer)->Write(number, EventTime::Min());
       ASSERT_TRUE(status.ok()) << status;
     }
-    auto prepare = (*writer)->BeginCommit(CheckpointId(1));
-    ASSERT_TRUE(prepare.ok());
-    const absl::Status status = (*prepare)().status();
+    const absl::Status status = context.Prepare(**writer).status();
     ASSERT_TRUE(status.ok()) << status;
     ASSERT_TRUE(context.task().failure().ok()) << context.task().failure();
   }
@@ -126,7 +124,7 @@ TEST_F(KafkaBrokerTest, KeepsTombstonesAndMissingKeysApartFromEmptyOnes) {
   for (int number = 0; number < 3; ++number) {
     ASSERT_TRUE(writer->Write(number, EventTime::FromMillis(5)).ok());
   }
-  ASSERT_TRUE((*writer->BeginCommit(CheckpointId(1)))().ok());
+  ASSERT_TRUE(context.Prepare(*writer).ok());
   const std::vector<KafkaRecord> records = ReadAll(SourceOptions());
   ASSERT_THAT(records, SizeIs(3));
   EXPECT_FALSE(records[0].has_key);

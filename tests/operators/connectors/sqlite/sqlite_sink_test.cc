@@ -49,7 +49,8 @@ class SqliteSinkTest : public ::testing::Test {
   }
   static absl::Status Prepare(SinkWriter<Alert>& writer) {
     auto prepare = writer.BeginCommit(CheckpointId(1));
-    return prepare.ok() ? (*prepare)().status() : prepare.status();
+    NoStateStore store;
+    return prepare.ok() ? (*prepare)(store).status() : prepare.status();
   }
   absl::Status StartWith(SqliteSinkOptions options) {
     return Sink(std::move(options)).CreateWriter(context_).status();

@@ -1,4 +1,4 @@
-#include "operators/connectors/file/internal/epoch_file.h"
+#include "operators/connectors/file/internal/part_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@
 namespace weir::internal {
 
 namespace {
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 }  // namespace
 
 std::string SerializePendingFile(const PendingFile& file) {
@@ -26,6 +26,8 @@ std::string SerializePendingFile(const PendingFile& file) {
   writer.WriteString(file.pending_path);
   writer.WriteString(file.final_path);
   writer.WriteFixed(file.size_bytes);
+  writer.WriteFixed(file.open);
+  writer.WriteString(file.attempt);
   return bytes;
 }
 
@@ -35,7 +37,7 @@ absl::StatusOr<PendingFile> ParsePendingFile(std::string_view bytes) {
   uint8_t version = 0;
   if (!reader.ReadFixed(&version) || !reader.ReadString(&file.pending_path) ||
       !reader.ReadString(&file.final_path) || !reader.ReadFixed(&file.size_bytes) ||
-      version != kVersion) {
+      !reader.ReadFixed(&file.open) || !reader.ReadString(&file.attempt) || version != kVersion) {
     return absl::DataLossError("a committable of a file sink is malformed or of another version");
   }
   return file;
@@ -71,16 +73,15 @@ absl::Status SyncFolder(const std::string& folder) {
   return status;
 }
 
-EpochFile::EpochFile(std::string in_progress_path, std::string pending_path, std::string final_path)
-    : in_progress_path_(std::move(in_progress_path)),
-      pending_{std::move(pending_path), std::move(final_path), 0} {}
+PartFile::PartFile(std::string in_progress_path, PendingFile file)
+    : in_progress_path_(std::move(in_progress_path)), file_(std::move(file)) {}
 
-EpochFile::~EpochFile() {
+PartFile::~PartFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (made_ && !finished_) ::unlink(in_progress_path_.c_str());
+  if (made_ && !renamed_) ::unlink(in_progress_path_.c_str());
 }
 
-absl::Status EpochFile::Append(std::string_view block) {
+absl::Status PartFile::Append(std::string_view block) {
   if (descriptor_ < 0) {
     descriptor_ = ::open(in_progress_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (descriptor_ < 0) return FileError("cannot make a file sink's file", in_progress_path_);
@@ -91,23 +92,26 @@ absl::Status EpochFile::Append(std::string_view block) {
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return FileError("cannot write a file sink's file", in_progress_path_);
     block.remove_prefix(static_cast<size_t>(written));
-    pending_.size_bytes += static_cast<uint64_t>(written);
+    file_.size_bytes += static_cast<uint64_t>(written);
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<PendingFile> EpochFile::Finish() {
+absl::StatusOr<PendingFile> PartFile::Sync(bool end) {
   if (::fsync(descriptor_) != 0) {
     return FileError("cannot sync a file sink's file", in_progress_path_);
   }
-  const int closed = ::close(std::exchange(descriptor_, -1));
-  if (closed != 0) return FileError("cannot close a file sink's file", in_progress_path_);
-  if (::rename(in_progress_path_.c_str(), pending_.pending_path.c_str()) != 0) {
+  if (end && ::close(std::exchange(descriptor_, -1)) != 0) {
+    return FileError("cannot close a file sink's file", in_progress_path_);
+  }
+  file_.open = !end;
+  if (renamed_) return file_;
+  if (::rename(in_progress_path_.c_str(), file_.pending_path.c_str()) != 0) {
     return FileError("cannot rename a file sink's file", in_progress_path_);
   }
-  finished_ = true;
-  RETURN_IF_ERROR(SyncFolder(std::filesystem::path(pending_.pending_path).parent_path().string()));
-  return pending_;
+  renamed_ = true;
+  RETURN_IF_ERROR(SyncFolder(std::filesystem::path(file_.pending_path).parent_path().string()));
+  return file_;
 }
 
 }  // namespace weir::internal
