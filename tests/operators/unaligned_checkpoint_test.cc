@@ -151,8 +151,7 @@ class Number final : public KeyedProcessFunction<int64_t, int64_t, std::string> 
     ASSIGN_OR_RETURN(count_, context.GetState(ValueStateDescriptor<int64_t>{"count"}));
     return absl::OkStatus();
   }
-  void ProcessElement(const int64_t& record, Context& context,
-                      Collector<std::string>& out) override {
+  void ProcessElement(const int64_t&, Context& context, Collector<std::string>& out) override {
     shared_->Take();
     out.Collect(StrCat(context.current_key(), " ", ++count_.Mutable()));
   }
