@@ -387,6 +387,7 @@ void InputGate::StopRecording() {
 void InputGate::Restore(std::vector<ChannelContent> contents, MemoryBudget* budget) {
   replay_charge_ = MemoryCharge(budget, 0);
   for (ChannelContent& content : contents) {
+    if (content.elements.empty()) continue;
     // Where the producers have become fewer or more, any channel of the edge will do.
     std::vector<uint32_t> candidates;
     for (uint32_t i = 0; i < channels_.size(); ++i) {

@@ -151,9 +151,8 @@ class Number final : public KeyedProcessFunction<int64_t, int64_t, std::string> 
     ASSIGN_OR_RETURN(count_, context.GetState(ValueStateDescriptor<int64_t>{"count"}));
     return absl::OkStatus();
   }
-  void ProcessElement(const int64_t& record, Context& context,
-                      Collector<std::string>& out) override {
-    if (record % 4 == 0) shared_->Take();
+  void ProcessElement(const int64_t&, Context& context, Collector<std::string>& out) override {
+    shared_->Take();
     out.Collect(StrCat(context.current_key(), " ", ++count_.Mutable()));
   }
 
@@ -162,8 +161,10 @@ class Number final : public KeyedProcessFunction<int64_t, int64_t, std::string> 
   ValueState<int64_t> count_;
 };
 
+// Of which some ten thousand are in flight: a batch in every channel. So no source ends before the
+// last run.
 constexpr int64_t kNumKeys = 37;
-constexpr int64_t kNumPerSource = 8'000;
+constexpr int64_t kNumPerSource = 60'000;
 
 // Two sources; records meet by key behind an exchange and a partial one.
 class KilledJobTest : public ::testing::Test {
@@ -198,6 +199,16 @@ class KilledJobTest : public ::testing::Test {
     return std::make_unique<LocalJob>(std::move(graph), options);
   }
 
+  // Waits until so many more records have been processed.
+  void Take(LocalJob& job, uint64_t count) {
+    const uint64_t goal = shared_->taken.load() + count;
+    ASSERT_NO_FATAL_FAILURE(Until([&] {
+      const absl::Status running = job.WaitUntilRunning(absl::ZeroDuration());
+      EXPECT_TRUE(running.ok()) << running << " taken=" << shared_->taken.load();
+      return !running.ok() || shared_->taken.load() >= goal;
+    }));
+  }
+
   // Runs the job with the parallelisms, each but the last until it is killed behind a checkpoint.
   void Run(const std::vector<uint32_t>& parallelisms, TaskDescription::Alignment alignment,
            unsigned seed) {
@@ -216,16 +227,14 @@ class KilledJobTest : public ::testing::Test {
       }
       ASSERT_TRUE(job->WaitUntilRunning().ok());
       for (unsigned n = 1 + random() % 2; n > 0; --n) {
-        const uint64_t goal = shared_->taken.load() + random() % 200;
-        ASSERT_NO_FATAL_FAILURE(Until([&] { return shared_->taken.load() >= goal; }));
+        ASSERT_NO_FATAL_FAILURE(Take(*job, random() % 200));
         absl::StatusOr<LocalCheckpoint> taken = job->TriggerCheckpoint();
         ASSERT_TRUE(taken.ok()) << taken.status();
         checkpoint = *std::move(taken);
         num_unaligned_ += checkpoint->num_unaligned;
         persisted_bytes_ += checkpoint->persisted_bytes;
       }
-      const uint64_t goal = shared_->taken.load() + random() % 100;
-      ASSERT_NO_FATAL_FAILURE(Until([&] { return shared_->taken.load() >= goal; }));
+      ASSERT_NO_FATAL_FAILURE(Take(*job, random() % 100));
       job->Kill();
     }
   }
