@@ -20,6 +20,7 @@ struct ElementWriter {
   void operator()(const CheckpointBarrier& barrier) const {
     writer.WriteFixed(barrier.id.value());
     writer.WriteFixed(barrier.trigger_time_ms);
+    writer.WriteFixed(static_cast<uint8_t>(barrier.kind));
   }
   void operator()(EndOfInput) const {}
   void operator()(CaughtUp) const {}
@@ -46,8 +47,10 @@ absl::StatusOr<StreamElement> ReadElement(uint8_t kind, ByteReader& reader, cons
     }
     case 3: {
       uint64_t id = 0;
-      if (reader.ReadFixed(&id) && reader.ReadFixed(&number)) {
-        return CheckpointBarrier{CheckpointId(id), number};
+      uint8_t barrier_kind = 0;
+      if (reader.ReadFixed(&id) && reader.ReadFixed(&number) && reader.ReadFixed(&barrier_kind) &&
+          barrier_kind <= static_cast<uint8_t>(BarrierKind::kTerminate)) {
+        return CheckpointBarrier{CheckpointId(id), number, static_cast<BarrierKind>(barrier_kind)};
       }
       break;
     }

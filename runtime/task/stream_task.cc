@@ -271,7 +271,9 @@ void StreamTask::Cancel() {
 
 void StreamTask::TriggerCheckpoint(CheckpointBarrier barrier) {
   Post([this, barrier] {
-    if (chain_->has_source()) chain_->Feed(0, barrier);
+    if (!chain_->has_source()) return absl::OkStatus();
+    if (barrier.kind == BarrierKind::kTerminate) RETURN_IF_ERROR(chain_->EndSource());
+    chain_->Feed(0, barrier);
     return absl::OkStatus();
   });
 }
@@ -283,6 +285,7 @@ void StreamTask::NotifyCheckpointComplete(CheckpointId checkpoint) {
 void StreamTask::NotifyCheckpointAborted(CheckpointId checkpoint) {
   Post([this, checkpoint] {
     if (gate_ != nullptr) gate_->OnCheckpointAborted(checkpoint);
+    if (stop_savepoint_ <= checkpoint) stop_savepoint_.reset();
     return chain_->NotifyCheckpointAborted(checkpoint);
   });
 }
@@ -361,6 +364,7 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos)
 }
 
 absl::StatusOr<bool> StreamTask::TakeInput() {
+  if (chain_->suspended()) return false;
   if (chain_->has_source()) {
     if (chain_->source_ended()) return false;
     ASSIGN_OR_RETURN(const bool marked, EmitLatencyMarker());
@@ -445,6 +449,7 @@ bool StreamTask::AcceptsSnapshot(const CheckpointBarrier& barrier) {
 absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
                                     std::vector<OperatorSnapshot> snapshots) {
   if (chain_->finished()) final_checkpoint_ = barrier.id;
+  if (StopsTask(barrier.kind)) stop_savepoint_ = barrier.id;
   snapshot_in_flight_ = true;
   TaskCheckpointAck ack;
   ack.attempt = description_.attempt;
@@ -508,8 +513,10 @@ absl::Status StreamTask::OnSnapshotWritten(CheckpointId checkpoint,
 
 absl::Status StreamTask::OnCheckpointComplete(CheckpointId checkpoint) {
   RETURN_IF_ERROR(chain_->NotifyCheckpointComplete(checkpoint));
-  if (final_checkpoint_.has_value() && checkpoint >= *final_checkpoint_)
+  if ((final_checkpoint_.has_value() && checkpoint >= *final_checkpoint_) ||
+      stop_savepoint_ == checkpoint) {
     final_checkpoint_complete_ = true;
+  }
   return absl::OkStatus();
 }
 

@@ -211,12 +211,14 @@ TEST(TypedBatchTest, MakeUniqueCopiesOnlyWhenShared) {
 }
 
 TEST(StreamElementTest, RoundTripsEveryControlElement) {
-  const std::vector<StreamElement> elements = {Watermark{EventTime::FromMillis(-5)},
-                                               WatermarkStatus{true},
-                                               CheckpointBarrier{CheckpointId(9), 1234},
-                                               EndOfInput{},
-                                               CaughtUp{},
-                                               LatencyMarker{77}};
+  const std::vector<StreamElement> elements = {
+      Watermark{EventTime::FromMillis(-5)},
+      WatermarkStatus{true},
+      CheckpointBarrier{CheckpointId(9), 1234},
+      CheckpointBarrier{CheckpointId(9), 1234, BarrierKind::kTerminate},
+      EndOfInput{},
+      CaughtUp{},
+      LatencyMarker{77}};
   for (const StreamElement& element : elements) {
     std::string bytes;
     SerializeElement(element, &bytes);
