@@ -68,6 +68,16 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   void UpdateTask(const TaskManagerGateway* from, const proto::TaskMetrics& metrics);
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason);
   void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
+  /// Takes a savepoint; `done` gets its path once the job has become what the request says: with
+  /// kStop and kDrain when it is FINISHED. Errors: of CheckpointCoordinator::TriggerSavepoint;
+  /// kInvalidArgument for a target in the folder of the job's checkpoints, which goes with it;
+  /// kAborted if the job failed between its savepoint and its end, naming the savepoint.
+  void TriggerSavepoint(const SavepointRequest& request,
+                        CheckpointCoordinator::SavepointCallback done);
+  /// The folder of savepoints whose trigger names none; empty if none is set.
+  [[nodiscard]] std::string SavepointDirectory() const;
+  /// Whether the job may be restored from the snapshot at `path`, or has it in its own folder.
+  [[nodiscard]] bool NeedsSnapshot(const std::string& path) const;
   /// Takes in all metrics of a subtask or a coordinator of this job.
   void UpdateReport(ExecutionAttemptId attempt, MetricReport report) {
     executions_.UpdateReport(attempt, std::move(report));
@@ -96,11 +106,12 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   // CheckpointMessenger:
   void TriggerCoordinators(CheckpointId id,
                            const std::vector<ExecutionAttemptId>& coordinators) override;
-  void TriggerSources(CheckpointId id, absl::Time trigger_time,
+  void TriggerSources(CheckpointId id, absl::Time trigger_time, BarrierKind kind,
                       const std::vector<ExecutionAttemptId>& sources) override;
   void NotifyCheckpointComplete(CheckpointId id) override;
   void NotifyCheckpointAborted(CheckpointId id) override;
   void DeliverToTask(const proto::OperatorEvent& event) override;
+  void FailAttempt(const absl::Status& reason) override;
 
  private:
   enum class Restartable : uint8_t { kYes, kNo };
@@ -131,6 +142,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   [[nodiscard]] std::string LabelsOf(const std::string& labels) const;
   void CancelTasks();
   void CheckAllTerminal();
+  /// The job will not end as a savepoint to stop with, which is complete, was to end it.
+  void AnswerStop(const absl::Status& reason);
+  /// Whether checkpoints go with a job that ends so.
+  [[nodiscard]] bool DiscardsCheckpoints(JobStatus status) const;
   void End(JobStatus status);
 
   [[nodiscard]] TaskManagerGateway* LocationOf(const CoordinatorExecution& coordinator);
@@ -155,6 +170,11 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   absl::Time last_modification_;
   uint64_t generation_ = 0;  // Grows whenever what was under way no longer counts.
   uint64_t restored_checkpoint_ = 0;
+  struct CompletedStop {
+    std::string savepoint;
+    CheckpointCoordinator::SavepointCallback done;
+  };
+  std::optional<CompletedStop> stop_;  // Its savepoint is complete; tasks are about to finish.
   absl::Time restart_due_;
   TimerId restart_timer_;
   // Every TaskManager that was ever asked to deploy; told when the job has ended.

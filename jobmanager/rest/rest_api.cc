@@ -17,6 +17,7 @@ Router MakeRestRouter(DispatcherGateway* gateway, RestApiOptions options) {
   internal::AddJobRoutes(context, &router);
   internal::AddVertexRoutes(context, &router);
   internal::AddCheckpointRoutes(context, &router);
+  internal::AddSavepointRoutes(context, &router);
   internal::AddMetricRoutes(context, &router);
   return router;
 }

@@ -31,7 +31,14 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kCheckpointingTimeout);
   registry->Add(kCheckpointingMinPause);
   registry->Add(kCheckpointingNumRetained);
+  registry->Add(kCheckpointingMaxConcurrent);
+  registry->Add(kCheckpointingTolerableFailures);
+  registry->Add(kCheckpointingRetention);
+  registry->Add(kSavepointDir);
   registry->Add(kCheckpointingDir);
+  registry->AddOldKey("state.checkpoints.num-retained", kCheckpointingNumRetained.key);
+  registry->AddOldKey("state.checkpoints.dir", kCheckpointingDir.key);
+  registry->AddOldKey("state.savepoints.dir", kSavepointDir.key);
   registry->Add(kBufferTimeout);
   registry->Add(kRestartStrategyType);
   registry->Add(kFixedDelayAttempts);
