@@ -30,7 +30,12 @@ void RemoveAll(const std::vector<std::string>& paths, const std::vector<std::str
   for (const std::string& path : paths) {
     // The metadata first: what is left of a folder without it is no checkpoint.
     std::filesystem::remove(StrCat(path, "/", kMetadataName), error);
-    std::filesystem::remove_all(path, error);
+    // What else is removed at the same time, such as the checkpoints in a job's folder, ends
+    // remove_all early.
+    for (int tries = 0; tries < 100; ++tries) {
+      std::filesystem::remove_all(path, error);
+      if (error != std::errc::no_such_file_or_directory) break;
+    }
     if (error) {
       LogWarning("checkpoint-storage",
                  StrCat("a superfluous checkpoint stays behind: ", path, ": ", error.message()));
