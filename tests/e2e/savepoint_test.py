@@ -75,6 +75,12 @@ class Jobs:
         return self.rest.failures(job)[0]["stacktrace"]
 
 
+def remove(folder):
+    """Removes a folder; returns whether it is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
 def expected():
     """What an undisturbed run commits: each key's counts, one after the other."""
     return collections.Counter(
@@ -131,7 +137,7 @@ def check_savepoint_of_a_running_job(jobs):
     assert all(file.stat().st_nlink == 1 for file in canonical.iterdir())
     with_cancel = jobs.savepoint(job, **{"cancel-job": True})
     jobs.rest.wait_for_state(job, "CANCELED")
-    shutil.rmtree(jobs.folder(job))
+    wait_until("the job's folder is removed", lambda: remove(jobs.folder(job)))  # The job may be tidying up in it.
     for number, savepoint in enumerate([canonical, native, with_cancel]):
         again = jobs.run(f"again-{number}", savepoint=savepoint)
         jobs.finish(again)
