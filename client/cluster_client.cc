@@ -118,6 +118,11 @@ std::string SubmissionBody(const JobSubmission& submission) {
   for (const std::string& argument : submission.arguments) json.String(argument);
   json.EndArray();
   if (submission.parallelism.has_value()) json.Key("parallelism").Int(*submission.parallelism);
+  if (!submission.savepoint_path.empty()) {
+    json.Key("savepointPath").String(submission.savepoint_path);
+  }
+  if (submission.allow_non_restored_state) json.Key("allowNonRestoredState").Bool(true);
+  if (!submission.claim_mode.empty()) json.Key("claimMode").String(submission.claim_mode);
   if (!submission.settings.empty()) {
     json.Key("flinkConfiguration").BeginObject();
     for (const auto& [key, value] : submission.settings) json.Key(key).String(value);
@@ -125,6 +130,16 @@ std::string SubmissionBody(const JobSubmission& submission) {
   }
   json.EndObject();
   return body;
+}
+
+/// Posts `body` to begin an operation; returns the path below `polled` to ask for it.
+absl::StatusOr<std::string> Trigger(const RestClient& rest, const std::string& path,
+                                    const std::string& body, const std::string& polled) {
+  ASSIGN_OR_RETURN(const std::string answered, rest.Post(path, body));
+  ASSIGN_OR_RETURN(const Answer answer, Answer::Parse(answered, path));
+  const std::string id = Text(answer.root(), "request-id");
+  if (id.empty()) return absl::InternalError(StrCat("the answer holds no request id: ", answered));
+  return StrCat(polled, "/", id);
 }
 
 }  // namespace
@@ -249,6 +264,50 @@ absl::StatusOr<CheckpointOverview> ClusterClient::Checkpoints(std::string_view j
 
 absl::Status ClusterClient::Cancel(std::string_view job_id) const {
   return rest_.Patch(JobPath(job_id, "?mode=cancel"), "").status();
+}
+
+absl::StatusOr<std::string> ClusterClient::TriggerSavepoint(std::string_view job_id,
+                                                            const SavepointOptions& options) const {
+  std::string body;
+  JsonWriter json(&body);
+  json.BeginObject();
+  if (!options.directory.empty()) {
+    json.Key(options.stop ? "targetDirectory" : "target-directory").String(options.directory);
+  }
+  if (!options.format.empty()) json.Key("formatType").String(options.format);
+  if (options.stop) json.Key("drain").Bool(options.drain);
+  json.EndObject();
+  return Trigger(rest_, JobPath(job_id, options.stop ? "/stop" : "/savepoints"), body,
+                 JobPath(job_id, "/savepoints"));
+}
+
+absl::StatusOr<std::string> ClusterClient::TriggerCheckpoint(std::string_view job_id) const {
+  return Trigger(rest_, JobPath(job_id, "/checkpoints"), "", JobPath(job_id, "/checkpoints"));
+}
+
+absl::StatusOr<std::string> ClusterClient::TriggerDisposal(std::string_view savepoint_path) const {
+  std::string body;
+  JsonWriter(&body).BeginObject().Key("savepoint-path").String(savepoint_path).EndObject();
+  return Trigger(rest_, "/savepoint-disposal", body, "/savepoint-disposal");
+}
+
+absl::StatusOr<OperationStatus> ClusterClient::Operation(const std::string& path) const {
+  ASSIGN_OR_RETURN(const Answer answer, Answer::Get(rest_, path));
+  OperationStatus operation;
+  element status;
+  if (answer.root()["status"].get(status) == SUCCESS) {
+    operation.completed = Text(status, "id") == "COMPLETED";
+  }
+  element outcome;
+  if (answer.root()["operation"].get(outcome) != SUCCESS || !outcome.is_object()) return operation;
+  operation.location = Text(outcome, "location");
+  operation.checkpoint_id = Number(outcome, "checkpointId");
+  element cause;
+  if (outcome["failure-cause"].get(cause) == SUCCESS && cause.is_object()) {
+    operation.failure = Text(cause, "stack-trace");
+    if (operation.failure.empty()) operation.failure = Text(cause, "class");
+  }
+  return operation;
 }
 
 absl::StatusOr<std::vector<JobLibraryStatus>> ClusterClient::Libraries() const {

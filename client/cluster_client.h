@@ -113,6 +113,32 @@ struct JobSubmission {
   std::optional<uint32_t> parallelism = {};
   /// Settings of this job, over the cluster's.
   std::map<std::string, std::string> settings = {};
+  /// A savepoint or a retained checkpoint to start from; empty: none.
+  std::string savepoint_path = {};
+  bool allow_non_restored_state = false;
+  /// "NO_CLAIM" or "CLAIM"; empty: the cluster's default.
+  std::string claim_mode = {};
+};
+
+struct SavepointOptions {
+  /// Empty: the one that the cluster has set.
+  std::string directory = {};
+  /// "CANONICAL" or "NATIVE"; empty: the cluster's default.
+  std::string format = {};
+  /// Stop the job with it, and whether to end its input before.
+  bool stop = false;
+  bool drain = false;
+};
+
+/// Where an operation that was triggered stands.
+struct OperationStatus {
+  bool completed = false;
+  /// Why it failed, else empty.
+  std::string failure = {};
+  /// Of a savepoint: where it lies.
+  std::string location = {};
+  /// Of a checkpoint.
+  int64_t checkpoint_id = 0;
 };
 
 /// A cluster, seen through its REST API; the C++ client.
@@ -136,6 +162,13 @@ class ClusterClient {
   [[nodiscard]] absl::StatusOr<CheckpointOverview> Checkpoints(std::string_view job_id) const;
   /// Begins to cancel; returns when the order is taken.
   [[nodiscard]] absl::Status Cancel(std::string_view job_id) const;
+
+  /// Each begins an operation, and returns the path by which Operation asks for it.
+  [[nodiscard]] absl::StatusOr<std::string> TriggerSavepoint(std::string_view job_id,
+                                                             const SavepointOptions& options) const;
+  [[nodiscard]] absl::StatusOr<std::string> TriggerCheckpoint(std::string_view job_id) const;
+  [[nodiscard]] absl::StatusOr<std::string> TriggerDisposal(std::string_view savepoint_path) const;
+  [[nodiscard]] absl::StatusOr<OperationStatus> Operation(const std::string& path) const;
 
   [[nodiscard]] absl::StatusOr<std::vector<JobLibraryStatus>> Libraries() const;
   /// Returns the library's id.

@@ -29,6 +29,9 @@ class Parser {
     AddRun();
     AddList();
     AddCancel();
+    AddStop();
+    AddSavepoint();
+    AddCheckpoint();
     AddInfo();
     AddCheckpoints();
     AddUpload();
@@ -133,6 +136,17 @@ class Parser {
         ->check(CLI::Range(1, 32768));
     command->add_flag("--detached", run_.detached,
                       "Print the job's id and do not wait (with --rest)");
+    command
+        ->add_option("--from-savepoint", run_.from_savepoint,
+                     "Savepoint or retained checkpoint to start from")
+        ->type_name("PATH");
+    command->add_flag("--allow-non-restored-state", run_.allow_non_restored_state,
+                      "Start although the savepoint has state of operators that the job has not");
+    command
+        ->add_option("--claim-mode", run_.claim_mode,
+                     "NO_CLAIM: the savepoint stays yours. CLAIM: the job deletes it when its own "
+                     "checkpoints have replaced it. Else NO_CLAIM")
+        ->type_name("MODE");
     command->add_flag("--json", json_, "Print the result as JSON");
     command->footer(
         "What follows -- goes to the job: weir run word_count -- --input FILE\n"
@@ -151,6 +165,53 @@ class Parser {
   void AddCancel() {
     CLI::App* const command = Add("cancel", "Cancels a job");
     command->add_option("JOB", cancel_.job, "The job's id, the beginning of one, or its name")
+        ->required();
+    AddClientOptions(command);
+  }
+
+  void AddFormat(CLI::App* command, std::string* format) {
+    command
+        ->add_option("--format", *format,
+                     "CANONICAL: all files are copied. NATIVE: they are linked where the file "
+                     "system can. Else CANONICAL")
+        ->type_name("FORMAT");
+  }
+
+  void AddStop() {
+    CLI::App* const command =
+        Add("stop", "Stops a job with a savepoint, waits for its end and prints the path");
+    command->add_option("JOB", stop_.job, "The job's id, the beginning of one, or its name")
+        ->required();
+    command
+        ->add_option("--savepoint-path", stop_.directory,
+                     "Folder that gets the savepoint; else execution.checkpointing.savepoint-dir")
+        ->type_name("DIR");
+    command->add_flag("--drain", stop_.drain,
+                      "End the job's input before: timers fire, windows emit, and no later run can "
+                      "add to them");
+    AddFormat(command, &stop_.format);
+    AddClientOptions(command);
+  }
+
+  void AddSavepoint() {
+    CLI::App* const command =
+        Add("savepoint", "Takes a savepoint of a running job, waits for it and prints its path");
+    command->add_option("JOB", savepoint_.job, "The job's id, the beginning of one, or its name");
+    command->add_option(
+        "DIR", savepoint_.directory,
+        "Folder that gets the savepoint; else execution.checkpointing.savepoint-dir");
+    command
+        ->add_option("--dispose", savepoint_.dispose,
+                     "Delete this savepoint or retained checkpoint instead")
+        ->type_name("PATH");
+    AddFormat(command, &savepoint_.format);
+    AddClientOptions(command);
+  }
+
+  void AddCheckpoint() {
+    CLI::App* const command =
+        Add("checkpoint", "Triggers a checkpoint of a job, waits for it and prints its number");
+    command->add_option("JOB", checkpoint_.job, "The job's id, the beginning of one, or its name")
         ->required();
     AddClientOptions(command);
   }
@@ -214,6 +275,9 @@ class Parser {
     if (name == "checkpoints") return checkpoints_;
     if (name == "upload") return upload_;
     if (name == "state") return State();
+    if (name == "stop") return stop_;
+    if (name == "savepoint") return savepoint_;
+    if (name == "checkpoint") return checkpoint_;
     return ListCommand();
   }
 
@@ -260,6 +324,9 @@ class Parser {
   UploadCommand upload_;
   StateCommand state_;
   std::string state_action_;
+  SavepointCommand savepoint_;
+  StopCommand stop_;
+  CheckpointCommand checkpoint_;
   std::string rest_;
   bool json_ = false;
   bool no_restart_ = false;
@@ -276,6 +343,11 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> arguments)
   arguments.erase(separator, arguments.end());
   ASSIGN_OR_RETURN(CommandLine line, Parser().Parse(arguments));
   line.sources = std::move(sources);
+  if (const auto* const savepoint = std::get_if<SavepointCommand>(&line.command);
+      savepoint != nullptr && savepoint->job.empty() == savepoint->dispose.empty()) {
+    return absl::InvalidArgumentError(
+        "give either a job to take a savepoint of, or --dispose PATH; see weir savepoint --help");
+  }
   if (auto* const run = std::get_if<RunCommand>(&line.command)) {
     run->arguments = std::move(of_job);
   } else if (separated && !std::holds_alternative<PrintCommand>(line.command)) {

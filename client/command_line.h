@@ -29,6 +29,11 @@ struct RunCommand {
   std::string name = {};
   std::optional<uint32_t> parallelism = {};
   bool detached = false;
+  /// A savepoint or a retained checkpoint to start from; empty: none.
+  std::string from_savepoint = {};
+  bool allow_non_restored_state = false;
+  /// As given: "NO_CLAIM" or "CLAIM"; empty for the former.
+  std::string claim_mode = {};
   std::vector<std::string> arguments = {};
 };
 
@@ -40,6 +45,28 @@ struct CancelCommand {
 };
 
 struct CheckpointsCommand {
+  std::string job = {};
+};
+
+/// `weir savepoint`: takes one, or deletes the one at `dispose`.
+struct SavepointCommand {
+  std::string job = {};
+  /// Empty: the one that the cluster has set.
+  std::string directory = {};
+  /// As given: "CANONICAL" or "NATIVE"; empty for the former.
+  std::string format = {};
+  std::string dispose = {};
+};
+
+/// `weir stop`: with a savepoint.
+struct StopCommand {
+  std::string job = {};
+  std::string directory = {};
+  std::string format = {};
+  bool drain = false;
+};
+
+struct CheckpointCommand {
   std::string job = {};
 };
 
@@ -69,7 +96,8 @@ struct PrintCommand {
 /// What the user asked for.
 struct CommandLine {
   std::variant<PrintCommand, LocalCommand, RunCommand, ListCommand, InfoCommand, CancelCommand,
-               CheckpointsCommand, UploadCommand, StateCommand>
+               CheckpointsCommand, UploadCommand, StateCommand, SavepointCommand, StopCommand,
+               CheckpointCommand>
       command = {};
   ConfigurationSources sources = {};
   /// As given with --rest; empty if not.

@@ -94,6 +94,15 @@ absl::StatusOr<int> Dispatch(const CommandContext& context) {
   if (const auto* const upload = std::get_if<UploadCommand>(&line.command)) {
     return Upload(context, client, *upload);
   }
+  if (const auto* const savepoint = std::get_if<SavepointCommand>(&line.command)) {
+    return Savepoint(context, client, *savepoint);
+  }
+  if (const auto* const stop = std::get_if<StopCommand>(&line.command)) {
+    return Stop(context, client, *stop);
+  }
+  if (const auto* const checkpoint = std::get_if<CheckpointCommand>(&line.command)) {
+    return Checkpoint(context, client, *checkpoint);
+  }
   if (std::holds_alternative<InfoCommand>(line.command)) return Info(context, client);
   return List(context, client);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "jobmanager/savepoint.h"
 #include "runtime/base/ids.h"
 
 namespace weir {
@@ -96,6 +97,7 @@ struct JarRunRequest {
   std::optional<JobId> job_id = {};
   std::string savepoint_path = {};
   bool allow_non_restored_state = false;
+  ClaimMode claim_mode = ClaimMode::kNoClaim;
   /// Settings of this job, over the cluster's.
   std::map<std::string, std::string> flink_configuration = {};
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "jobmanager/checkpoint/checkpoint_storage.h"
+#include "jobmanager/checkpoint/snapshot_files.h"
 #include "jobmanager/ha/fenced_checkpoint_storage.h"
 #include "jobmanager/job_settings.h"
 #include "jobmanager/proto_ids.h"
@@ -81,7 +82,8 @@ const CheckpointDetails* FindCheckpoint(const CheckpointStatistics& checkpoints,
   for (const CheckpointDetails& details : checkpoints.history) {
     if (details.id == id) return &details;
   }
-  for (const auto* latest : {&checkpoints.latest_completed, &checkpoints.latest_failed}) {
+  for (const auto* latest :
+       {&checkpoints.latest_completed, &checkpoints.latest_savepoint, &checkpoints.latest_failed}) {
     if (latest->has_value() && (*latest)->id == id) return &**latest;
   }
   return nullptr;
@@ -425,6 +427,56 @@ void Dispatcher::TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) {
   });
 }
 
+void Dispatcher::ResolveSavepointDirectory(JobId job_id, std::string given,
+                                           Callback<std::string> done) {
+  executor_->Post([this, job_id, given = std::move(given), done = std::move(done)] {
+    const auto running = jobs_.find(job_id);
+    if (running == jobs_.end()) {
+      done(FindEnded(job_id) == nullptr
+               ? NoSuchJob(job_id)
+               : absl::FailedPreconditionError(
+                     StrCat("cannot take a savepoint: the job has ended: ", ToString(job_id))));
+      return;
+    }
+    const std::string folder = given.empty() ? running->second->SavepointDirectory() : given;
+    if (folder.empty()) {
+      done(absl::InvalidArgumentError(
+          StrCat("Config key [", kSavepointDir.key,
+                 "] is not set. Property [target-directory] must be provided.")));
+      return;
+    }
+    done(NormalizedPath(folder));
+  });
+}
+
+void Dispatcher::TriggerSavepoint(JobId job_id, SavepointRequest request,
+                                  Callback<std::string> done) {
+  executor_->Post([this, job_id, request = std::move(request), done = std::move(done)] {
+    if (const auto running = jobs_.find(job_id); running != jobs_.end()) {
+      const std::shared_ptr<JobMaster> job = running->second;  // It may end meanwhile.
+      job->TriggerSavepoint(request, done);
+    } else {
+      done(NoSuchJob(job_id));
+    }
+  });
+}
+
+void Dispatcher::DisposeSavepoint(std::string path, StatusCallback done) {
+  path = SnapshotFolder(path);
+  executor_->Post([this, path = std::move(path), done = std::move(done)] {
+    for (const auto& [id, job] : jobs_) {
+      if (!job->NeedsSnapshot(path)) continue;
+      done(absl::FailedPreconditionError(
+          StrCat("cannot dispose of a snapshot that a running job needs; cancel or stop the job "
+                 "first: job=",
+                 ToString(id), " path=", path)));
+      return;
+    }
+    executor_->RunBlocking(
+        [path, done] { return Mail([status = DisposeSnapshot(path), done] { done(status); }); });
+  });
+}
+
 void Dispatcher::RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) {
   executor_->Post([this, done = std::move(done)] { done(resource_manager_.TaskManagers()); });
 }
@@ -623,8 +675,11 @@ absl::StatusOr<JobDescription> Dispatcher::Describe(JarRunRequest request,
   job.files_hash = std::move(prepared.files_hash);
   job.entry = std::move(prepared.entry);
   job.arguments = std::move(request.program_args);
-  job.savepoint_path = std::move(request.savepoint_path);
+  if (!request.savepoint_path.empty()) {
+    job.savepoint_path = SnapshotFolder(request.savepoint_path);
+  }
   job.allow_non_restored_state = request.allow_non_restored_state;
+  job.claim_mode = request.claim_mode;
   job.request_settings = std::move(request.flink_configuration);
   job.requested_parallelism = request.parallelism;
   job.checkpoint_dir = StrCat(options_.checkpoint_dir, "/", ToString(job.id));

@@ -89,6 +89,11 @@ class Dispatcher final : public DispatcherGateway,
                                 Callback<CheckpointDetails> done) override;
   void RequestCheckpointConfig(JobId job_id, Callback<CheckpointConfig> done) override;
   void TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) override;
+  void ResolveSavepointDirectory(JobId job_id, std::string given,
+                                 Callback<std::string> done) override;
+  void TriggerSavepoint(JobId job_id, SavepointRequest request,
+                        Callback<std::string> done) override;
+  void DisposeSavepoint(std::string path, StatusCallback done) override;
   void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
   void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;
   void RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) override;

@@ -11,6 +11,7 @@
 #include "jobmanager/cluster_information.h"
 #include "jobmanager/job_details.h"
 #include "jobmanager/metric_query.h"
+#include "jobmanager/savepoint.h"
 #include "runtime/base/ids.h"
 
 namespace weir {
@@ -53,6 +54,18 @@ class DispatcherGateway {
   virtual void RequestCheckpointConfig(JobId job_id, Callback<CheckpointConfig> done) = 0;
   /// Triggers a checkpoint now; done when it has completed or failed.
   virtual void TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) = 0;
+  /// Answers the folder that a savepoint of the job goes to: `given`, or the one that is set if
+  /// that is empty. Errors: kInvalidArgument if there is neither; kFailedPrecondition if the job
+  /// has ended.
+  virtual void ResolveSavepointDirectory(JobId job_id, std::string given,
+                                         Callback<std::string> done) = 0;
+  /// Takes a savepoint now; answers its path when it is complete and the job has become what the
+  /// request says. Errors: why there is none.
+  virtual void TriggerSavepoint(JobId job_id, SavepointRequest request,
+                                Callback<std::string> done) = 0;
+  /// Deletes a savepoint or a retained checkpoint with its files. Errors: kNotFound if there is
+  /// none, kFailedPrecondition if a job needs it, kDataLoss if its metadata is damaged.
+  virtual void DisposeSavepoint(std::string path, StatusCallback done) = 0;
 
   virtual void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) = 0;
   virtual void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) = 0;

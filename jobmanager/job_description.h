@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "jobmanager/savepoint.h"
 #include "runtime/base/config.h"
 #include "runtime/base/ids.h"
 #include "runtime/graph/job_graph.h"
@@ -32,9 +33,10 @@ struct JobDescription {
   std::optional<uint32_t> requested_parallelism = {};
   /// The folder of this job's checkpoints.
   std::string checkpoint_dir;
-  /// A chk-<n> folder to start from; empty: from nothing.
+  /// The folder of a savepoint or a retained checkpoint to start from; empty: from nothing.
   std::string savepoint_path;
   bool allow_non_restored_state = false;
+  ClaimMode claim_mode = ClaimMode::kNoClaim;
 };
 
 }  // namespace weir

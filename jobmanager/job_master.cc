@@ -101,12 +101,16 @@ void JobMaster::TransitionTo(JobStatus status) {
 
 void JobMaster::Start() {
   NewAttempts();
-  if (job_.savepoint_path.empty()) {
-    TransitionTo(JobStatus::kCreated);
-    BeginAttempt();
-  } else {
-    RestoreUsersCheckpoint();
-  }
+  // Of an earlier run under the same id, that has crashed.
+  storage_->Sweep(InGeneration([](JobMaster& self, uint64_t newest_checkpoint) {
+    self.checkpoints_.NumberFrom(CheckpointId(newest_checkpoint));
+    if (self.job_.savepoint_path.empty()) {
+      self.TransitionTo(JobStatus::kCreated);
+      self.BeginAttempt();
+    } else {
+      self.RestoreUsersCheckpoint();
+    }
+  }));
 }
 
 void JobMaster::Recover(JobRecovery recovery) {
@@ -122,26 +126,23 @@ void JobMaster::Recover(JobRecovery recovery) {
 }
 
 void JobMaster::RestoreUsersCheckpoint() {
-  // Read and divided here once, although each attempt does so again, so that a checkpoint that does
-  // not fit is known before anything is deployed.
-  storage_->Read(
-      job_.savepoint_path,
-      InGeneration([](JobMaster& self, absl::StatusOr<CheckpointMetadata> read) {
-        absl::Status status = read.status();
-        if (status.ok()) {
-          status =
-              StateAssignment::Create(*read, *self.job_.graph, self.job_.allow_non_restored_state)
-                  .status();
-        }
-        if (!status.ok()) {
-          self.FailJob(absl::Status(status.code(),
+  // Divided here once, although each attempt does so again, so that a snapshot that does not fit is
+  // known before anything is copied or deployed.
+  auto check = [graph = job_.graph,
+                allow = job_.allow_non_restored_state](const CheckpointMetadata& metadata) {
+    return StateAssignment::Create(metadata, *graph, allow).status();
+  };
+  storage_->TakeOver(
+      job_.savepoint_path, std::move(check),
+      InGeneration([](JobMaster& self, absl::StatusOr<CheckpointStorage::Snapshot> taken) {
+        if (!taken.ok()) {
+          self.FailJob(absl::Status(taken.status().code(),
                                     ToAbsl(StrCat("cannot start from ", self.job_.savepoint_path,
-                                                  ": ", ToStd(status.message())))),
+                                                  ": ", ToStd(taken.status().message())))),
                        nullptr, Restartable::kNo);
           return;
         }
-        self.checkpoints_.AddRestored(std::make_shared<const CheckpointMetadata>(*std::move(read)),
-                                      self.job_.savepoint_path);
+        self.checkpoints_.AddRestored(*taken, self.job_.savepoint_path, self.job_.claim_mode);
         self.TransitionTo(JobStatus::kCreated);
         self.BeginAttempt();
       }));
@@ -566,6 +567,7 @@ absl::Status JobMaster::Cancel() {
   }
   ++generation_;
   services_.executor->CancelTimer(restart_timer_);
+  AnswerStop(absl::CancelledError("the job is being cancelled"));
   TransitionTo(JobStatus::kCancelling);
   checkpoints_.Stop(absl::CancelledError("the job is being cancelled"));
   down_ = executions_.AllRegions();
@@ -595,6 +597,7 @@ void JobMaster::FailRegions(const absl::Status& reason, const ExecutionVertex* v
   services_.resource_manager->ForgetRequest(job_.id);
   services_.executor->CancelTimer(std::exchange(restart_timer_, TimerId()));
   RecordFailure(reason, vertex, /*concurrent=*/false);
+  AnswerStop(reason);
   const absl::Time now = services_.executor->clock()->Now();
   const std::optional<absl::Duration> delay =
       restartable == Restartable::kYes ? restart_strategy_->OnFailure(now) : std::nullopt;
@@ -702,6 +705,10 @@ void JobMaster::End(JobStatus status) {
   } else {
     DiscardCheckpoints();
   }
+  if (stop_.has_value()) {
+    const CompletedStop stop = *std::exchange(stop_, std::nullopt);
+    stop.done(stop.savepoint);
+  }
   services_.resource_manager->ReleaseSlots(job_.id);
   proto::JobManagerMessage release;
   release.mutable_release_job()->set_job_id(IdToBytes(job_.id));
@@ -710,8 +717,9 @@ void JobMaster::End(JobStatus status) {
 }
 
 void JobMaster::DiscardCheckpoints() {
-  if (status_ != JobStatus::kFinished) {
+  if (!DiscardsCheckpoints(status_)) {
     checkpoints_.DiscardOrphans();
+    storage_->Sweep([](uint64_t) {});
     return;
   }
   checkpoints_.DiscardAll();
@@ -723,6 +731,68 @@ void JobMaster::DiscardCheckpoints() {
 
 void JobMaster::TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done) {
   checkpoints_.TriggerNow(std::move(done));
+}
+
+void JobMaster::TriggerSavepoint(const SavepointRequest& request,
+                                 CheckpointCoordinator::SavepointCallback done) {
+  if (StrCat(request.target_directory, "/").starts_with(StrCat(job_.checkpoint_dir, "/"))) {
+    done(absl::InvalidArgumentError(
+        StrCat("a savepoint cannot lie in the folder of its job's checkpoints, which may go with "
+               "the job; name another target directory: ",
+               request.target_directory)));
+    return;
+  }
+  checkpoints_.TriggerSavepoint(request, [this, then = request.then, done = std::move(done)](
+                                             absl::StatusOr<std::string> path) {
+    if (path.ok() && StopsJob(then)) {
+      stop_ = CompletedStop{*std::move(path), done};
+      return;
+    }
+    if (path.ok() && then == AfterSavepoint::kCancel) {
+      LogInfo(kComponent,
+              StrCat("cancelled with a savepoint: job=", ToString(job_.id), " savepoint=", *path));
+      const absl::Status status = Cancel();
+      if (!status.ok()) {
+        done(absl::Status(status.code(),
+                          ToAbsl(StrCat("the savepoint is complete, but ", ToStd(status.message()),
+                                        " savepoint=", *path))));
+        return;
+      }
+    }
+    done(std::move(path));
+  });
+}
+
+std::string JobMaster::SavepointDirectory() const { return job_.settings.Get(kSavepointDir); }
+
+bool JobMaster::NeedsSnapshot(const std::string& path) const {
+  return checkpoints_.Retains(path) || path.starts_with(StrCat(job_.checkpoint_dir, "/")) ||
+         (status_ == JobStatus::kInitializing && path == job_.savepoint_path);
+}
+
+void JobMaster::AnswerStop(const absl::Status& reason) {
+  if (!stop_.has_value()) return;
+  const CompletedStop stop = *std::exchange(stop_, std::nullopt);
+  stop.done(absl::AbortedError(
+      StrCat("the savepoint is complete, but the job did not stop; if it restarts, it goes on from "
+             "the savepoint: savepoint=",
+             stop.savepoint, ": ", ToStd(reason.message()))));
+}
+
+bool JobMaster::DiscardsCheckpoints(JobStatus status) const {
+  const std::string retention = job_.settings.Get(kCheckpointingRetention);
+  switch (status) {
+    case JobStatus::kFinished:
+      return true;
+    case JobStatus::kCanceled:
+      return retention != "RETAIN_ON_CANCELLATION";
+    default:
+      return retention == "NO_EXTERNALIZED_CHECKPOINTS";
+  }
+}
+
+void JobMaster::FailAttempt(const absl::Status& reason) {
+  if (IsActive(status_)) FailJob(reason, nullptr, Restartable::kYes);
 }
 
 void JobMaster::TriggerCoordinators(CheckpointId id,
@@ -738,7 +808,7 @@ void JobMaster::TriggerCoordinators(CheckpointId id,
   for (const auto& [location, message] : messages) location->Send(message);
 }
 
-void JobMaster::TriggerSources(CheckpointId id, absl::Time trigger_time,
+void JobMaster::TriggerSources(CheckpointId id, absl::Time trigger_time, BarrierKind kind,
                                const std::vector<ExecutionAttemptId>& sources) {
   std::map<TaskManagerGateway*, proto::JobManagerMessage> messages;
   for (const ExecutionAttemptId attempt : sources) {
@@ -746,6 +816,7 @@ void JobMaster::TriggerSources(CheckpointId id, absl::Time trigger_time,
         messages[executions_.Find(attempt)->current->location()].mutable_trigger();
     trigger->set_checkpoint_id(id.value());
     trigger->set_trigger_time_ms(absl::ToUnixMillis(trigger_time));
+    trigger->set_barrier_kind(static_cast<uint32_t>(kind));
     trigger->add_attempts(IdToBytes(attempt));
   }
   for (const auto& [location, message] : messages) location->Send(message);

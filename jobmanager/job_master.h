@@ -89,6 +89,16 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   /// entry of its loss gets that for its cause.
   void OnCrash(const proto::CrashReport& report);
   void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
+  /// Takes a savepoint; `done` gets its path once the job has become what the request says: with
+  /// kStop and kDrain when it is FINISHED. Errors: of CheckpointCoordinator::TriggerSavepoint;
+  /// kInvalidArgument for a target in the folder of the job's checkpoints, which goes with it;
+  /// kAborted if the job failed between its savepoint and its end, naming the savepoint.
+  void TriggerSavepoint(const SavepointRequest& request,
+                        CheckpointCoordinator::SavepointCallback done);
+  /// The folder of savepoints whose trigger names none; empty if none is set.
+  [[nodiscard]] std::string SavepointDirectory() const;
+  /// Whether the job may be restored from the snapshot at `path`, or has it in its own folder.
+  [[nodiscard]] bool NeedsSnapshot(const std::string& path) const;
   /// Takes in all metrics of a subtask or a coordinator of this job.
   void UpdateReport(ExecutionAttemptId attempt, MetricReport report) {
     executions_.UpdateReport(attempt, std::move(report));
@@ -118,11 +128,12 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   // CheckpointMessenger:
   void TriggerCoordinators(CheckpointId id,
                            const std::vector<ExecutionAttemptId>& coordinators) override;
-  void TriggerSources(CheckpointId id, absl::Time trigger_time,
+  void TriggerSources(CheckpointId id, absl::Time trigger_time, BarrierKind kind,
                       const std::vector<ExecutionAttemptId>& sources) override;
   void NotifyCheckpointComplete(CheckpointId id) override;
   void NotifyCheckpointAborted(CheckpointId id) override;
   void DeliverToTask(const proto::OperatorEvent& event) override;
+  void FailAttempt(const absl::Status& reason) override;
 
  private:
   enum class Restartable : uint8_t { kYes, kNo };
@@ -169,6 +180,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   /// Whether attempts of the region may speak to each other.
   [[nodiscard]] bool IsUp(size_t region) const;
   [[nodiscard]] bool AllDown() const { return down_.size() == executions_.AllRegions().size(); }
+  /// The job will not end as a savepoint to stop with, which is complete, was to end it.
+  void AnswerStop(const absl::Status& reason);
+  /// Whether checkpoints go with a job that ends so.
+  [[nodiscard]] bool DiscardsCheckpoints(JobStatus status) const;
   void End(JobStatus status);
   /// Removes what the ended job needs no more.
   void DiscardCheckpoints();
@@ -199,6 +214,11 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   std::vector<std::shared_ptr<TaskManagerGateway>> slots_;
   std::vector<std::string> last_slots_;
   uint64_t restored_checkpoint_ = 0;
+  struct CompletedStop {
+    std::string savepoint;
+    CheckpointCoordinator::SavepointCallback done;
+  };
+  std::optional<CompletedStop> stop_;  // Its savepoint is complete; tasks are about to finish.
   absl::Time restart_due_;
   TimerId restart_timer_;
   // Every TaskManager that was ever asked to deploy; told when the job has ended.

@@ -1,8 +1,10 @@
 #include "jobmanager/job_settings.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "runtime/base/status_macros.h"
+#include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
 
 namespace weir {
@@ -17,6 +19,13 @@ absl::StatusOr<Configuration> MakeJobSettings(
   for (const auto& [key, value] : of_request) {
     RETURN_IF_ERROR(settings.SetText(key, value, "the request to run the job"));
   }
+  if (const int64_t concurrent = settings.Get(kCheckpointingMaxConcurrent); concurrent > 1) {
+    return absl::InvalidArgumentError(
+        StrCat("checkpoints cannot be taken at the same time, for a subtask writes one snapshot at "
+               "a time; leave ",
+               kCheckpointingMaxConcurrent.key, " at 1: value=", concurrent,
+               " source=", settings.SourceOf(kCheckpointingMaxConcurrent.key)));
+  }
   return settings;
 }
 
@@ -27,6 +36,7 @@ CheckpointSettings CheckpointSettingsOf(const Configuration& settings) {
   result.timeout = settings.Get(kCheckpointingTimeout);
   result.min_pause = settings.Get(kCheckpointingMinPause);
   result.num_retained = static_cast<size_t>(settings.Get(kCheckpointingNumRetained));
+  result.tolerable_failures = settings.Get(kCheckpointingTolerableFailures);
   return result;
 }
 
@@ -40,13 +50,13 @@ CheckpointConfig CheckpointConfigOf(const Configuration& settings,
   config.exactly_once = settings.Get(kCheckpointingMode) == "EXACTLY_ONCE";
   config.unaligned = config.exactly_once && settings.Get(kCheckpointingUnaligned);
   config.aligned_checkpoint_timeout = settings.Get(kAlignedCheckpointTimeout);
-  // Checkpoints outlive jobs that are cancelled or fail.
-  config.externalized = checkpoints.enabled();
-  config.delete_on_cancellation = false;
+  const std::string retention = settings.Get(kCheckpointingRetention);
+  config.externalized = checkpoints.enabled() && retention != "NO_EXTERNALIZED_CHECKPOINTS";
+  config.delete_on_cancellation = retention != "RETAIN_ON_CANCELLATION";
   config.state_backend = "ObjectTable";
   config.checkpoint_storage = checkpoint_dir;
-  // No number of failed checkpoints fails the job.
-  config.tolerable_failed_checkpoints = std::numeric_limits<int32_t>::max();
+  config.tolerable_failed_checkpoints = static_cast<uint32_t>(
+      std::min<int64_t>(checkpoints.tolerable_failures, std::numeric_limits<int32_t>::max()));
   return config;
 }
 

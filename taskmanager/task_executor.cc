@@ -328,7 +328,8 @@ void TaskExecutor::ForgetCoordinator(ExecutionAttemptId attempt) {
 
 void TaskExecutor::TriggerCheckpoint(const Message& message) {
   const CheckpointBarrier barrier{CheckpointId(message->trigger().checkpoint_id()),
-                                  message->trigger().trigger_time_ms()};
+                                  message->trigger().trigger_time_ms(),
+                                  static_cast<BarrierKind>(message->trigger().barrier_kind())};
   for (const std::string& id : message->trigger().attempts()) {
     const auto attempt = FromWireId<ExecutionAttemptId>(id);
     const auto found = tasks_.find(attempt);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/cluster_client.h"
@@ -25,8 +27,22 @@ struct CommandContext {
 [[nodiscard]] absl::StatusOr<int> Checkpoints(const CommandContext& context,
                                               const ClusterClient& client,
                                               const CheckpointsCommand& command);
+/// Takes or deletes a savepoint; waits for it and prints its path.
+[[nodiscard]] absl::StatusOr<int> Savepoint(const CommandContext& context,
+                                            const ClusterClient& client,
+                                            const SavepointCommand& command);
+/// Stops a job with a savepoint; waits until it is FINISHED and prints the savepoint's path.
+[[nodiscard]] absl::StatusOr<int> Stop(const CommandContext& context, const ClusterClient& client,
+                                       const StopCommand& command);
+/// Triggers a checkpoint; waits for it and prints its number.
+[[nodiscard]] absl::StatusOr<int> Checkpoint(const CommandContext& context,
+                                             const ClusterClient& client,
+                                             const CheckpointCommand& command);
 [[nodiscard]] absl::StatusOr<int> Upload(const CommandContext& context, const ClusterClient& client,
                                          const UploadCommand& command);
+
+/// Returns a path that the user gave as the cluster needs it: absolute, unless it has a scheme.
+[[nodiscard]] std::string PathForCluster(const std::string& path);
 
 /// What the first Ctrl-C does to a job that is waited for.
 enum class OnInterrupt { kDetach, kCancel };

@@ -56,6 +56,9 @@ absl::StatusOr<JobSubmission> MakeSubmission(const CommandContext& context,
   submission.parallelism = command.parallelism;
   submission.settings = JobSettings(context.line->sources);
   if (!command.name.empty()) submission.settings[std::string(kPipelineName.key)] = command.name;
+  submission.savepoint_path = PathForCluster(command.from_savepoint);
+  submission.allow_non_restored_state = command.allow_non_restored_state;
+  submission.claim_mode = command.claim_mode;
   submission.arguments = command.arguments;
   const bool has_folder =
       std::any_of(command.arguments.begin(), command.arguments.end(),

@@ -60,6 +60,8 @@ void CheckpointCoordinator::Start(CheckpointPlan plan) {
   input_ended_.clear();
   all_input_ended_ = false;
   trigger_at_once_ = false;
+  stopping_ = false;
+  num_failures_in_a_row_ = 0;
   last_end_ = absl::InfinitePast();
 }
 
@@ -70,9 +72,7 @@ void CheckpointCoordinator::Stop(const absl::Status& reason) {
   CancelTrigger();
   held_events_.clear();
   Abort(reason, /*notify=*/false);
-  std::vector<TriggerCallback> waiting;
-  waiting.swap(waiting_);
-  for (TriggerCallback& done : waiting) done(reason);
+  RefuseWaiting(reason);
 }
 
 void CheckpointCoordinator::Suspend(const absl::Status& reason) {
@@ -80,9 +80,16 @@ void CheckpointCoordinator::Suspend(const absl::Status& reason) {
   all_running_ = false;
   CancelTrigger();
   Abort(reason, /*notify=*/true);
+  RefuseWaiting(reason);
+}
+
+void CheckpointCoordinator::RefuseWaiting(const absl::Status& reason) {
   std::vector<TriggerCallback> waiting;
   waiting.swap(waiting_);
+  std::deque<Savepoint> savepoints;
+  savepoints.swap(savepoints_);
   for (TriggerCallback& done : waiting) done(reason);
+  for (Savepoint& savepoint : savepoints) savepoint.done(reason);
 }
 
 void CheckpointCoordinator::Resume(CheckpointPlan plan) {
@@ -225,23 +232,59 @@ void CheckpointCoordinator::TriggerNow(TriggerCallback done) {
   Trigger();
 }
 
+void CheckpointCoordinator::TriggerSavepoint(SavepointRequest request, SavepointCallback done) {
+  if (!settings_.enabled()) {
+    done(absl::FailedPreconditionError(
+        "cannot take a savepoint: the job runs without checkpoints, so its state does not follow "
+        "its changes; set execution.checkpointing.interval above 0 when it is started"));
+    return;
+  }
+  if (!started_ || !all_running_) {
+    done(NotRunning());
+    return;
+  }
+  if (stopping_) {
+    done(absl::FailedPreconditionError(
+        "cannot take a savepoint: the job is being stopped with a savepoint already"));
+    return;
+  }
+  savepoints_.push_back({std::move(request), std::move(done)});
+  Trigger();
+}
+
 void CheckpointCoordinator::Trigger() {
-  if (!started_ || !all_running_ || pending_ != nullptr) return;
+  if (!started_ || !all_running_ || stopping_ || pending_ != nullptr) return;
   CancelTrigger();
-  trigger_at_once_ = false;
-  last_trigger_ = executor_->clock()->Now();
+  std::optional<Savepoint> savepoint;
   std::vector<TriggerCallback> waiting;
-  waiting.swap(waiting_);
+  if (savepoints_.empty()) {
+    trigger_at_once_ = false;
+    waiting.swap(waiting_);
+  } else {
+    savepoint = std::move(savepoints_.front());
+    savepoints_.pop_front();
+  }
+  last_trigger_ = executor_->clock()->Now();
   if (UnfinishedSources().empty()) {
     // The job is about to finish, and no barrier would find a way in.
-    for (TriggerCallback& done : waiting) done(NotRunning());
     ScheduleTrigger();
+    for (TriggerCallback& done : waiting) done(NotRunning());
+    if (savepoint.has_value()) savepoint->done(NotRunning());
     return;
   }
   const CheckpointId id(++last_id_);
   pending_ = std::make_unique<PendingCheckpoint>(id, last_trigger_, plan_, finished_);
   pending_waiting_ = std::move(waiting);
-  statistics_.OnTriggered(id, last_trigger_, StatisticsOfTasks());
+  pending_savepoint_ = std::move(savepoint);
+  if (pending_savepoint_.has_value()) {
+    const SavepointRequest& request = pending_savepoint_->request;
+    stopping_ = StopsJob(request.then);
+    statistics_.OnTriggered(id, last_trigger_, StatisticsOfTasks(),
+                            stopping_ ? CheckpointKind::kSyncSavepoint : CheckpointKind::kSavepoint,
+                            SavepointFormatName(request.format));
+  } else {
+    statistics_.OnTriggered(id, last_trigger_, StatisticsOfTasks());
+  }
   timeout_timer_ = executor_->PostAfter(settings_.timeout, [this, id] {
     if (pending_ == nullptr || pending_->id() != id) return;
     Abort(absl::DeadlineExceededError(
@@ -271,9 +314,23 @@ void CheckpointCoordinator::Advance() {
 void CheckpointCoordinator::SendTriggers() {
   const std::vector<ExecutionAttemptId> sources = UnfinishedSources();
   if (!sources.empty()) {
-    messenger_->TriggerSources(pending_->id(), pending_->trigger_time(), sources);
+    messenger_->TriggerSources(pending_->id(), pending_->trigger_time(), KindOfPending(), sources);
   }
   ReleaseHeldEvents();
+}
+
+BarrierKind CheckpointCoordinator::KindOfPending() const {
+  if (!pending_savepoint_.has_value()) return BarrierKind::kCheckpoint;
+  switch (pending_savepoint_->request.then) {
+    case AfterSavepoint::kGoOn:
+    case AfterSavepoint::kCancel:
+      break;
+    case AfterSavepoint::kStop:
+      return BarrierKind::kSuspend;
+    case AfterSavepoint::kDrain:
+      return BarrierKind::kTerminate;
+  }
+  return BarrierKind::kSavepoint;
 }
 
 void CheckpointCoordinator::WriteMetadata() {
@@ -283,10 +340,17 @@ void CheckpointCoordinator::WriteMetadata() {
     CompleteUnchanged();
     return;
   }
-  storage_->Write(metadata, [this, alive = std::weak_ptr<Alive>(alive_), id = pending_->id(),
-                             metadata](absl::StatusOr<std::string> path) {
+  auto written = [this, alive = std::weak_ptr<Alive>(alive_), id = pending_->id(),
+                  metadata](absl::StatusOr<std::string> path) {
     if (!alive.expired()) OnWritten(id, metadata, std::move(path));
-  });
+  };
+  if (pending_savepoint_.has_value()) {
+    const SavepointRequest& request = pending_savepoint_->request;
+    storage_->WriteSavepoint(metadata, request.format, request.target_directory,
+                             std::move(written));
+  } else {
+    storage_->Write(metadata, std::move(written));
+  }
 }
 
 void CheckpointCoordinator::OnWritten(CheckpointId id,
@@ -294,17 +358,51 @@ void CheckpointCoordinator::OnWritten(CheckpointId id,
                                       absl::StatusOr<std::string> path) {
   if (pending_ == nullptr || pending_->id() != id) {
     // Aborted meanwhile: nobody was told that it is complete, so it must not be restored from.
-    if (path.ok()) storage_->Discard({*std::move(path)}, {});
+    if (!path.ok()) return;
+    if (path->substr(path->rfind('/') + 1).starts_with("savepoint-")) {
+      storage_->Dispose(*std::move(path));  // Its files are nobody else's.
+    } else {
+      storage_->Discard({*std::move(path)}, {});
+    }
     return;
   }
   if (!path.ok()) {
-    Abort(
-        absl::Status(path.status().code(), ToAbsl(StrCat("cannot write the checkpoint's metadata: ",
-                                                         ToStd(path.status().message())))),
-        /*notify=*/true);
+    Abort(absl::Status(path.status().code(),
+                       ToAbsl(StrCat("cannot write the ",
+                                     pending_savepoint_.has_value() ? "savepoint: "
+                                                                    : "checkpoint's metadata: ",
+                                     ToStd(path.status().message())))),
+          /*notify=*/true);
     return;
   }
-  Complete(std::move(metadata), *std::move(path));
+  if (pending_savepoint_.has_value()) {
+    CompleteSavepoint(std::move(metadata), *std::move(path));
+  } else {
+    Complete(std::move(metadata), *std::move(path));
+  }
+}
+
+void CheckpointCoordinator::CompleteSavepoint(std::shared_ptr<const CheckpointMetadata> metadata,
+                                              std::string path) {
+  const Savepoint savepoint = *std::exchange(pending_savepoint_, std::nullopt);
+  const CheckpointId id = pending_->id();
+  // It has copies; what was written for it goes, unless the next checkpoint builds on it.
+  completed_.AddOrphans(pending_->files());
+  pending_.reset();
+  executor_->CancelTimer(timeout_timer_);
+  statistics_.OnCompleted(id, path);
+  if (stopping_) {
+    last_completed_ = std::move(metadata);
+    Remove(completed_.Add({.id = id,
+                           .path = path,
+                           .files = {},
+                           .owned = false,
+                           .users_path = path,
+                           .is_savepoint = true}));
+    messenger_->NotifyCheckpointComplete(id);
+  }
+  AfterEnd(id, {});
+  savepoint.done(std::move(path));
 }
 
 void CheckpointCoordinator::Complete(std::shared_ptr<const CheckpointMetadata> metadata,
@@ -335,6 +433,7 @@ void CheckpointCoordinator::EndCompleted(std::string path,
   const CheckpointId id = pending_->id();
   pending_.reset();
   executor_->CancelTimer(timeout_timer_);
+  num_failures_in_a_row_ = 0;
   statistics_.OnCompleted(id, std::move(path));
   messenger_->NotifyCheckpointComplete(id);
   Remove(std::move(removal));
@@ -347,18 +446,43 @@ void CheckpointCoordinator::Abort(const absl::Status& reason, bool notify) {
   LogWarning(kComponent, StrCat("checkpoint aborted: job=", ToString(job_id_),
                                 " checkpoint=", id.value(), ": ", ToStd(reason.message())));
   completed_.AddOrphans(pending_->files());
+  const bool was_triggered = pending_->phase() != PendingCheckpoint::Phase::kCoordinators;
+  const bool drained = was_triggered && KindOfPending() == BarrierKind::kTerminate;
+  const std::optional<Savepoint> savepoint = std::exchange(pending_savepoint_, std::nullopt);
   pending_.reset();
+  stopping_ = false;
   executor_->CancelTimer(timeout_timer_);
   statistics_.OnFailed(id, executor_->clock()->Now(), std::string(ToStd(reason.message())));
   if (notify) messenger_->NotifyCheckpointAborted(id);
   ReleaseHeldEvents();
-  AfterEnd(reason, std::exchange(pending_waiting_, {}));
+  absl::Status fatal;
+  if (started_ && drained) {
+    fatal = absl::AbortedError(StrCat(
+        "the savepoint to stop with has failed after the job's input was ended for it, so that it "
+        "cannot go on: ",
+        ToStd(reason.message())));
+  } else if (started_ && !savepoint.has_value() &&
+             ++num_failures_in_a_row_ > settings_.tolerable_failures) {
+    fatal = absl::AbortedError(
+        StrCat("too many checkpoints have failed one after the other; see why, or raise "
+               "execution.checkpointing.tolerable-failed-checkpoints: failed=",
+               num_failures_in_a_row_, " tolerable=", settings_.tolerable_failures,
+               " the last one: ", ToStd(reason.message())));
+  }
+  std::vector<TriggerCallback> waiting = std::exchange(pending_waiting_, {});
+  if (fatal.ok()) {
+    AfterEnd(reason, std::move(waiting));
+  } else {
+    for (TriggerCallback& done : waiting) done(reason);
+  }
+  if (savepoint.has_value()) savepoint->done(reason);
+  if (!fatal.ok()) messenger_->FailAttempt(fatal);
 }
 
 void CheckpointCoordinator::AfterEnd(absl::StatusOr<CheckpointId> result,
                                      std::vector<TriggerCallback> waiting) {
   last_end_ = executor_->clock()->Now();
-  if (trigger_at_once_) {
+  if (trigger_at_once_ || !savepoints_.empty()) {
     Trigger();
   } else {
     ScheduleTrigger();
@@ -373,7 +497,9 @@ void CheckpointCoordinator::ReleaseHeldEvents() {
 }
 
 void CheckpointCoordinator::ScheduleTrigger() {
-  if (!started_ || !all_running_ || pending_ != nullptr || !settings_.enabled()) return;
+  if (!started_ || !all_running_ || stopping_ || pending_ != nullptr || !settings_.enabled()) {
+    return;
+  }
   CancelTrigger();
   const absl::Time next = std::max(OnGrid(last_trigger_ + settings_.interval, settings_.interval),
                                    last_end_ + settings_.min_pause);
@@ -435,15 +561,17 @@ void CheckpointCoordinator::RestoreLatest(
 void CheckpointCoordinator::ReadNewest(
     std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done) {
   const RetainedCheckpoint& newest = completed_.checkpoints().back();
+  const std::string& shown_path = newest.users_path.empty() ? newest.path : newest.users_path;
   storage_->Read(newest.path, [this, alive = std::weak_ptr<Alive>(alive_), id = newest.id,
-                               path = newest.path, done = std::move(done)](
+                               is_savepoint = newest.is_savepoint, path = shown_path,
+                               done = std::move(done)](
                                   absl::StatusOr<CheckpointMetadata> read) mutable {
     if (alive.expired()) return;
     if (read.ok()) {
       last_completed_ = std::make_shared<const CheckpointMetadata>(*std::move(read));
       statistics_.OnRestored({.id = id,
                               .restore_time = executor_->clock()->Now(),
-                              .is_savepoint = false,
+                              .is_savepoint = is_savepoint,
                               .external_path = path});
       done(last_completed_);
       return;
@@ -469,11 +597,17 @@ void CheckpointCoordinator::ReadNewest(
   });
 }
 
-void CheckpointCoordinator::AddRestored(std::shared_ptr<const CheckpointMetadata> metadata,
-                                        const std::string& path) {
-  last_id_ = std::max(last_id_, metadata->id.value());
-  RetainedCheckpoint retained{
-      .id = metadata->id, .path = path, .files = FilesOf(*metadata), .owned = false};
+void CheckpointCoordinator::AddRestored(const CheckpointStorage::Snapshot& snapshot,
+                                        const std::string& users_path, ClaimMode mode) {
+  NumberFrom(snapshot.metadata->id);
+  const bool claimed = mode == ClaimMode::kClaim;
+  RetainedCheckpoint retained{.id = snapshot.metadata->id,
+                              .path = snapshot.path,
+                              .files = FilesOf(*snapshot.metadata),
+                              .owned = claimed || !snapshot.was_own,
+                              .users_path = users_path,
+                              .is_savepoint = snapshot.is_savepoint,
+                              .claimed = claimed && !snapshot.was_own};
   Remove(completed_.Add(std::move(retained)));
 }
 
@@ -484,6 +618,13 @@ void CheckpointCoordinator::AddRecovered(std::vector<RetainedCheckpoint> checkpo
     last_id_ = std::max(last_id_, checkpoint.id.value());
     Remove(completed_.Add(std::move(checkpoint)));
   }
+}
+
+bool CheckpointCoordinator::Retains(const std::string& path) const {
+  return std::any_of(completed_.checkpoints().begin(), completed_.checkpoints().end(),
+                     [&path](const RetainedCheckpoint& kept) {
+                       return kept.path == path || (kept.claimed && kept.users_path == path);
+                     });
 }
 
 bool CheckpointCoordinator::ForgetLatest() {
@@ -499,6 +640,7 @@ void CheckpointCoordinator::DiscardOrphans() { Remove(completed_.TakeOrphans());
 
 void CheckpointCoordinator::Remove(CompletedCheckpointStore::Removal removal) {
   for (const std::string& path : removal.paths) statistics_.OnDiscarded(path);
+  for (std::string& path : removal.snapshots) storage_->Dispose(std::move(path));
   if (removal.paths.empty() && removal.files.empty()) return;
   storage_->Discard(std::move(removal.paths), std::move(removal.files));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -21,8 +22,10 @@
 #include "jobmanager/checkpoint/pending_checkpoint.h"
 #include "jobmanager/checkpoint_statistics.h"
 #include "jobmanager/main_thread_executor.h"
+#include "jobmanager/savepoint.h"
 #include "runtime/base/ids.h"
 #include "runtime/graph/job_graph.h"
+#include "runtime/record/stream_element.h"
 
 namespace weir {
 
@@ -40,13 +43,16 @@ class CheckpointMessenger {
   virtual ~CheckpointMessenger() = default;
   virtual void TriggerCoordinators(CheckpointId id,
                                    const std::vector<ExecutionAttemptId>& coordinators) = 0;
-  virtual void TriggerSources(CheckpointId id, absl::Time trigger_time,
+  virtual void TriggerSources(CheckpointId id, absl::Time trigger_time, BarrierKind kind,
                               const std::vector<ExecutionAttemptId>& sources) = 0;
   /// To every task and coordinator of the job.
   virtual void NotifyCheckpointComplete(CheckpointId id) = 0;
   virtual void NotifyCheckpointAborted(CheckpointId id) = 0;
   /// To the newest attempt of the subtask that the event names.
   virtual void DeliverToTask(const proto::OperatorEvent& event) = 0;
+  /// The attempt cannot go on: too many checkpoints have failed, or a savepoint whose tasks have
+  /// been drained. Stops the coordinator.
+  virtual void FailAttempt(const absl::Status& reason) = 0;
 };
 
 struct CheckpointSettings {
@@ -55,6 +61,8 @@ struct CheckpointSettings {
   absl::Duration timeout = absl::Minutes(10);
   absl::Duration min_pause = absl::ZeroDuration();
   size_t num_retained = 1;
+  /// That may fail one after the other; one more fails the attempt.
+  int64_t tolerable_failures = 2147483647;
 
   [[nodiscard]] bool enabled() const { return interval < absl::InfiniteDuration(); }
 };
@@ -72,11 +80,17 @@ struct CheckpointSettings {
 /// written: that one holds all it would. So an idle job writes nothing. Triggers come up to 1/40 of
 /// the interval, at most 250 ms, early, so that those of many jobs fall together.
 ///
+/// A savepoint is a checkpoint whose result is written elsewhere, with files of its own. It is not
+/// retained, and tasks are not told of it, so that nothing is committed because of it. One that the
+/// job is stopped with is: tasks are told, nothing is triggered any more, and should the job fail
+/// before it has FINISHED, it is restored from it.
+///
 /// Lifecycle: one per job; Start and Stop frame each attempt of the job. Threads: main thread.
 /// Ownership: borrows all it is given. It knows no tasks' states but what it is told.
 class CheckpointCoordinator {
  public:
   using TriggerCallback = std::function<void(absl::StatusOr<CheckpointId>)>;
+  using SavepointCallback = std::function<void(absl::StatusOr<std::string>)>;
 
   CheckpointCoordinator(JobId job_id, const JobGraph* graph, CheckpointSettings settings,
                         MainThreadExecutor* executor, CheckpointMessenger* messenger,
@@ -109,6 +123,11 @@ class CheckpointCoordinator {
   /// Errors: kFailedPrecondition if the job has no checkpoints or does not run; else why it failed.
   void TriggerNow(TriggerCallback done);
 
+  /// Takes a savepoint as soon as no checkpoint is under way; `done` gets its path, or why there is
+  /// none. With kStop or kDrain nothing is triggered afterwards, unless it fails. Errors:
+  /// kFailedPrecondition if the job has no checkpoints, does not run or is being stopped.
+  void TriggerSavepoint(SavepointRequest request, SavepointCallback done);
+
   /// Finds the newest checkpoint that can be restored, and makes it the base of the next attempt;
   /// null if there is none. A checkpoint whose metadata is damaged is passed over for the one
   /// before it. Errors: kDataLoss if there are checkpoints but none can be read; kUnavailable.
@@ -118,11 +137,17 @@ class CheckpointCoordinator {
   [[nodiscard]] std::vector<absl::Status> TakeUnreadable() {
     return std::exchange(unreadable_, {});
   }
-  /// Makes a checkpoint of the user's, at `path`, the one to restore from.
-  void AddRestored(std::shared_ptr<const CheckpointMetadata> metadata, const std::string& path);
+  /// Makes the snapshot that the user gave at `users_path`, as storage has taken it over, the one
+  /// to restore from.
+  void AddRestored(const CheckpointStorage::Snapshot& snapshot, const std::string& users_path,
+                   ClaimMode mode);
   /// Takes in what an earlier JobManager of the job left: its completed checkpoints, oldest first,
   /// and the greatest id that it may have given.
   void AddRecovered(std::vector<RetainedCheckpoint> checkpoints, CheckpointId last_id);
+  /// Counts checkpoints on from `id`.
+  void NumberFrom(CheckpointId id) { last_id_ = std::max(last_id_, id.value()); }
+  /// Whether a checkpoint at `path` is retained.
+  [[nodiscard]] bool Retains(const std::string& path) const;
   /// Passes over the newest checkpoint from now on, because its state files are damaged. Returns
   /// whether there is an older one.
   bool ForgetLatest();
@@ -141,10 +166,16 @@ class CheckpointCoordinator {
  private:
   /// Guards continuations: they run only if the coordinator is still there.
   struct Alive {};
+  struct Savepoint {
+    SavepointRequest request;
+    SavepointCallback done;
+  };
 
   [[nodiscard]] std::vector<ExecutionAttemptId> UnfinishedSources() const;
   [[nodiscard]] const CheckpointPlan::Task* FindTask(ExecutionAttemptId attempt) const;
   [[nodiscard]] std::vector<TaskCheckpointStatistics> StatisticsOfTasks() const;
+  /// Nobody gets the checkpoint or savepoint that they wait for.
+  void RefuseWaiting(const absl::Status& reason);
   void CheckInputEnded();
   void ScheduleTrigger();
   void CancelTrigger();
@@ -153,10 +184,12 @@ class CheckpointCoordinator {
   /// Moves the pending checkpoint on as far as its answers allow.
   void Advance();
   void SendTriggers();
+  [[nodiscard]] BarrierKind KindOfPending() const;
   void WriteMetadata();
   void OnWritten(CheckpointId id, std::shared_ptr<const CheckpointMetadata> metadata,
                  absl::StatusOr<std::string> path);
   void Complete(std::shared_ptr<const CheckpointMetadata> metadata, std::string path);
+  void CompleteSavepoint(std::shared_ptr<const CheckpointMetadata> metadata, std::string path);
   /// Whether the newest retained checkpoint is the same but for number and time.
   [[nodiscard]] bool IsNewestOnDisk(const CheckpointMetadata& metadata) const;
   void CompleteUnchanged();
@@ -190,10 +223,14 @@ class CheckpointCoordinator {
   std::optional<TimerId> trigger_timer_;
   std::vector<proto::OperatorEvent> held_events_;
   std::vector<TriggerCallback> waiting_;  // For the next checkpoint.
+  std::deque<Savepoint> savepoints_;      // Wait for their turn.
+  bool stopping_ = false;                 // With a savepoint, under way or complete.
+  int64_t num_failures_in_a_row_ = 0;
 
   std::unique_ptr<PendingCheckpoint> pending_;
   TimerId timeout_timer_;
   std::vector<TriggerCallback> pending_waiting_;
+  std::optional<Savepoint> pending_savepoint_;  // If pending_ is one.
 
   uint64_t last_id_ = 0;
   std::shared_ptr<const CheckpointMetadata> last_completed_;

@@ -62,6 +62,8 @@ std::string SerializeCheckpointMetadata(const CheckpointMetadata& metadata) {
   message.set_job_id(IdToBytes(metadata.job_id));
   message.set_job_name(metadata.job_name);
   message.set_trigger_time_ms(absl::ToUnixMillis(metadata.trigger_time));
+  message.set_is_savepoint(metadata.is_savepoint);
+  message.set_savepoint_format(metadata.savepoint_format);
   for (const CheckpointedOperator& op : metadata.operators) {
     proto::CheckpointedOperator* const out = message.add_operators();
     out->set_operator_id(IdToBytes(op.id));
@@ -110,6 +112,8 @@ absl::StatusOr<CheckpointMetadata> ParseCheckpointMetadata(std::string_view byte
   metadata.job_id = IdFromBytes<JobId>(message.job_id());
   metadata.job_name = message.job_name();
   metadata.trigger_time = absl::FromUnixMillis(message.trigger_time_ms());
+  metadata.is_savepoint = message.is_savepoint();
+  metadata.savepoint_format = message.savepoint_format();
   for (const proto::CheckpointedOperator& op : message.operators()) {
     metadata.operators.push_back(FromProto(op));
   }

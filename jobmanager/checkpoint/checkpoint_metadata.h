@@ -34,6 +34,9 @@ struct CheckpointMetadata {
   std::string job_name;
   absl::Time trigger_time;
   std::vector<CheckpointedOperator> operators;
+  bool is_savepoint = false;
+  /// "CANONICAL" or "NATIVE" of a savepoint.
+  std::string savepoint_format;
 
   [[nodiscard]] const CheckpointedOperator* FindOperator(OperatorId id) const;
   friend bool operator==(const CheckpointMetadata&, const CheckpointMetadata&) = default;

@@ -10,11 +10,15 @@ constexpr size_t kMaxSamples = 1000;
 }  // namespace
 
 void CheckpointStatisticsTracker::OnTriggered(CheckpointId id, absl::Time now,
-                                              std::vector<TaskCheckpointStatistics> tasks) {
+                                              std::vector<TaskCheckpointStatistics> tasks,
+                                              CheckpointKind kind,
+                                              std::string_view savepoint_format) {
   ++counts_.total;
   ++counts_.in_progress;
   CheckpointDetails details;
   details.id = id;
+  details.kind = kind;
+  details.savepoint_format = savepoint_format;
   details.trigger_time = now;
   details.tasks = std::move(tasks);
   history_.push_front(std::move(details));
@@ -43,7 +47,7 @@ void CheckpointStatisticsTracker::OnCompleted(CheckpointId id, std::string path)
   if (details == nullptr) return;
   details->status = CheckpointStatus::kCompleted;
   details->external_path = std::move(path);
-  latest_completed_ = *details;
+  (details->savepoint_format.empty() ? latest_completed_ : latest_savepoint_) = *details;
   completed_.push_back(TotalsOf(*details));
   if (completed_.size() > kMaxSamples) completed_.pop_front();
 }
@@ -65,6 +69,7 @@ void CheckpointStatisticsTracker::OnDiscarded(const std::string& path) {
   };
   for (CheckpointDetails& details : history_) note(details);
   if (latest_completed_.has_value()) note(*latest_completed_);
+  if (latest_savepoint_.has_value()) note(*latest_savepoint_);
 }
 
 void CheckpointStatisticsTracker::OnRestored(RestoredCheckpoint restored) {
@@ -76,6 +81,7 @@ CheckpointStatistics CheckpointStatisticsTracker::Snapshot() const {
   CheckpointStatistics statistics;
   statistics.counts = counts_;
   statistics.latest_completed = latest_completed_;
+  statistics.latest_savepoint = latest_savepoint_;
   statistics.latest_failed = latest_failed_;
   statistics.latest_restored = latest_restored_;
   statistics.history.assign(history_.begin(), history_.end());

@@ -3,6 +3,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -19,7 +20,10 @@ class CheckpointStatisticsTracker {
   explicit CheckpointStatisticsTracker(size_t history_size = 10) : history_size_(history_size) {}
 
   /// `tasks` has one entry per subtask; those that will not answer are acknowledged already.
-  void OnTriggered(CheckpointId id, absl::Time now, std::vector<TaskCheckpointStatistics> tasks);
+  /// `savepoint_format` is empty unless it is a savepoint.
+  void OnTriggered(CheckpointId id, absl::Time now, std::vector<TaskCheckpointStatistics> tasks,
+                   CheckpointKind kind = CheckpointKind::kCheckpoint,
+                   std::string_view savepoint_format = "");
   void OnAcknowledged(CheckpointId id, JobVertexId vertex,
                       const SubtaskCheckpointStatistics& subtask);
   void OnCompleted(CheckpointId id, std::string path);
@@ -49,6 +53,7 @@ class CheckpointStatisticsTracker {
   CheckpointCounts counts_;
   std::deque<CheckpointDetails> history_;  // Newest first; those in progress are never dropped.
   std::optional<CheckpointDetails> latest_completed_;
+  std::optional<CheckpointDetails> latest_savepoint_;
   std::optional<CheckpointDetails> latest_failed_;
   std::optional<RestoredCheckpoint> latest_restored_;
   // Samples of the last completed checkpoints, for the summary.

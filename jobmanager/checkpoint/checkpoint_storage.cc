@@ -1,14 +1,15 @@
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
+#include "jobmanager/checkpoint/snapshot_files.h"
 #include "jobmanager/durable_file.h"
 #include "runtime/base/failpoint.h"
 #include "runtime/base/logging.h"
+#include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
-#include "runtime/record/serde.h"
-#include "runtime/state/operator_subtask_state.h"
 
 namespace weir {
 namespace {
@@ -29,7 +30,12 @@ void RemoveAll(const std::vector<std::string>& paths, const std::vector<std::str
   for (const std::string& path : paths) {
     // The metadata first: what is left of a folder without it is no checkpoint.
     std::filesystem::remove(StrCat(path, "/", kMetadataName), error);
-    std::filesystem::remove_all(path, error);
+    // What else is removed at the same time, such as the checkpoints in a job's folder, ends
+    // remove_all early.
+    for (int tries = 0; tries < 100; ++tries) {
+      std::filesystem::remove_all(path, error);
+      if (error != std::errc::no_such_file_or_directory) break;
+    }
     if (error) {
       LogWarning("checkpoint-storage",
                  StrCat("a superfluous checkpoint stays behind: ", path, ": ", error.message()));
@@ -42,6 +48,26 @@ void RemoveAll(const std::vector<std::string>& paths, const std::vector<std::str
                  StrCat("a superfluous state file stays behind: ", ToStd(status.message())));
     }
   }
+}
+
+absl::StatusOr<CheckpointStorage::Snapshot> TakeOverSnapshot(
+    const std::string& path, const std::string& own_folder,
+    const std::function<absl::Status(const CheckpointMetadata&)>& check) {
+  ASSIGN_OR_RETURN(CheckpointMetadata metadata, ReadCheckpoint(path));
+  RETURN_IF_ERROR(check(metadata));
+  CheckpointStorage::Snapshot snapshot;
+  snapshot.is_savepoint = metadata.is_savepoint;
+  snapshot.was_own = path.starts_with(StrCat(own_folder, "/"));
+  if (snapshot.was_own) {
+    RETURN_IF_ERROR(CheckFiles(metadata));
+    snapshot.path = path;
+  } else {
+    const uint64_t newest = SweepJobFolder(own_folder).newest_checkpoint;
+    metadata.id = std::max(metadata.id, CheckpointId(newest + 1));
+    ASSIGN_OR_RETURN(metadata, ImportSnapshot(metadata, own_folder, &snapshot.path));
+  }
+  snapshot.metadata = std::make_shared<const CheckpointMetadata>(std::move(metadata));
+  return snapshot;
 }
 
 }  // namespace
@@ -69,6 +95,50 @@ void FolderCheckpointStorage::Read(std::string path,
   });
 }
 
+void FolderCheckpointStorage::WriteSavepoint(
+    std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
+    std::string target_directory, std::function<void(absl::StatusOr<std::string>)> done) {
+  executor_->RunBlocking([metadata = std::move(metadata), format,
+                          target = std::move(target_directory), done = std::move(done)]() mutable {
+    return Mail([result = weir::WriteSavepoint(*metadata, format, target),
+                 done = std::move(done)]() mutable { done(std::move(result)); });
+  });
+}
+
+void FolderCheckpointStorage::TakeOver(std::string path,
+                                       std::function<absl::Status(const CheckpointMetadata&)> check,
+                                       std::function<void(absl::StatusOr<Snapshot>)> done) {
+  executor_->RunBlocking([path = std::move(path), check = std::move(check), folder = folder_,
+                          done = std::move(done)]() mutable {
+    return Mail([result = TakeOverSnapshot(path, folder, check), done = std::move(done)]() mutable {
+      done(std::move(result));
+    });
+  });
+}
+
+void FolderCheckpointStorage::Sweep(std::function<void(uint64_t newest_checkpoint)> done) {
+  executor_->RunBlocking([folder = folder_, done = std::move(done)]() mutable {
+    const JobFolderContent content = SweepJobFolder(folder);
+    if (content.num_deleted_files > 0) {
+      LogInfo("checkpoint-storage",
+              StrCat("state files that no checkpoint needs were deleted: folder=", folder,
+                     " files=", content.num_deleted_files));
+    }
+    return Mail([newest = content.newest_checkpoint, done = std::move(done)] { done(newest); });
+  });
+}
+
+void FolderCheckpointStorage::Dispose(std::string path) {
+  executor_->RunBlocking([path = std::move(path)]() -> Mail {
+    const absl::Status status = DisposeSnapshot(path);
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      LogWarning("checkpoint-storage",
+                 StrCat("a superfluous snapshot stays behind: ", ToStd(status.message())));
+    }
+    return nullptr;
+  });
+}
+
 void FolderCheckpointStorage::Discard(std::vector<std::string> paths,
                                       std::vector<std::string> files) {
   executor_->RunBlocking(
@@ -78,36 +148,8 @@ void FolderCheckpointStorage::Discard(std::vector<std::string> paths,
       });
 }
 
-std::vector<std::string> FolderCheckpointStorage::FilesOf(std::string_view bytes) const {
-  std::vector<std::string> files;
-  OperatorSubtaskState state;
-  // Damaged bytes name no files; the restore that needs them will say so.
-  if (!FromBytes(bytes, state)) return files;
-  for (const StoredFile& file : state.files) files.push_back(file.path);
-  if (state.channel_state.has_value() && !state.channel_state->file.path.empty()) {
-    files.push_back(state.channel_state->file.path);
-  }
-  if (!state.keyed.has_value()) return files;
-  for (const StateFile& file : state.keyed->files) {
-    if (!file.path.empty()) files.push_back(file.path);
-  }
-  return files;
-}
-
-absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const std::string& path) {
-  std::error_code error;
-  const std::string file =
-      std::filesystem::is_regular_file(path, error) ? path : StrCat(path, "/", kMetadataName);
-  const absl::StatusOr<std::string> bytes = ReadWholeFile(file);
-  if (absl::IsNotFound(bytes.status())) {
-    return absl::DataLossError(StrCat("there is no checkpoint at ", path,
-                                      "; name a folder chk-<number> that holds _metadata"));
-  }
-  if (!bytes.ok()) return bytes.status();
-  absl::StatusOr<CheckpointMetadata> metadata = ParseCheckpointMetadata(*bytes);
-  if (metadata.ok()) return metadata;
-  return absl::Status(metadata.status().code(),
-                      ToAbsl(StrCat(ToStd(metadata.status().message()), ": ", file)));
+std::vector<std::string> FolderCheckpointStorage::FilesOf(std::string_view state) const {
+  return FilesOfState(state);
 }
 
 }  // namespace weir

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "jobmanager/checkpoint/checkpoint_metadata.h"
 #include "jobmanager/main_thread_executor.h"
+#include "jobmanager/savepoint.h"
 #include "runtime/state/state_file_store.h"
 
 namespace weir {
@@ -30,8 +32,36 @@ class CheckpointStorage {
   virtual void Read(std::string path,
                     std::function<void(absl::StatusOr<CheckpointMetadata>)> done) = 0;
 
-  /// Removes what Write made at `path` (if not empty), and state files. Errors are logged: what
-  /// stays behind costs space only.
+  /// Makes a self-contained savepoint, durably, in a new folder in `target_directory`; `done` gets
+  /// its path. Errors: see snapshot_files.h.
+  virtual void WriteSavepoint(std::shared_ptr<const CheckpointMetadata> metadata,
+                              SavepointFormat format, std::string target_directory,
+                              std::function<void(absl::StatusOr<std::string>)> done) = 0;
+
+  /// A snapshot from which a job starts, and where it lies.
+  struct Snapshot {
+    std::shared_ptr<const CheckpointMetadata> metadata;
+    std::string path;
+    bool is_savepoint = false;
+    /// Whether it lay in the job's own folder, and was left where it is.
+    bool was_own = false;
+  };
+  /// Reads a snapshot of the user's and makes a checkpoint of the job's own of it, with files of
+  /// its own. `check` runs where it may block, before anything is written; its error ends it.
+  /// Errors: kDataLoss naming a file that is missing or damaged.
+  virtual void TakeOver(std::string path,
+                        std::function<absl::Status(const CheckpointMetadata&)> check,
+                        std::function<void(absl::StatusOr<Snapshot>)> done) = 0;
+
+  /// Deletes what no checkpoint in the job's folder needs; `done` gets the largest number of those
+  /// that are there. Called when no task of the job runs.
+  virtual void Sweep(std::function<void(uint64_t newest_checkpoint)> done) = 0;
+
+  /// Deletes a savepoint, or another job's checkpoint, with all its files. Errors are logged.
+  virtual void Dispose(std::string path) = 0;
+
+  /// Removes what Write made at `paths`, and state files. Errors are logged: what stays behind
+  /// costs space only.
   virtual void Discard(std::vector<std::string> paths, std::vector<std::string> files) = 0;
 
   /// Returns the state files that a serialised OperatorSubtaskState names.
@@ -50,6 +80,13 @@ class FolderCheckpointStorage final : public CheckpointStorage {
              std::function<void(absl::StatusOr<std::string>)> done) override;
   void Read(std::string path,
             std::function<void(absl::StatusOr<CheckpointMetadata>)> done) override;
+  void WriteSavepoint(std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
+                      std::string target_directory,
+                      std::function<void(absl::StatusOr<std::string>)> done) override;
+  void TakeOver(std::string path, std::function<absl::Status(const CheckpointMetadata&)> check,
+                std::function<void(absl::StatusOr<Snapshot>)> done) override;
+  void Dispose(std::string path) override;
+  void Sweep(std::function<void(uint64_t newest_checkpoint)> done) override;
   void Discard(std::vector<std::string> paths, std::vector<std::string> files) override;
   [[nodiscard]] std::vector<std::string> FilesOf(std::string_view state) const override;
 
@@ -58,9 +95,5 @@ class FolderCheckpointStorage final : public CheckpointStorage {
   MainThreadExecutor* const executor_;
   const std::shared_ptr<StateFileStore> state_files_;
 };
-
-/// Reads the metadata of the checkpoint at `path`: a chk-<n> folder, or its `_metadata` file.
-/// Blocks. Errors: kDataLoss if it is missing or damaged, naming the file; kUnavailable.
-[[nodiscard]] absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const std::string& path);
 
 }  // namespace weir

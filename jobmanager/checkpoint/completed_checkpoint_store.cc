@@ -9,9 +9,10 @@ CompletedCheckpointStore::Removal CompletedCheckpointStore::Add(RetainedCheckpoi
   if (!checkpoint.owned) users_files_.insert(checkpoint.files.begin(), checkpoint.files.end());
   const bool owned = checkpoint.owned;
   checkpoints_.push_back(std::move(checkpoint));
-  Removal removal;
+  // The user's may go at any time: what the job has stays beside it.
+  if (!owned) return {};
   // Only what was superfluous before this completion goes: see the class.
-  if (owned) removal = TakeOrphans();
+  Removal removal = TakeOrphans();
   while (checkpoints_.size() > num_retained_) {
     RetainedCheckpoint oldest = std::move(checkpoints_.front());
     checkpoints_.pop_front();
@@ -42,6 +43,7 @@ CompletedCheckpointStore::Removal CompletedCheckpointStore::TakeAll() {
   while (!checkpoints_.empty()) {
     RetainedCheckpoint oldest = std::move(checkpoints_.front());
     checkpoints_.pop_front();
+    if (checkpoints_.empty()) oldest.claimed = false;
     Drop(std::move(oldest), &removal);
   }
   removal.files = TakeOrphans().files;
@@ -55,6 +57,7 @@ bool CompletedCheckpointStore::IsNeeded(const std::string& file) const {
 }
 
 void CompletedCheckpointStore::Drop(RetainedCheckpoint checkpoint, Removal* removal) {
+  if (checkpoint.claimed) removal->snapshots.push_back(checkpoint.users_path);
   if (!checkpoint.owned) return;
   removal->paths.push_back(checkpoint.path);
   AddOrphans(checkpoint.files);

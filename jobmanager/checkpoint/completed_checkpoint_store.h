@@ -16,9 +16,13 @@ struct RetainedCheckpoint {
   std::string path;
   /// The state files that it needs.
   std::set<std::string> files;
-  /// False for a checkpoint that the job was started from: it belongs to the user and is never
-  /// removed.
+  /// False for a snapshot that belongs to the user and is never removed.
   bool owned = true;
+  /// Of what the job was started from: the snapshot that the user gave, what it is, and whether it
+  /// goes when this checkpoint is subsumed.
+  std::string users_path = {};
+  bool is_savepoint = false;
+  bool claimed = false;
 };
 
 /// The newest completed checkpoints of one job, and the state files that may go.
@@ -29,10 +33,11 @@ struct RetainedCheckpoint {
 /// Threads: main thread. Does no I/O: the caller removes.
 class CompletedCheckpointStore {
  public:
-  /// What is to be removed: folders of checkpoints, and state files.
+  /// What is to be removed: folders of checkpoints, state files, and snapshots that were claimed.
   struct Removal {
     std::vector<std::string> paths;
     std::vector<std::string> files;
+    std::vector<std::string> snapshots;
   };
 
   explicit CompletedCheckpointStore(size_t num_retained) : num_retained_(num_retained) {}
@@ -53,7 +58,8 @@ class CompletedCheckpointStore {
   /// Returns the orphans that nothing needs, when no snapshot is under way any more.
   [[nodiscard]] Removal TakeOrphans();
 
-  /// Lets go of all checkpoints and orphans: the job has finished.
+  /// Lets go of all checkpoints and orphans: the job needs them no more. A claimed snapshot that
+  /// nothing of the job's own has replaced stays.
   [[nodiscard]] Removal TakeAll();
 
   /// Oldest first.

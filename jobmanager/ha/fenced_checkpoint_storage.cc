@@ -107,6 +107,25 @@ void FencedCheckpointStorage::Discard(std::vector<std::string> paths,
   storage_->Discard(std::move(paths), std::move(files));
 }
 
+void FencedCheckpointStorage::WriteSavepoint(
+    std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
+    std::string target_directory, std::function<void(absl::StatusOr<std::string>)> done) {
+  storage_->WriteSavepoint(std::move(metadata), format, std::move(target_directory),
+                           std::move(done));
+}
+
+void FencedCheckpointStorage::TakeOver(std::string path,
+                                       std::function<absl::Status(const CheckpointMetadata&)> check,
+                                       std::function<void(absl::StatusOr<Snapshot>)> done) {
+  storage_->TakeOver(std::move(path), std::move(check), std::move(done));
+}
+
+void FencedCheckpointStorage::Sweep(std::function<void(uint64_t newest_checkpoint)> done) {
+  storage_->Sweep(std::move(done));
+}
+
+void FencedCheckpointStorage::Dispose(std::string path) { storage_->Dispose(std::move(path)); }
+
 std::vector<std::string> FencedCheckpointStorage::FilesOf(std::string_view state) const {
   return storage_->FilesOf(state);
 }

@@ -29,6 +29,15 @@ class FencedCheckpointStorage final : public CheckpointStorage {
              std::function<void(absl::StatusOr<std::string>)> done) override;
   void Read(std::string path,
             std::function<void(absl::StatusOr<CheckpointMetadata>)> done) override;
+  /// Savepoints are the user's, and need no pointer.
+  void WriteSavepoint(std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
+                      std::string target_directory,
+                      std::function<void(absl::StatusOr<std::string>)> done) override;
+  /// What is taken over counts without a pointer: a job that has none starts from it again.
+  void TakeOver(std::string path, std::function<absl::Status(const CheckpointMetadata&)> check,
+                std::function<void(absl::StatusOr<Snapshot>)> done) override;
+  void Sweep(std::function<void(uint64_t newest_checkpoint)> done) override;
+  void Dispose(std::string path) override;
   void Discard(std::vector<std::string> paths, std::vector<std::string> files) override;
   [[nodiscard]] std::vector<std::string> FilesOf(std::string_view state) const override;
 

@@ -50,6 +50,7 @@ proto::StoredJob ToProto(const JobDescription& job) {
   out.set_checkpoint_dir(job.checkpoint_dir);
   out.set_savepoint_path(job.savepoint_path);
   out.set_allow_non_restored_state(job.allow_non_restored_state);
+  out.set_claims_savepoint(job.claim_mode == ClaimMode::kClaim);
   return out;
 }
 
@@ -225,6 +226,7 @@ absl::StatusOr<JobDescription> JobStore::ReadJob(std::string_view bytes) const {
   job.checkpoint_dir = stored.checkpoint_dir();
   job.savepoint_path = stored.savepoint_path();
   job.allow_non_restored_state = stored.allow_non_restored_state();
+  job.claim_mode = stored.claims_savepoint() ? ClaimMode::kClaim : ClaimMode::kNoClaim;
   return job;
 }
 

@@ -21,6 +21,7 @@ Router MakeRestRouter(LeaderGateway gateway, RestApiOptions options) {
   internal::AddJobRoutes(context, &router);
   internal::AddVertexRoutes(context, &router);
   internal::AddCheckpointRoutes(context, &router);
+  internal::AddSavepointRoutes(context, &router);
   internal::AddMetricRoutes(context, &router);
   return router;
 }

@@ -288,7 +288,7 @@ std::vector<std::shared_ptr<Task>> LocalJob::TasksOf(std::string_view part) cons
   return tasks;
 }
 
-absl::StatusOr<LocalCheckpoint> LocalJob::TriggerCheckpoint(bool notify) {
+absl::StatusOr<LocalCheckpoint> LocalJob::TriggerCheckpoint(bool notify, BarrierKind kind) {
   RETURN_IF_ERROR(WaitUntilRunning());
   CheckpointBarrier barrier;
   std::vector<std::shared_ptr<Task>> tasks;
@@ -296,6 +296,7 @@ absl::StatusOr<LocalCheckpoint> LocalJob::TriggerCheckpoint(bool notify) {
     MutexLock lock(&mutex_);
     barrier.id = CheckpointId(next_checkpoint_++);
     barrier.trigger_time_ms = absl::ToUnixMillis(absl::Now());
+    barrier.kind = kind;
     pending_.emplace().id = barrier.id;
     pending_status_ = absl::OkStatus();
     num_acks_ = 0;
@@ -371,6 +372,25 @@ absl::Status LocalJob::WaitUntilFinished(absl::Duration timeout) {
       }
     }
   }
+}
+
+void LocalJob::NotifyCheckpointAborted(CheckpointId checkpoint) {
+  std::vector<std::shared_ptr<Task>> tasks;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [attempt, entry] : tasks_) tasks.push_back(entry.task);
+  }
+  for (const auto& task : tasks) task->NotifyCheckpointAborted(checkpoint);
+}
+
+absl::Status LocalJob::WaitUntilStopped(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  MutexLock lock(&mutex_);
+  while (!AllInState(TaskState::kFinished) && failure_.ok()) {
+    if (absl::Now() > deadline) return absl::DeadlineExceededError("the job did not stop");
+    changed_.WaitFor(&mutex_, absl::Milliseconds(100));
+  }
+  return failure_;
 }
 
 void LocalJob::Kill() {

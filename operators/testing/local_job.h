@@ -64,12 +64,17 @@ class LocalJob final : private TaskListener {
   /// Starts all tasks, from `restore` if given.
   [[nodiscard]] absl::Status Start(const LocalCheckpoint* restore = nullptr);
   /// Takes a checkpoint, waits for it, and tells the tasks that it is complete, unless `notify` is
-  /// false.
-  [[nodiscard]] absl::StatusOr<LocalCheckpoint> TriggerCheckpoint(bool notify = true);
+  /// false. A `kind` that stops tasks makes it a savepoint that the job is stopped with.
+  [[nodiscard]] absl::StatusOr<LocalCheckpoint> TriggerCheckpoint(
+      bool notify = true, BarrierKind kind = BarrierKind::kCheckpoint);
   /// Waits until every task has finished, taking the last checkpoint when all input has ended.
   [[nodiscard]] absl::Status WaitUntilFinished(absl::Duration timeout = absl::Seconds(60));
   /// Waits until every task runs.
   [[nodiscard]] absl::Status WaitUntilRunning(absl::Duration timeout = absl::Seconds(30));
+  /// Tells the tasks that the checkpoint will not be completed.
+  void NotifyCheckpointAborted(CheckpointId checkpoint);
+  /// Waits until every task is FINISHED; unlike WaitUntilFinished, takes no checkpoint.
+  [[nodiscard]] absl::Status WaitUntilStopped(absl::Duration timeout = absl::Seconds(60));
   /// Ends all tasks as a crash would: nothing more is committed.
   void Kill();
 

@@ -207,8 +207,15 @@ void OptionRegistry::AddDescription(OptionDescription description) {
 }
 
 const OptionDescription* OptionRegistry::Find(std::string_view key) const {
-  const auto found = options_.find(key);
+  const auto old_key = old_keys_.find(key);
+  const auto found =
+      options_.find(old_key == old_keys_.end() ? key : std::string_view(old_key->second));
   return found == options_.end() ? nullptr : &found->second;
+}
+
+void OptionRegistry::AddOldKey(std::string_view old_key, std::string_view key) {
+  CHECK(options_.contains(key)) << "no such option: " << key;
+  old_keys_.emplace(old_key, key);
 }
 
 const OptionDescription* OptionRegistry::FindByEnvironment(std::string_view name) const {
@@ -289,7 +296,7 @@ absl::Status Configuration::SetText(std::string_view key, std::string_view text,
     return absl::InvalidArgumentError(
         StrCat(ToStd(canonical.status().message()), " source=", source));
   }
-  values_.insert_or_assign(std::string(key), Value{*std::move(canonical), std::string(source)});
+  values_.insert_or_assign(option->key, Value{*std::move(canonical), std::string(source)});
   return absl::OkStatus();
 }
 

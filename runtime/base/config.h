@@ -52,6 +52,9 @@ class OptionRegistry {
   template <class T>
   void Add(const ConfigOption<T>& option);
 
+  /// Lets `old_key`, an earlier name of Flink's, set the option `key` as well. It is not described.
+  void AddOldKey(std::string_view old_key, std::string_view key);
+
   /// Returns the option with `key`, or null. Valid until the next Add.
   [[nodiscard]] const OptionDescription* Find(std::string_view key) const;
   /// Returns the option that the environment variable `name` sets, or null.
@@ -75,6 +78,7 @@ class OptionRegistry {
   void AddDescription(OptionDescription description);
 
   std::map<std::string, OptionDescription, std::less<>> options_;
+  std::map<std::string, std::string, std::less<>> old_keys_;  // What each is called now.
   std::map<std::string, std::string, std::less<>> keys_by_environment_;
 };
 

@@ -50,9 +50,16 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kCheckpointingMode);
   registry->Add(kCheckpointingUnaligned);
   registry->Add(kAlignedCheckpointTimeout);
+  registry->Add(kCheckpointingMaxConcurrent);
+  registry->Add(kCheckpointingTolerableFailures);
+  registry->Add(kCheckpointingRetention);
+  registry->Add(kSavepointDir);
   registry->Add(kCheckpointingDir);
   registry->Add(kStateRecoveryFromLocal);
   registry->Add(kStateBackendLocalRecovery);
+  registry->AddOldKey("state.checkpoints.num-retained", kCheckpointingNumRetained.key);
+  registry->AddOldKey("state.checkpoints.dir", kCheckpointingDir.key);
+  registry->AddOldKey("state.savepoints.dir", kSavepointDir.key);
   registry->Add(kBufferTimeout);
   registry->Add(kExceptionHistorySize);
   registry->Add(kFailoverStrategy);

@@ -142,6 +142,25 @@ inline constexpr ConfigOption<absl::Duration> kAlignedCheckpointTimeout{
     "With unaligned checkpoints: how long after its trigger a checkpoint stays aligned. 0: they "
     "are "
     "unaligned at once."};
+inline constexpr ConfigOption<int64_t> kCheckpointingMaxConcurrent{
+    "execution.checkpointing.max-concurrent-checkpoints", 1,
+    "Checkpoints under way at one time. weir takes one after the other: more than 1 is refused.",
+    "1.."};
+inline constexpr ConfigOption<int64_t> kCheckpointingTolerableFailures{
+    "execution.checkpointing.tolerable-failed-checkpoints", 2147483647,
+    "Checkpoints that may fail one after the other; one more fails the job, which its restart "
+    "strategy then restarts. The default is no limit in practice.",
+    "0.."};
+inline constexpr ConfigOption<std::string> kCheckpointingRetention{
+    "execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION",
+    "Whether a job's checkpoints outlive it. A job that is cancelled keeps them only with "
+    "RETAIN_ON_CANCELLATION, one that fails loses them only with NO_EXTERNALIZED_CHECKPOINTS, one "
+    "that finishes needs none.",
+    "DELETE_ON_CANCELLATION|RETAIN_ON_CANCELLATION|NO_EXTERNALIZED_CHECKPOINTS"};
+inline constexpr ConfigOption<std::string> kSavepointDir{
+    "execution.checkpointing.savepoint-dir", "",
+    "Folder of savepoints whose trigger names none, which the JobManager and all TaskManagers "
+    "reach. Empty: each trigger has to name one."};
 inline constexpr ConfigOption<std::string> kCheckpointingDir{
     "execution.checkpointing.dir", "",
     "Folder of checkpoints, which all processes reach. Empty: a folder in the system's place for "

@@ -143,8 +143,8 @@ absl::Status Missing(const std::string& path) {
 
 }  // namespace
 
-FileStateStore::FileStateStore(std::string directory, std::string name_prefix)
-    : directory_(std::move(directory)), name_prefix_(std::move(name_prefix)) {}
+FileStateStore::FileStateStore(std::string directory, std::string name_prefix, Sharing sharing)
+    : directory_(std::move(directory)), name_prefix_(std::move(name_prefix)), sharing_(sharing) {}
 
 absl::StatusOr<StoredFile> FileStateStore::Store(const std::string& local_path,
                                                  const std::string& suggested_name) {
@@ -156,7 +156,9 @@ absl::StatusOr<StoredFile> FileStateStore::Store(const std::string& local_path,
   stored.path =
       StrCat(directory_, "/", name_prefix_, "-", ToString(RandomId<FileId>()), "-", suggested_name);
   Content content;
-  if (::link(local_path.c_str(), stored.path.c_str()) == 0) {
+  if (sharing_ == Sharing::kCopy) {
+    ASSIGN_OR_RETURN(content, Copy(local_path, stored.path));
+  } else if (::link(local_path.c_str(), stored.path.c_str()) == 0) {
     absl::StatusOr<Content> read = ReadContent(stored.path, nullptr, "");
     const absl::Status status =
         read.ok() ? Synchronise(stored.path, O_RDONLY) : std::move(read).status();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,9 +16,13 @@ namespace weir {
 /// name, synchronised and renamed. Threads: any; methods block.
 class FileStateStore final : public StateFileStore {
  public:
+  /// Whether a stored file may share its bytes on the disk with the local one.
+  enum class Sharing : uint8_t { kLinkWherePossible, kCopy };
+
   /// `directory` is made when the first file is stored. `name_prefix` begins every name; it says
   /// whose files they are (job, uid, attempt). A random id makes each name unique.
-  FileStateStore(std::string directory, std::string name_prefix);
+  FileStateStore(std::string directory, std::string name_prefix,
+                 Sharing sharing = Sharing::kLinkWherePossible);
 
   [[nodiscard]] absl::StatusOr<StoredFile> Store(const std::string& local_path,
                                                  const std::string& suggested_name) override;
@@ -30,6 +35,7 @@ class FileStateStore final : public StateFileStore {
  private:
   const std::string directory_;
   const std::string name_prefix_;
+  const Sharing sharing_;
 };
 
 }  // namespace weir

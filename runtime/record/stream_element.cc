@@ -20,6 +20,7 @@ struct ElementWriter {
   void operator()(const CheckpointBarrier& barrier) const {
     writer.WriteFixed(barrier.id.value());
     writer.WriteFixed(barrier.trigger_time_ms);
+    writer.WriteFixed(static_cast<uint8_t>(barrier.kind));
     writer.WriteFixed(barrier.unaligned);
   }
   void operator()(EndOfInput) const {}
@@ -47,11 +48,13 @@ absl::StatusOr<StreamElement> ReadElement(uint8_t kind, ByteReader& reader, cons
     }
     case 3: {
       uint64_t id = 0;
+      uint8_t barrier_kind = 0;
       bool unaligned = false;
-      if (reader.ReadFixed(&id) && reader.ReadFixed(&number) && reader.ReadFixed(&unaligned)) {
-        CheckpointBarrier barrier{CheckpointId(id), number};
-        barrier.unaligned = unaligned;
-        return barrier;
+      if (reader.ReadFixed(&id) && reader.ReadFixed(&number) && reader.ReadFixed(&barrier_kind) &&
+          reader.ReadFixed(&unaligned) &&
+          barrier_kind <= static_cast<uint8_t>(BarrierKind::kTerminate)) {
+        return CheckpointBarrier{CheckpointId(id), number, static_cast<BarrierKind>(barrier_kind),
+                                 unaligned};
       }
       break;
     }

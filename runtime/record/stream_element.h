@@ -24,10 +24,27 @@ struct WatermarkStatus {
   friend bool operator==(const WatermarkStatus&, const WatermarkStatus&) = default;
 };
 
+/// What a barrier is for. The snapshots are the same; a savepoint's barrier never overtakes
+/// records.
+enum class BarrierKind : uint8_t {
+  kCheckpoint,
+  kSavepoint,
+  /// Stop with savepoint: who has taken the snapshot does nothing more, until the savepoint is
+  /// complete and the task FINISHED, or it is aborted and the task goes on.
+  kSuspend,
+  /// The same behind the end of all input (drain): there is no going on.
+  kTerminate,
+};
+
+[[nodiscard]] constexpr bool StopsTask(BarrierKind kind) {
+  return kind == BarrierKind::kSuspend || kind == BarrierKind::kTerminate;
+}
+
 /// Divides the records that belong to a checkpoint from those after it.
 struct CheckpointBarrier {
   CheckpointId id;
   int64_t trigger_time_ms = 0;
+  BarrierKind kind = BarrierKind::kCheckpoint;
   /// Whether the checkpoint may be taken before the barrier has come through the data queued ahead
   /// of it. Such a barrier is announced.
   bool unaligned = false;

@@ -110,6 +110,7 @@ struct OperatorChain::ChainedOperator final : public OutputTarget {
   Histogram* event_time_lag = nullptr;  // Of a sink.
   bool blocked = false;                 // Waits for something outside, as far as this Run knows.
   bool wake_due = false;                // There was no room for its OnWake.
+  bool suspended = false;               // By a barrier that stops the task.
   std::map<OperatorId, Histogram*> latencies;  // By source; made at the first marker of each.
 };
 
@@ -297,6 +298,8 @@ absl::Status OperatorChain::TakeSnapshot(ChainedOperator& link, const Checkpoint
     accepts_snapshot_ = events_.accepts_snapshot(barrier);
   }
   if (accepts_snapshot_) {
+    // An abort may be here before the barrier.
+    link.suspended = StopsTask(barrier.kind) && barrier.id > newest_aborted_;
     ASSIGN_OR_RETURN(OperatorSnapshot snapshot, link.op->Snapshot(barrier.id));
     for (size_t i = 0; i < links_.size(); ++i) {
       if (links_[i].get() == &link) snapshots_[i] = std::move(snapshot);
@@ -320,14 +323,31 @@ absl::StatusOr<SourceOperator::PollResult> OperatorChain::PollSource() {
   absl::StatusOr<SourceOperator::PollResult> result =
       Guarded(head.context->place(), [&] { return source_->Poll(head.output); });
   if (!result.ok()) return WithPlace(result.status(), head.context->place(), "");
-  if (*result == SourceOperator::PollResult::kEnd) {
-    source_ended_ = true;
-    head.ended = true;
-    ++num_ended_;
-    head.output.EmitControl(EndOfInput{});
-  }
+  if (*result == SourceOperator::PollResult::kEnd) NoteSourceEnded();
   return result;
 }
+
+void OperatorChain::NoteSourceEnded() {
+  ChainedOperator& head = *links_.front();
+  source_ended_ = true;
+  head.ended = true;
+  ++num_ended_;
+  head.output.EmitControl(EndOfInput{});
+}
+
+absl::Status OperatorChain::EndSource() {
+  if (source_ == nullptr || source_ended_) return absl::OkStatus();
+  ChainedOperator& head = *links_.front();
+  // Key selectors of the edges behind it run here, on records that were held back.
+  const absl::Status ended = Guarded([&] {
+    head.output.EmitWatermark(EventTime::Max());
+    NoteSourceEnded();
+    return absl::OkStatus();
+  });
+  return ended.ok() ? ended : WithPlace(ended, head.context->place(), "");
+}
+
+bool OperatorChain::suspended() const { return links_.front()->suspended; }
 
 absl::StatusOr<bool> OperatorChain::EmitLatencyMarker(int64_t now_ms) {
   ChainedOperator& head = *links_.front();
@@ -346,7 +366,8 @@ absl::StatusOr<bool> OperatorChain::WakeOperators() {
   bool more = false;
   for (const auto& link : links_) {
     link->output.UpdateFull();
-    link->wake_due = link->output.Full();
+    link->wake_due = !link->suspended && link->output.Full();
+    if (link->suspended) continue;
     if (link->wake_due) continue;
     ASSIGN_OR_RETURN(const Progress progress,
                      WakeOperator(*link->op, link->output, *link->context));
@@ -400,6 +421,8 @@ absl::Status OperatorChain::NotifyCheckpointComplete(CheckpointId checkpoint) {
 }
 
 absl::Status OperatorChain::NotifyCheckpointAborted(CheckpointId checkpoint) {
+  newest_aborted_ = std::max(newest_aborted_, checkpoint);
+  for (const auto& link : links_) link->suspended = false;
   return ForEachOperator(
       [&](StreamOperator& op) { return op.NotifyCheckpointAborted(checkpoint); });
 }

@@ -79,6 +79,13 @@ class OperatorChain {
   [[nodiscard]] absl::StatusOr<SourceOperator::PollResult> PollSource();
   [[nodiscard]] bool has_source() const { return source_ != nullptr; }
   [[nodiscard]] bool source_ended() const { return source_ended_; }
+  /// Ends a source before its time: emits the last watermark and the end of the input. Does nothing
+  /// if it has ended, or there is none.
+  [[nodiscard]] absl::Status EndSource();
+  /// Whether the head has taken the snapshot of a barrier that stops the task: it is given nothing
+  /// more, nor do operators behind it that have taken theirs get a wake. NotifyCheckpointAborted
+  /// lets all go on.
+  [[nodiscard]] bool suspended() const;
 
   /// Lets the source emit a latency marker of the time `now_ms`. Returns false if its output is
   /// full.
@@ -123,6 +130,7 @@ class OperatorChain {
   absl::StatusOr<Progress> ProcessEnd(ChainedOperator& link, uint32_t input);
   absl::StatusOr<Progress> ProcessCaughtUp(ChainedOperator& link, uint32_t input);
   absl::Status TakeSnapshot(ChainedOperator& link, const CheckpointBarrier& barrier);
+  void NoteSourceEnded();
   absl::Status ForEachOperator(const std::function<absl::Status(StreamOperator&)>& call);
 
   std::vector<std::unique_ptr<ChainedOperator>> links_;
@@ -133,6 +141,7 @@ class OperatorChain {
   std::vector<OperatorSnapshot> snapshots_;
   size_t num_snapshots_ = 0;
   bool accepts_snapshot_ = true;
+  CheckpointId newest_aborted_;
   uint64_t records_in_ = 0;
   bool closed_ = false;
 };

@@ -339,8 +339,9 @@ void StreamTask::Cancel() {
 void StreamTask::TriggerCheckpoint(CheckpointBarrier barrier) {
   Post([this, barrier] {
     if (!chain_->has_source()) return absl::OkStatus();
+    if (barrier.kind == BarrierKind::kTerminate) RETURN_IF_ERROR(chain_->EndSource());
     CheckpointBarrier fed = barrier;
-    fed.unaligned = unaligned_;
+    fed.unaligned = unaligned_ && barrier.kind == BarrierKind::kCheckpoint;
     NoteBarrierOnItsWay(fed);
     chain_->Feed(0, fed);
     return absl::OkStatus();
@@ -357,6 +358,7 @@ void StreamTask::NotifyCheckpointAborted(CheckpointId checkpoint) {
     if (recorded_snapshot_.has_value() && recorded_snapshot_->ack.checkpoint == checkpoint) {
       AbandonRecordedSnapshot();
     }
+    if (stop_savepoint_ <= checkpoint) stop_savepoint_.reset();
     return chain_->NotifyCheckpointAborted(checkpoint);
   });
 }
@@ -436,6 +438,7 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos)
 }
 
 absl::StatusOr<bool> StreamTask::TakeInput() {
+  if (chain_->suspended()) return false;
   if (chain_->has_source()) {
     if (chain_->source_ended()) return false;
     ASSIGN_OR_RETURN(const bool marked, EmitLatencyMarker());
@@ -612,6 +615,7 @@ absl::Status StreamTask::OnSnapshot(const CheckpointBarrier& barrier,
                                     std::vector<OperatorSnapshot> snapshots) {
   NoteBarrierPassed(barrier);
   if (chain_->finished()) final_checkpoint_ = barrier.id;
+  if (StopsTask(barrier.kind)) stop_savepoint_ = barrier.id;
   snapshot_in_flight_ = true;
   TaskCheckpointAck ack;
   ack.attempt = description_.attempt;
@@ -701,8 +705,10 @@ absl::Status StreamTask::OnSnapshotWritten(CheckpointId checkpoint,
 
 absl::Status StreamTask::OnCheckpointComplete(CheckpointId checkpoint) {
   RETURN_IF_ERROR(chain_->NotifyCheckpointComplete(checkpoint));
-  if (final_checkpoint_.has_value() && checkpoint >= *final_checkpoint_)
+  if ((final_checkpoint_.has_value() && checkpoint >= *final_checkpoint_) ||
+      stop_savepoint_ == checkpoint) {
     final_checkpoint_complete_ = true;
+  }
   return absl::OkStatus();
 }
 

@@ -123,6 +123,7 @@ class StreamTask final : public Task,
   bool input_ended_ = false;
   std::optional<CheckpointId> final_checkpoint_;
   bool final_checkpoint_complete_ = false;
+  std::optional<CheckpointId> stop_savepoint_;  // Its barrier has stopped the task.
   bool snapshot_in_flight_ = false;
   int64_t snapshot_begin_nanos_ = 0;
   CheckpointId snapshot_checkpoint_;        // Of the snapshot in flight.

@@ -100,6 +100,44 @@ TEST_F(ClusterClientTest, SubmitsWhatWasAskedFor) {
   EXPECT_THAT(run->flink_configuration, ElementsAre(Pair("pipeline.name", "mine")));
 }
 
+TEST_F(ClusterClientTest, SubmitsWhatToRestoreFrom) {
+  ASSERT_TRUE(Client()
+                  .Submit({.library_id = "ndr",
+                           .savepoint_path = "/s/savepoint-1",
+                           .allow_non_restored_state = true,
+                           .claim_mode = "CLAIM"})
+                  .ok());
+  const auto run = dispatcher_.last_run();
+  ASSERT_TRUE(run.has_value());
+  EXPECT_EQ(run->savepoint_path, "/s/savepoint-1");
+  EXPECT_TRUE(run->allow_non_restored_state);
+  EXPECT_EQ(run->claim_mode, ClaimMode::kClaim);
+}
+
+TEST_F(ClusterClientTest, TriggersSavepointsStopsAndDisposals) {
+  const auto ask = [&](const absl::StatusOr<std::string>& operation) {
+    EXPECT_TRUE(operation.ok()) << operation.status();
+    return operation.ok() ? *Client().Operation(*operation) : OperationStatus();
+  };
+  const OperationStatus taken =
+      ask(Client().TriggerSavepoint(known_job_, {.directory = "/s", .format = "NATIVE"}));
+  EXPECT_TRUE(taken.completed);
+  EXPECT_EQ(taken.location, "/s/savepoint-40b817-0123456789ab");
+  EXPECT_EQ(dispatcher_.last_savepoint()->format, SavepointFormat::kNative);
+  EXPECT_EQ(ask(Client().TriggerSavepoint(known_job_, {.directory = "/full"})).failure,
+            "disk full");
+  EXPECT_EQ(
+      ask(Client().TriggerSavepoint(known_job_, {.directory = "/s", .stop = true, .drain = true}))
+          .location,
+      "/s/savepoint-40b817-0123456789ab");
+  EXPECT_EQ(dispatcher_.last_savepoint()->then, AfterSavepoint::kDrain);
+  EXPECT_EQ(ask(Client().TriggerCheckpoint(known_job_)).checkpoint_id, 3);
+  EXPECT_TRUE(ask(Client().TriggerDisposal("/s/savepoint-1")).completed);
+  EXPECT_THAT(ask(Client().TriggerDisposal("/missing")).failure, HasSubstr("no savepoint"));
+  EXPECT_EQ(Client().TriggerSavepoint(known_job_, {}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(ClusterClientTest, FindsJobsByIdItsBeginningAndName) {
   EXPECT_EQ(*Client().ResolveJob(known_job_), known_job_);
   EXPECT_EQ(*Client().ResolveJob(known_job_.substr(0, 6)), known_job_);

@@ -47,6 +47,31 @@ TEST(CommandLineTest, ReadsRun) {
   EXPECT_THAT(run.arguments, ElementsAre("--events", "F", "--json"));
 }
 
+TEST(CommandLineTest, ReadsWhatAJobIsRestoredFrom) {
+  const auto run = Parsed<RunCommand>({"run", "ndr", "--from-savepoint", "/s/savepoint-1",
+                                       "--allow-non-restored-state", "--claim-mode", "CLAIM"});
+  EXPECT_EQ(run.from_savepoint, "/s/savepoint-1");
+  EXPECT_TRUE(run.allow_non_restored_state);
+  EXPECT_EQ(run.claim_mode, "CLAIM");
+}
+
+TEST(CommandLineTest, ReadsSavepointCommands) {
+  const auto savepoint =
+      Parsed<SavepointCommand>({"savepoint", "job", "dir", "--format", "NATIVE"});
+  EXPECT_EQ(savepoint.job, "job");
+  EXPECT_EQ(savepoint.directory, "dir");
+  EXPECT_EQ(savepoint.format, "NATIVE");
+  EXPECT_EQ(Parsed<SavepointCommand>({"savepoint", "--dispose", "/s/1"}).dispose, "/s/1");
+  EXPECT_THAT(Refusal({"savepoint"}), HasSubstr("either a job"));
+  EXPECT_THAT(Refusal({"savepoint", "job", "--dispose", "/s/1"}), HasSubstr("either a job"));
+  const auto stop = Parsed<StopCommand>({"stop", "job", "--drain", "--savepoint-path", "dir"});
+  EXPECT_EQ(stop.job, "job");
+  EXPECT_EQ(stop.directory, "dir");
+  EXPECT_TRUE(stop.drain);
+  EXPECT_EQ(Parsed<CheckpointCommand>({"checkpoint", "job"}).job, "job");
+  EXPECT_THAT(Refusal({"stop"}), HasSubstr("JOB is required"));
+}
+
 TEST(CommandLineTest, ReadsLocal) {
   const auto local = Parsed<LocalCommand>({"local", "--task-managers", "3", "--slots=4",
                                            "--rest-port", "0", "--dir", "d", "--no-restart"});

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "jobmanager/job_settings.h"
 #include "jobmanager/proto_ids.h"
 #include "proto/control_plane.pb.h"
 #include "runtime/base/strings.h"
@@ -20,6 +21,7 @@
 namespace weir {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using Kind = proto::JobManagerMessage;
 
@@ -174,6 +176,51 @@ TEST_F(DispatcherTest, DropsAndCountsMessagesOfAttemptsThatAreNoMore) {
   ReportAll(second_, proto::RUNNING);
   EXPECT_EQ(dispatcher_.num_stale_messages(), 5u);
   EXPECT_EQ(NumRunning(third_), 2u);
+}
+
+TEST_F(DispatcherTest, FindsTheFolderOfASavepointOrSaysThatThereIsNone) {
+  absl::StatusOr<std::string> folder;
+  const auto resolve = [&](JobId job, const std::string& given) {
+    dispatcher_.ResolveSavepointDirectory(job, given, [&](auto found) { folder = found; });
+    executor_.RunUntilIdle();
+  };
+  resolve(first_, "file:///s/here/");
+  EXPECT_EQ(*folder, "/s/here");
+  resolve(first_, "");
+  EXPECT_EQ(folder.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(folder.status().ToString(), HasSubstr("execution.checkpointing.savepoint-dir"));
+  resolve(JobId(9, 9), "/s");
+  EXPECT_EQ(folder.status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(DispatcherTest, DisposesOfNothingThatARunningJobNeeds) {
+  absl::Status status;
+  const auto dispose = [&](const std::string& path) {
+    dispatcher_.DisposeSavepoint(path, [&](const absl::Status& done) { status = done; });
+    executor_.RunUntilIdle();
+  };
+  dispose(StrCat(folder_, "/", ToString(first_), "/chk-1/_metadata"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.ToString(), HasSubstr(ToString(first_)));
+  dispose(StrCat(folder_, "/savepoint-1"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+}
+
+TEST(JobSettingsTest, RefusesCheckpointsAtTheSameTimeWithAReason) {
+  const auto settings =
+      MakeJobSettings(Configuration(WeirOptions()), {},
+                      {{"execution.checkpointing.max-concurrent-checkpoints", "2"}});
+  EXPECT_EQ(settings.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(settings.status().ToString(), HasSubstr("one snapshot at a time"));
+}
+
+TEST(JobSettingsTest, UnderstandsFlinksOlderKeys) {
+  const auto settings =
+      MakeJobSettings(Configuration(WeirOptions()), {},
+                      {{"state.checkpoints.num-retained", "4"}, {"state.savepoints.dir", "/s"}});
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(CheckpointSettingsOf(*settings).num_retained, 4u);
+  EXPECT_EQ(settings->Get(kSavepointDir), "/s");
 }
 
 }  // namespace

@@ -57,6 +57,8 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
   ~JobMasterTest() override {
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
+    std::filesystem::remove_all(folder_ + "-second", ignored);
+    std::filesystem::remove_all(folder_ + "-savepoints", ignored);
   }
 
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) override {
@@ -78,8 +80,9 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
                           .resource_manager = resources_.get(),
                           .leader_epoch = LeaderEpoch(5),
                           .on_ended = [this](JobId) { ++num_ends_; }},
-        std::make_unique<FolderCheckpointStorage>(folder_, &executor_,
-                                                  std::make_shared<FileStateStore>(folder_, "t")));
+        std::make_unique<FolderCheckpointStorage>(
+            description_.checkpoint_dir, &executor_,
+            std::make_shared<FileStateStore>(description_.checkpoint_dir, "t")));
     job_->Start();
     executor_.RunUntilIdle();
   }
@@ -620,9 +623,8 @@ TEST_F(JobMasterTest, NeedsNoAnswerFromALostTaskManagerInAnyState) {
 TEST_F(JobMasterTest, RestartsWhenATaskManagerIsLostBeforeDeployment) {
   first_ = AddTaskManager("tm-1", 1);
   second_ = AddTaskManager("tm-2", 1);
-  executor_.set_hold_blocking(true);
-  description_.savepoint_path = "";
   StartRunning();
+  executor_.set_hold_blocking(true);
   executor_.Advance(absl::Seconds(1));
   executor_.set_hold_blocking(false);
   CompleteCheckpoint(1);
@@ -1052,7 +1054,8 @@ TEST_F(JobMasterTest, FailsClearlyWhenThereIsNoSuchCheckpoint) {
   description_.savepoint_path = folder_ + "/chk-9";
   StartJob();
   EXPECT_EQ(job_->status(), JobStatus::kFailed);
-  EXPECT_THAT(job_->Result().failure->stacktrace, HasSubstr("there is no checkpoint at"));
+  EXPECT_THAT(job_->Result().failure->stacktrace,
+              HasSubstr("there is no checkpoint and no savepoint at"));
   EXPECT_THAT(first_->Take(Kind::kDeploy), IsEmpty());
 }
 
@@ -1098,6 +1101,186 @@ TEST_F(JobMasterTest, ShowsPlanStatesAndTimestamps) {
   EXPECT_NE(details.timestamps[JobStatus::kRunning], absl::InfinitePast());
   EXPECT_EQ(job_->Overview().task_counts[ExecutionState::kRunning], 4u);
   EXPECT_THAT(details.execution_config.restart_strategy, HasSubstr("fixed delay"));
+}
+
+// A job whose savepoints go beside its folder.
+class JobMasterSavepointTest : public JobMasterTest {
+ protected:
+  void Trigger(AfterSavepoint then) {
+    result_ = absl::UnknownError("not called");
+    job_->TriggerSavepoint({.target_directory = folder_ + "-savepoints", .then = then},
+                           [this](auto result) { result_ = result; });
+    executor_.RunUntilIdle();
+  }
+  void AnswerAllCancels() {
+    AnswerCancels(first_.get());
+    AnswerCancels(second_.get());
+  }
+  // Starts another job from the snapshot at `path`, and lets it run.
+  void StartFrom(const std::string& path, ClaimMode mode) {
+    description_.id = JobId(3, 5);
+    description_.checkpoint_dir = folder_ + "-second";
+    description_.savepoint_path = path;
+    description_.claim_mode = mode;
+    StartJob();
+    NoteDeployment();
+    ReportAll(proto::RUNNING);
+  }
+
+  absl::StatusOr<std::string> result_;
+};
+
+TEST_F(JobMasterSavepointTest, StopsTheJobAndAnswersWhenItHasFinished) {
+  StartRunning();
+  Trigger(AfterSavepoint::kStop);
+  AckCoordinator(1, "splits");
+  executor_.RunUntilIdle();
+  const auto triggers = first_->Take(Kind::kTrigger);
+  ASSERT_THAT(triggers, SizeIs(1));
+  EXPECT_EQ(triggers[0].trigger().barrier_kind(), static_cast<uint32_t>(BarrierKind::kSuspend));
+  for (const auto& [key, task] : tasks_) AckTask(task, 1);
+  executor_.RunUntilIdle();
+  EXPECT_THAT(first_->Take(Kind::kComplete), SizeIs(1));
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kUnknown) << "tasks commit yet";
+  ReportAll(proto::FINISHED);
+  EXPECT_EQ(job_->status(), JobStatus::kFinished);
+  ASSERT_TRUE(result_.ok()) << result_.status();
+  EXPECT_FALSE(std::filesystem::exists(folder_)) << "checkpoints of a finished job";
+  EXPECT_TRUE(std::filesystem::exists(*result_ + "/_metadata"));
+
+  StartFrom(*result_, ClaimMode::kNoClaim);
+  EXPECT_EQ(Task(1, 0).deployment.restored_checkpoint(), 1u);
+  EXPECT_EQ(coordinators_[0].state(), "splits");
+  const CheckpointStatistics statistics = job_->Checkpoints();
+  EXPECT_EQ(statistics.latest_restored->external_path, *result_);
+  EXPECT_TRUE(statistics.latest_restored->is_savepoint);
+}
+
+TEST_F(JobMasterSavepointTest, GoesOnFromTheSavepointIfATaskFailsBeforeTheJobHasStopped) {
+  StartRunning();
+  Trigger(AfterSavepoint::kStop);
+  CompleteCheckpoint(1);
+  Report(Task(2, 1), proto::FAILED, "commit failed");
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("the job did not stop"));
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("-savepoints/savepoint-"));
+  AnswerAllCancels();
+  executor_.Advance(absl::Seconds(1));
+  NoteDeployment();
+  EXPECT_EQ(Task(1, 0).deployment.restored_checkpoint(), 1u);
+  EXPECT_TRUE(job_->Checkpoints().latest_restored->is_savepoint);
+}
+
+TEST_F(JobMasterSavepointTest, CancelsTheJobOnceTheSavepointIsComplete) {
+  StartRunning();
+  Trigger(AfterSavepoint::kCancel);
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  CompleteCheckpoint(1);
+  EXPECT_EQ(job_->status(), JobStatus::kCancelling);
+  EXPECT_TRUE(result_.ok()) << result_.status();
+}
+
+TEST_F(JobMasterSavepointTest, RestartsAJobWhoseDrainFailed) {
+  settings_.Set(kCheckpointingTimeout, absl::Seconds(2));
+  StartRunning();
+  Trigger(AfterSavepoint::kDrain);
+  AckCoordinator(1, "splits");
+  executor_.Advance(absl::Seconds(2));
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("expired"));
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting);
+}
+
+TEST_F(JobMasterSavepointTest, RefusesATargetThatGoesWithTheJob) {
+  StartRunning();
+  job_->TriggerSavepoint({.target_directory = folder_ + "/mine"},
+                         [this](auto result) { result_ = result; });
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(JobMasterSavepointTest, ANotClaimedSnapshotStaysAndAClaimedOneGoes) {
+  for (const ClaimMode mode : {ClaimMode::kNoClaim, ClaimMode::kClaim}) {
+    SCOPED_TRACE(ClaimModeName(mode));
+    description_.id = JobId(3, 4);
+    description_.checkpoint_dir = folder_;
+    description_.savepoint_path.clear();
+    if (first_ == nullptr) {
+      StartDeployed();
+    } else {
+      StartJob();
+      NoteDeployment();
+    }
+    ReportAll(proto::RUNNING);
+    Trigger(AfterSavepoint::kStop);
+    CompleteCheckpoint(1);
+    ReportAll(proto::FINISHED);
+    ASSERT_TRUE(result_.ok()) << result_.status();
+
+    StartFrom(*result_, mode);
+    EXPECT_TRUE(job_->NeedsSnapshot(folder_ + "-second/chk-1"));
+    EXPECT_EQ(job_->NeedsSnapshot(*result_), mode == ClaimMode::kClaim);
+    executor_.Advance(absl::Seconds(1));
+    EXPECT_TRUE(std::filesystem::exists(*result_)) << "nothing has replaced it yet";
+    CompleteCheckpoint(2, "moved on");
+    EXPECT_EQ(std::filesystem::exists(*result_), mode == ClaimMode::kNoClaim);
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "-second/chk-1")) << "its own copy";
+    ASSERT_TRUE(job_->Cancel().ok());
+    AnswerAllCancels();
+    std::filesystem::remove_all(folder_ + "-second");
+  }
+}
+
+TEST_F(JobMasterSavepointTest, KeepsTheCheckpointsOfACancelledOrFailedJobAsItsRetentionSays) {
+  struct Case {
+    const char* retention;
+    bool after_cancel;
+    bool after_failure;
+  };
+  settings_.Set(kRestartStrategyType, "none");
+  first_ = AddTaskManager("tm-1", 1);
+  second_ = AddTaskManager("tm-2", 1);
+  for (const Case& expected :
+       {Case{"RETAIN_ON_CANCELLATION", true, true}, Case{"DELETE_ON_CANCELLATION", false, true},
+        Case{"NO_EXTERNALIZED_CHECKPOINTS", false, false}}) {
+    for (const bool fails : {false, true}) {
+      SCOPED_TRACE(StrCat(expected.retention, " fails=", fails));
+      settings_.Set(kCheckpointingRetention, expected.retention);
+      StartJob();
+      NoteDeployment();
+      ReportAll(proto::RUNNING);
+      executor_.Advance(absl::Seconds(1));
+      CompleteCheckpoint(1);
+      const CheckpointConfig config = job_->CheckpointConfiguration();
+      EXPECT_EQ(config.externalized, expected.after_failure);
+      EXPECT_EQ(config.delete_on_cancellation, !expected.after_cancel);
+      if (fails) {
+        Report(Task(1, 0), proto::FAILED, "oops");
+      } else {
+        ASSERT_TRUE(job_->Cancel().ok());
+      }
+      AnswerAllCancels();
+      EXPECT_EQ(job_->status(), fails ? JobStatus::kFailed : JobStatus::kCanceled);
+      EXPECT_EQ(std::filesystem::exists(folder_ + "/chk-1/_metadata"),
+                fails ? expected.after_failure : expected.after_cancel);
+      std::filesystem::remove_all(folder_);
+    }
+  }
+}
+
+TEST_F(JobMasterTest, CountsOnFromTheCheckpointsThatAreInItsFolder) {
+  StartRunning();
+  executor_.Advance(absl::Seconds(1));
+  CompleteCheckpoint(1);
+  ASSERT_TRUE(job_->Cancel().ok());
+  AnswerCancels(first_.get());
+  AnswerCancels(second_.get());
+  StartJob();  // The same id, with nothing to restore.
+  NoteDeployment();
+  ReportAll(proto::RUNNING);
+  coordinator_on_->Take(Kind::kTriggerCoordinator);
+  executor_.Advance(absl::Seconds(1));
+  const auto triggers = coordinator_on_->Take(Kind::kTriggerCoordinator);
+  ASSERT_FALSE(triggers.empty());
+  EXPECT_EQ(triggers.back().trigger_coordinator().checkpoint_id(), 2u);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/chk-1/_metadata"));
 }
 
 }  // namespace

@@ -12,9 +12,9 @@ constexpr size_t kMaxOperations = 1000;
 
 }  // namespace
 
-bool AsynchronousOperations::Begin(JobId job_id, TriggerId trigger_id) {
+bool AsynchronousOperations::Begin(OperationScope scope, TriggerId trigger_id) {
   const MutexLock lock(&mutex_);
-  const Operation operation{.job_id = job_id, .result = std::nullopt};
+  const Operation operation{.scope = scope, .result = std::nullopt};
   if (!operations_.try_emplace(trigger_id, operation).second) return false;
   order_.push_back(trigger_id);
   if (order_.size() > kMaxOperations) {
@@ -24,20 +24,21 @@ bool AsynchronousOperations::Begin(JobId job_id, TriggerId trigger_id) {
   return true;
 }
 
-void AsynchronousOperations::Complete(TriggerId trigger_id, absl::StatusOr<CheckpointId> result) {
+void AsynchronousOperations::Complete(TriggerId trigger_id, absl::StatusOr<Outcome> result) {
   const MutexLock lock(&mutex_);
   const auto found = operations_.find(trigger_id);
   if (found != operations_.end()) found->second.result = std::move(result);
 }
 
 absl::StatusOr<AsynchronousOperations::Result> AsynchronousOperations::Find(
-    JobId job_id, TriggerId trigger_id) const {
+    OperationScope scope, TriggerId trigger_id) const {
   const MutexLock lock(&mutex_);
   const auto found = operations_.find(trigger_id);
-  if (found == operations_.end() || found->second.job_id != job_id) {
-    return absl::NotFoundError(StrCat(
-        "There is no operation with this trigger id; it may be too old: job=", ToString(job_id),
-        " trigger=", ToString(trigger_id)));
+  if (found == operations_.end() || found->second.scope != scope) {
+    return absl::NotFoundError(
+        StrCat("There is no operation with this trigger id; it may be too old: ",
+               scope.job_id.IsNull() ? "" : StrCat("job=", ToString(scope.job_id), " "),
+               "trigger=", ToString(trigger_id)));
   }
   return found->second.result;
 }

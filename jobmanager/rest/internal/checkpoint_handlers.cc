@@ -78,10 +78,14 @@ absl::Status Trigger(const RestContextPtr& context, const HttpRequest& request,
           responder.Send(ErrorResponse(job.status()));
           return;
         }
-        if (context->operations.Begin(job_id, trigger_id)) {
+        if (context->operations.Begin({OperationKind::kCheckpoint, job_id}, trigger_id)) {
           context->gateway->TriggerCheckpoint(
-              job_id, [context, trigger_id](absl::StatusOr<CheckpointId> checkpoint_id) {
-                context->operations.Complete(trigger_id, std::move(checkpoint_id));
+              job_id, [context, trigger_id](const absl::StatusOr<CheckpointId>& checkpoint_id) {
+                if (checkpoint_id.ok()) {
+                  context->operations.Complete(trigger_id, *checkpoint_id);
+                } else {
+                  context->operations.Complete(trigger_id, checkpoint_id.status());
+                }
               });
         }
         responder.Send([trigger_id] { return ToResponse(RenderTriggerResponse(trigger_id), 202); });
@@ -94,7 +98,7 @@ absl::Status PollTrigger(const RestContextPtr& context, const HttpRequest& reque
   ASSIGN_OR_RETURN(const JobId job_id, IdParameter<JobId>(request, "jobid"));
   ASSIGN_OR_RETURN(const TriggerId trigger_id, IdParameter<TriggerId>(request, "triggerid"));
   ASSIGN_OR_RETURN(const AsynchronousOperations::Result result,
-                   context->operations.Find(job_id, trigger_id));
+                   context->operations.Find({OperationKind::kCheckpoint, job_id}, trigger_id));
   responder.Send(ToResponse(RenderOperation(result)));
   return absl::OkStatus();
 }

@@ -254,20 +254,38 @@ std::string RenderTriggerResponse(TriggerId trigger_id) {
   return Dump({{"request-id", ToString(trigger_id)}});
 }
 
+namespace {
+
+Json FailureJson(const absl::Status& status) {
+  return {{"failure-cause",
+           {{"class", absl::StatusCodeToString(status.code())},
+            {"stack-trace", std::string(ToStd(status.message()))},
+            {"serialized-throwable", ""}}}};
+}
+
+std::string InProgress() {
+  return Dump({{"status", {{"id", "IN_PROGRESS"}}}, {"operation", nullptr}});
+}
+
+}  // namespace
+
 std::string RenderOperation(const AsynchronousOperations::Result& result) {
-  if (!result.has_value()) {
-    return Dump({{"status", {{"id", "IN_PROGRESS"}}}, {"operation", nullptr}});
-  }
+  if (!result.has_value()) return InProgress();
   Json operation;
-  if (result->ok()) {
-    operation = {{"checkpointId", (*result)->value()}};
-  } else {
-    const absl::Status& status = result->status();
-    operation = {{"failure-cause",
-                  {{"class", absl::StatusCodeToString(status.code())},
-                   {"stack-trace", std::string(ToStd(status.message()))},
-                   {"serialized-throwable", ""}}}};
+  if (!result->ok()) {
+    operation = FailureJson(result->status());
+  } else if (const auto* const id = std::get_if<CheckpointId>(&**result)) {
+    operation = {{"checkpointId", id->value()}};
+  } else if (const auto* const location = std::get_if<std::string>(&**result)) {
+    operation = {{"location", *location}};
   }
+  return Dump({{"status", {{"id", "COMPLETED"}}}, {"operation", std::move(operation)}});
+}
+
+std::string RenderDisposal(const AsynchronousOperations::Result& result) {
+  if (!result.has_value()) return InProgress();
+  Json operation = {{"failure-cause", nullptr}};
+  if (!result->ok()) operation = FailureJson(result->status());
   return Dump({{"status", {{"id", "COMPLETED"}}}, {"operation", std::move(operation)}});
 }
 

@@ -71,5 +71,6 @@ struct MetricAggregation {
                                                    const TaskCheckpointStatistics& task);
 [[nodiscard]] std::string RenderTriggerResponse(TriggerId trigger_id);
 [[nodiscard]] std::string RenderOperation(const AsynchronousOperations::Result& result);
+[[nodiscard]] std::string RenderDisposal(const AsynchronousOperations::Result& result);
 
 }  // namespace weir::internal

@@ -35,6 +35,32 @@ FieldReader ReadText(std::string* out) {
   };
 }
 
+FieldReader ReadFlag(bool* out) {
+  return [out](const Json& value) {
+    if (!value.is_boolean()) return WrongType("true or false");
+    *out = value.get<bool>();
+    return absl::OkStatus();
+  };
+}
+
+/// Reads a string by `parse`.
+template <class T>
+FieldReader ReadParsed(T* out, absl::StatusOr<T> (*parse)(std::string_view)) {
+  return [out, parse](const Json& value) -> absl::Status {
+    if (!value.is_string()) return WrongType("a string");
+    ASSIGN_OR_RETURN(*out, parse(value.get<std::string>()));
+    return absl::OkStatus();
+  };
+}
+
+FieldReader ReadTriggerId(std::optional<TriggerId>* out) {
+  return [out](const Json& value) -> absl::Status {
+    if (!value.is_string()) return WrongType("32 hexadecimal digits");
+    ASSIGN_OR_RETURN(*out, ParseId<TriggerId>(value.get<std::string>()));
+    return absl::OkStatus();
+  };
+}
+
 FieldReader Ignore() {
   return [](const Json&) { return absl::OkStatus(); };
 }
@@ -106,11 +132,7 @@ absl::Status ParseJarRunBody(std::string_view body, JarRunRequest* request) {
     ASSIGN_OR_RETURN(request->job_id, ParseId<JobId>(value.get<std::string>()));
     return absl::OkStatus();
   };
-  const auto allow = [request](const Json& value) {
-    if (!value.is_boolean()) return WrongType("true or false");
-    request->allow_non_restored_state = value.get<bool>();
-    return absl::OkStatus();
-  };
+  const FieldReader claim_mode = ReadParsed(&request->claim_mode, ParseClaimMode);
   const std::vector<Field> fields = {
       {"entryClass", ReadText(&request->entry_class)},
       {"programArgsList",
@@ -118,10 +140,10 @@ absl::Status ParseJarRunBody(std::string_view body, JarRunRequest* request) {
       {"programArgs", ReadText(&line)},
       {"parallelism", parallelism},
       {"jobId", job_id},
-      {"allowNonRestoredState", allow},
+      {"allowNonRestoredState", ReadFlag(&request->allow_non_restored_state)},
       {"savepointPath", ReadText(&request->savepoint_path)},
-      {"restoreMode", Ignore()},
-      {"claimMode", Ignore()},
+      {"restoreMode", claim_mode},
+      {"claimMode", claim_mode},
       {"flinkConfiguration",
        [request](const Json& value) { return ReadSettings(value, &request->flink_configuration); }},
   };
@@ -132,14 +154,42 @@ absl::Status ParseJarRunBody(std::string_view body, JarRunRequest* request) {
 
 absl::StatusOr<std::optional<TriggerId>> ParseCheckpointTriggerBody(std::string_view body) {
   std::optional<TriggerId> trigger_id;
-  const auto read = [&trigger_id](const Json& value) -> absl::Status {
-    if (!value.is_string()) return WrongType("32 hexadecimal digits");
-    ASSIGN_OR_RETURN(trigger_id, ParseId<TriggerId>(value.get<std::string>()));
-    return absl::OkStatus();
-  };
-  const std::vector<Field> fields = {{"checkpointType", Ignore()}, {"triggerId", read}};
+  const std::vector<Field> fields = {{"checkpointType", Ignore()},
+                                     {"triggerId", ReadTriggerId(&trigger_id)}};
   RETURN_IF_ERROR(ReadObject(body, fields));
   return trigger_id;
+}
+
+absl::StatusOr<SavepointTrigger> ParseSavepointBody(std::string_view body) {
+  SavepointTrigger trigger;
+  bool cancel = false;
+  RETURN_IF_ERROR(
+      ReadObject(body, {{"target-directory", ReadText(&trigger.request.target_directory)},
+                        {"cancel-job", ReadFlag(&cancel)},
+                        {"formatType", ReadParsed(&trigger.request.format, ParseSavepointFormat)},
+                        {"triggerId", ReadTriggerId(&trigger.trigger_id)}}));
+  if (cancel) trigger.request.then = AfterSavepoint::kCancel;
+  return trigger;
+}
+
+absl::StatusOr<SavepointTrigger> ParseStopBody(std::string_view body) {
+  SavepointTrigger trigger;
+  bool drain = false;
+  RETURN_IF_ERROR(
+      ReadObject(body, {{"targetDirectory", ReadText(&trigger.request.target_directory)},
+                        {"drain", ReadFlag(&drain)},
+                        {"formatType", ReadParsed(&trigger.request.format, ParseSavepointFormat)},
+                        {"triggerId", ReadTriggerId(&trigger.trigger_id)}}));
+  trigger.request.then = drain ? AfterSavepoint::kDrain : AfterSavepoint::kStop;
+  return trigger;
+}
+
+absl::StatusOr<std::string> ParseDisposalBody(std::string_view body) {
+  std::string path;
+  RETURN_IF_ERROR(ReadObject(body, {{"savepoint-path", ReadText(&path)}}));
+  if (!path.empty()) return path;
+  return absl::InvalidArgumentError(
+      "Bad request, field \"savepoint-path\" is missing: name the savepoint to dispose of.");
 }
 
 }  // namespace weir::internal

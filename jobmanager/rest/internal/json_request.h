@@ -1,12 +1,14 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "jobmanager/cluster_information.h"
 #include "jobmanager/rest/internal/asynchronous_operations.h"
+#include "jobmanager/savepoint.h"
 
 namespace weir::internal {
 
@@ -18,5 +20,18 @@ namespace weir::internal {
 /// kInvalidArgument.
 [[nodiscard]] absl::StatusOr<std::optional<TriggerId>> ParseCheckpointTriggerBody(
     std::string_view body);
+
+/// Asks for a savepoint.
+struct SavepointTrigger {
+  /// The target directory is empty if the body names none.
+  SavepointRequest request;
+  std::optional<TriggerId> trigger_id;
+};
+/// Reads the body of POST /jobs/:jobid/savepoints. Errors: kInvalidArgument, naming the field.
+[[nodiscard]] absl::StatusOr<SavepointTrigger> ParseSavepointBody(std::string_view body);
+/// The same of POST /jobs/:jobid/stop.
+[[nodiscard]] absl::StatusOr<SavepointTrigger> ParseStopBody(std::string_view body);
+/// Returns the path that the body of POST /savepoint-disposal names. Errors: kInvalidArgument.
+[[nodiscard]] absl::StatusOr<std::string> ParseDisposalBody(std::string_view body);
 
 }  // namespace weir::internal

@@ -29,9 +29,11 @@ class RecordingMessenger final : public CheckpointMessenger {
                            const std::vector<ExecutionAttemptId>& coordinators) override {
     log.push_back(StrCat("coordinators ", id.value(), " x", coordinators.size()));
   }
-  void TriggerSources(CheckpointId id, absl::Time,
+  void TriggerSources(CheckpointId id, absl::Time, BarrierKind kind,
                       const std::vector<ExecutionAttemptId>& sources) override {
-    log.push_back(StrCat("sources ", id.value(), " x", sources.size()));
+    constexpr std::string_view kKinds[] = {"", " savepoint", " suspend", " terminate"};
+    log.push_back(
+        StrCat("sources ", id.value(), " x", sources.size(), kKinds[static_cast<size_t>(kind)]));
     last_sources = sources;
   }
   void NotifyCheckpointComplete(CheckpointId id) override {
@@ -43,11 +45,16 @@ class RecordingMessenger final : public CheckpointMessenger {
   void DeliverToTask(const proto::OperatorEvent& event) override {
     log.push_back(StrCat("event ", event.payload()));
   }
+  void FailAttempt(const absl::Status& reason) override {
+    log.push_back(StrCat("fail: ", ToStd(reason.message())));
+    coordinator->Stop(reason);
+  }
 
   std::vector<std::string> Take() { return std::exchange(log, {}); }
 
   std::vector<std::string> log;
   std::vector<ExecutionAttemptId> last_sources;
+  CheckpointCoordinator* coordinator = nullptr;
 };
 
 // Keeps metadata in memory; a state is the list of its files, separated by blanks.
@@ -76,6 +83,25 @@ class MemoryStorage final : public CheckpointStorage {
       return [result, done] { done(result); };
     });
   }
+  void WriteSavepoint(std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
+                      std::string target_directory,
+                      std::function<void(absl::StatusOr<std::string>)> done) override {
+    executor_->RunBlocking([this, metadata, format, target_directory, done]() -> Mail {
+      absl::StatusOr<std::string> result =
+          StrCat(target_directory, "/savepoint-", metadata->id.value());
+      if (write_error.ok()) {
+        stored[*result] = *metadata;
+        stored[*result].savepoint_format = SavepointFormatName(format);
+      } else {
+        result = write_error;
+      }
+      return [result, done] { done(result); };
+    });
+  }
+  void TakeOver(std::string, std::function<absl::Status(const CheckpointMetadata&)>,
+                std::function<void(absl::StatusOr<Snapshot>)>) override {}
+  void Sweep(std::function<void(uint64_t)>) override {}
+  void Dispose(std::string path) override { removed.push_back(StrCat("all of ", path)); }
   void Discard(std::vector<std::string> paths, std::vector<std::string> files) override {
     for (const std::string& path : paths) {
       stored.erase(path);
@@ -120,6 +146,7 @@ class CheckpointCoordinatorTest : public testing::Test {
   void Make(CheckpointSettings settings) {
     coordinator_ = std::make_unique<CheckpointCoordinator>(JobId(3, 4), &graph_, settings,
                                                            &executor_, &messenger_, &storage_);
+    messenger_.coordinator = coordinator_.get();
     coordinator_->Start(TestPlan());
   }
   // Runs with checkpoints each second; the first is due.
@@ -566,7 +593,10 @@ TEST_F(CheckpointCoordinatorTest, NeverRemovesTheCheckpointThatTheUserStartedFro
   op.id = TestOperator(1);
   op.max_parallelism = 128;
   op.subtasks = {"users-file", ""};
-  coordinator_->AddRestored(std::make_shared<const CheckpointMetadata>(users), "backup/chk-41");
+  coordinator_->AddRestored({.metadata = std::make_shared<const CheckpointMetadata>(users),
+                             .path = "backup/chk-41",
+                             .was_own = true},
+                            "backup/chk-41", ClaimMode::kNoClaim);
   coordinator_->Start(TestPlan());
   coordinator_->OnAllTasksRunning();
   for (uint64_t checkpoint = 42; checkpoint < 46; ++checkpoint) {
@@ -675,7 +705,10 @@ TEST_F(CheckpointCoordinatorTest, DoesNotRelyOnACheckpointOfTheUsers) {
   storage_.stored = {{"backup/chk-1", users}};
   Make({});
   coordinator_->Stop(absl::CancelledError("stop"));
-  coordinator_->AddRestored(std::make_shared<const CheckpointMetadata>(users), "backup/chk-1");
+  coordinator_->AddRestored({.metadata = std::make_shared<const CheckpointMetadata>(users),
+                             .path = "backup/chk-1",
+                             .was_own = true},
+                            "backup/chk-1", ClaimMode::kNoClaim);
   coordinator_->RestoreLatest([](auto metadata) { ASSERT_TRUE(metadata.ok()); });
   executor_.RunUntilIdle();
   coordinator_->Start(TestPlan());
@@ -721,6 +754,196 @@ TEST_F(CheckpointCoordinatorTest, TriggersNothingWithoutAnInterval) {
   coordinator_->OnInputEnded(Attempt(kSource1));
   executor_.Advance(absl::Hours(24));
   EXPECT_THAT(messenger_.log, IsEmpty());
+}
+
+// Of a job whose next checkpoint is far away.
+class SavepointTest : public CheckpointCoordinatorTest {
+ protected:
+  void Run(CheckpointSettings settings = {.interval = absl::Hours(1)}) {
+    Make(settings);
+    coordinator_->OnAllTasksRunning();
+  }
+  void Trigger(AfterSavepoint then = AfterSavepoint::kGoOn) {
+    result_ = absl::UnknownError("not called");
+    coordinator_->TriggerSavepoint({.target_directory = "/s", .then = then},
+                                   [this](auto result) { result_ = result; });
+  }
+
+  absl::StatusOr<std::string> result_;
+};
+
+TEST_F(SavepointTest, IsWrittenElsewhereAndTasksAreNotTold) {
+  Run();
+  Trigger();
+  AckAll(1);
+  ASSERT_TRUE(result_.ok()) << result_.status();
+  EXPECT_EQ(*result_, "/s/savepoint-1");
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 1 x1", "sources 1 x2 savepoint"));
+  const CheckpointStatistics statistics = coordinator_->Statistics();
+  EXPECT_FALSE(statistics.latest_completed.has_value());
+  ASSERT_TRUE(statistics.latest_savepoint.has_value());
+  EXPECT_EQ(statistics.latest_savepoint->kind, CheckpointKind::kSavepoint);
+  EXPECT_EQ(statistics.latest_savepoint->savepoint_format, "CANONICAL");
+  EXPECT_EQ(statistics.latest_savepoint->external_path, "/s/savepoint-1");
+  coordinator_->RestoreLatest([](auto latest) { EXPECT_EQ(*latest, nullptr); });
+}
+
+TEST_F(SavepointTest, WaitsForTheCheckpointUnderWayAndIsFollowedByTheNext) {
+  MakeAndTrigger({.interval = absl::Seconds(1)});
+  Trigger();
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 1 x1"));
+  AckAll(1);
+  EXPECT_THAT(messenger_.Take(), ElementsAre("sources 1 x2", "complete 1", "coordinators 2 x1"));
+  AckAll(2);
+  EXPECT_TRUE(result_.ok()) << result_.status();
+  messenger_.Take();
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 3 x1"));
+}
+
+TEST_F(SavepointTest, LeavesNoFilesInTheJobsFolderThatNoCheckpointNeeds) {
+  MakeAndTrigger({.interval = absl::Seconds(1)});
+  AckSame(1, "old");
+  Trigger();
+  AckSame(2, "old of-savepoint and-next");
+  ASSERT_TRUE(result_.ok());
+  EXPECT_THAT(storage_.removed, IsEmpty()) << "the next checkpoint may build on them";
+  executor_.Advance(absl::Seconds(1));
+  AckSame(3, "and-next");
+  EXPECT_THAT(storage_.removed, UnorderedElementsAre("chk-1", "of-savepoint"));
+  executor_.Advance(absl::Seconds(1));
+  AckSame(4, "other");
+  EXPECT_THAT(storage_.removed, UnorderedElementsAre("chk-1", "of-savepoint", "old", "chk-3"));
+}
+
+TEST_F(SavepointTest, ThatStopsIsToldOfAndTheLastOne) {
+  Run({.interval = absl::Seconds(1)});
+  Trigger(AfterSavepoint::kStop);
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kUnknown);
+  AckAll(1);
+  ASSERT_TRUE(result_.ok()) << result_.status();
+  EXPECT_THAT(messenger_.Take(),
+              ElementsAre("coordinators 1 x1", "sources 1 x2 suspend", "complete 1"));
+  executor_.Advance(absl::Hours(1));
+  for (const uint64_t task : {kSource0, kSource1}) coordinator_->OnInputEnded(Attempt(task));
+  EXPECT_THAT(messenger_.Take(), IsEmpty());
+  Trigger();
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(SavepointTest, ThatStopsIsWhatAJobGoesOnFromIfItFailsBeforeItsEnd) {
+  MakeAndTrigger({.interval = absl::Seconds(1)});
+  AckAll(1);
+  Trigger(AfterSavepoint::kStop);
+  AckAll(2);
+  ASSERT_TRUE(result_.ok());
+  coordinator_->Stop(absl::InternalError("a task failed"));
+  std::shared_ptr<const CheckpointMetadata> restored;
+  coordinator_->RestoreLatest([&](auto latest) { restored = *latest; });
+  executor_.RunUntilIdle();
+  ASSERT_NE(restored, nullptr);
+  EXPECT_EQ(restored->id.value(), 2u);
+  EXPECT_TRUE(coordinator_->Statistics().latest_restored->is_savepoint);
+  coordinator_->Start(TestPlan());
+  coordinator_->OnAllTasksRunning();
+  executor_.Advance(absl::Seconds(1));
+  AckAll(3);
+  coordinator_->Stop(absl::CancelledError("done"));
+  coordinator_->DiscardAll();
+  EXPECT_TRUE(storage_.stored.contains("/s/savepoint-2")) << "it is the user's";
+}
+
+TEST_F(SavepointTest, ThatCannotStopLetsTheJobGoOn) {
+  Run({.interval = absl::Seconds(1)});
+  Trigger(AfterSavepoint::kStop);
+  AckCoordinator(1);
+  Decline(kSource0, 1);
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(messenger_.Take(),
+              ElementsAre("coordinators 1 x1", "sources 1 x2 suspend", "aborted 1"));
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 2 x1"));
+}
+
+TEST_F(SavepointTest, ThatFailsAfterTheTasksWereDrainedFailsTheAttempt) {
+  Run();
+  Trigger(AfterSavepoint::kDrain);
+  AckCoordinator(1);
+  storage_.write_error = absl::ResourceExhaustedError("disk full");
+  for (const uint64_t task : {kSource0, kSource1, kSink0, kSink1}) AckTask(task, 1);
+  executor_.RunUntilIdle();
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("cannot write the savepoint: disk full"));
+  const std::vector<std::string> log = messenger_.Take();
+  ASSERT_THAT(log, testing::SizeIs(4));
+  EXPECT_EQ(log[1], "sources 1 x2 terminate");
+  EXPECT_THAT(log[3], HasSubstr("fail: the savepoint to stop with has failed"));
+}
+
+TEST_F(SavepointTest, IsRefusedByAJobThatCannotTakeIt) {
+  Make({.interval = absl::InfiniteDuration()});
+  Trigger();
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("the job runs without checkpoints"));
+  Make({});
+  Trigger();
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("not all tasks of the job are RUNNING"));
+}
+
+TEST_F(SavepointTest, ThatIsAbortedWhileItIsWrittenIsRemovedWithItsFiles) {
+  Run();
+  Trigger();
+  executor_.set_hold_blocking(true);
+  AckAll(1);
+  coordinator_->Stop(absl::InternalError("a task failed"));
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kInternal);
+  executor_.set_hold_blocking(false);
+  executor_.RunUntilIdle();
+  EXPECT_THAT(storage_.removed, ElementsAre("all of /s/savepoint-1"));
+}
+
+TEST_F(CheckpointCoordinatorTest, FailsTheAttemptAfterMoreFailuresInARowThanAreTolerable) {
+  MakeAndTrigger({.interval = absl::Seconds(1), .tolerable_failures = 1});
+  Decline(kSource0, 1);
+  executor_.Advance(absl::Seconds(1));
+  AckAll(2);
+  executor_.Advance(absl::Seconds(1));
+  Decline(kSource0, 3);
+  EXPECT_THAT(messenger_.Take(), testing::Not(testing::Contains(HasSubstr("fail:"))))
+      << "not in a row";
+  executor_.Advance(absl::Seconds(1));
+  Decline(kSource0, 4);
+  EXPECT_THAT(messenger_.Take(), testing::Contains(HasSubstr("fail: too many checkpoints")));
+  executor_.Advance(absl::Seconds(10));
+  EXPECT_THAT(messenger_.Take(), IsEmpty());
+}
+
+TEST_F(CheckpointCoordinatorTest, DeletesAClaimedSnapshotWhenACheckpointOfItsOwnHasReplacedIt) {
+  for (const bool replaced : {false, true}) {
+    Make({.interval = absl::Seconds(1)});
+    coordinator_->Stop(absl::CancelledError("not yet"));
+    CheckpointMetadata imported;
+    imported.id = CheckpointId(41);
+    storage_.stored["chk-41"] = imported;
+    coordinator_->AddRestored({.metadata = std::make_shared<const CheckpointMetadata>(imported),
+                               .path = "chk-41",
+                               .is_savepoint = true},
+                              "backup/savepoint-1", ClaimMode::kClaim);
+    EXPECT_TRUE(coordinator_->Retains("backup/savepoint-1"));
+    coordinator_->RestoreLatest([](auto latest) { ASSERT_TRUE(latest.ok()); });
+    executor_.RunUntilIdle();
+    EXPECT_EQ(coordinator_->Statistics().latest_restored->external_path, "backup/savepoint-1");
+    coordinator_->Start(TestPlan());
+    coordinator_->OnAllTasksRunning();
+    executor_.Advance(absl::Seconds(1));
+    if (replaced) AckAll(42);
+    coordinator_->Stop(absl::CancelledError("done"));
+    coordinator_->DiscardAll();
+    const auto deleted = testing::Contains("all of backup/savepoint-1");
+    if (replaced) {
+      EXPECT_THAT(storage_.removed, deleted);
+    } else {
+      EXPECT_THAT(storage_.removed, testing::Not(deleted)) << "it is all there is";
+    }
+  }
 }
 
 }  // namespace

@@ -131,6 +131,11 @@ std::vector<JobId> FakeDispatcher::cancelled() const {
   return cancelled_;
 }
 
+std::optional<SavepointRequest> FakeDispatcher::last_savepoint() const {
+  const MutexLock lock(&mutex_);
+  return last_savepoint_;
+}
+
 std::optional<JarRunRequest> FakeDispatcher::last_run() const {
   const MutexLock lock(&mutex_);
   return last_run_;
@@ -226,6 +231,29 @@ void FakeDispatcher::RequestCheckpointConfig(JobId job_id, Callback<CheckpointCo
 void FakeDispatcher::TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) {
   if (!IsKnown(job_id)) return done(UnknownJob(job_id));
   done(CheckpointId(3));
+}
+
+void FakeDispatcher::ResolveSavepointDirectory(JobId job_id, std::string given,
+                                               Callback<std::string> done) {
+  if (!IsKnown(job_id)) return done(UnknownJob(job_id));
+  if (given.empty()) return done(absl::InvalidArgumentError("no directory is set"));
+  done(std::move(given));
+}
+
+void FakeDispatcher::TriggerSavepoint(JobId job_id, SavepointRequest request,
+                                      Callback<std::string> done) {
+  if (!IsKnown(job_id)) return done(UnknownJob(job_id));
+  {
+    const MutexLock lock(&mutex_);
+    last_savepoint_ = request;
+  }
+  if (request.target_directory == "/full") return done(absl::ResourceExhaustedError("disk full"));
+  done(StrCat(request.target_directory, "/savepoint-40b817-0123456789ab"));
+}
+
+void FakeDispatcher::DisposeSavepoint(std::string path, StatusCallback done) {
+  done(path == "/missing" ? absl::NotFoundError("there is no savepoint at /missing")
+                          : absl::OkStatus());
 }
 
 void FakeDispatcher::RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) {

@@ -32,6 +32,8 @@ class FakeDispatcher : public DispatcherGateway {
   /// Makes RequestTaskManagers throw.
   void ThrowOnTaskManagers();
 
+  /// What TriggerSavepoint was asked for last. "/full" as target fails.
+  [[nodiscard]] std::optional<SavepointRequest> last_savepoint() const;
   [[nodiscard]] std::vector<JobId> cancelled() const;
   [[nodiscard]] std::optional<JarRunRequest> last_run() const;
   /// Uploaded libraries: name to content.
@@ -51,6 +53,11 @@ class FakeDispatcher : public DispatcherGateway {
                                 Callback<CheckpointDetails> done) override;
   void RequestCheckpointConfig(JobId job_id, Callback<CheckpointConfig> done) override;
   void TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) override;
+  void ResolveSavepointDirectory(JobId job_id, std::string given,
+                                 Callback<std::string> done) override;
+  void TriggerSavepoint(JobId job_id, SavepointRequest request,
+                        Callback<std::string> done) override;
+  void DisposeSavepoint(std::string path, StatusCallback done) override;
   void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
   void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;
   void RequestMetrics(MetricQuery query, Callback<std::vector<ScopeMetrics>> done) override;
@@ -68,6 +75,7 @@ class FakeDispatcher : public DispatcherGateway {
   std::vector<Callback<ClusterOverview>> held_ ABSL_GUARDED_BY(mutex_);
   std::vector<JobId> cancelled_ ABSL_GUARDED_BY(mutex_);
   std::optional<JarRunRequest> last_run_ ABSL_GUARDED_BY(mutex_);
+  std::optional<SavepointRequest> last_savepoint_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> uploads_ ABSL_GUARDED_BY(mutex_);
   std::string last_upload_path_ ABSL_GUARDED_BY(mutex_);
 };

@@ -233,6 +233,86 @@ TEST_F(RestApiTest, TriggersACheckpointOncePerTriggerId) {
   EXPECT_EQ(status, Json::parse(R"({"status":{"id":"COMPLETED"},"operation":{"checkpointId":3}})"));
 }
 
+TEST_F(RestApiTest, TakesASavepointAndTellsWhereItIs) {
+  const std::string savepoints = Resolve("/jobs/JOB/savepoints");
+  const RawAnswer answer = Call("POST", savepoints,
+                                R"({"target-directory":"/s","cancel-job":false,
+      "formatType":"NATIVE","triggerId":"000000000000000000000000000000ab"})");
+  EXPECT_EQ(answer.status, 202);
+  EXPECT_EQ(answer.body, R"({"request-id":"000000000000000000000000000000ab"})");
+  EXPECT_EQ(dispatcher_.last_savepoint()->format, SavepointFormat::kNative);
+  EXPECT_EQ(dispatcher_.last_savepoint()->then, AfterSavepoint::kGoOn);
+  EXPECT_EQ(Get("/jobs/JOB/savepoints/000000000000000000000000000000ab"), Json::parse(R"({
+      "status":{"id":"COMPLETED"},"operation":{"location":"/s/savepoint-40b817-0123456789ab"}})"));
+  EXPECT_EQ(Call("GET", Resolve("/jobs/JOB/checkpoints/000000000000000000000000000000ab")).status,
+            404)
+      << "a savepoint's trigger is no checkpoint's";
+  ASSERT_EQ(Call("POST", savepoints, R"({"target-directory":"/s","cancel-job":true})").status, 202);
+  EXPECT_EQ(dispatcher_.last_savepoint()->then, AfterSavepoint::kCancel);
+  EXPECT_EQ(dispatcher_.last_savepoint()->format, SavepointFormat::kCanonical);
+}
+
+TEST_F(RestApiTest, RefusesSavepointsWithoutPlaceOrSense) {
+  const std::string savepoints = Resolve("/jobs/JOB/savepoints");
+  EXPECT_EQ(Call("POST", savepoints, "{}").status, 400);
+  EXPECT_EQ(Call("POST", savepoints, R"({"target-directory":"/s","formatType":"ZIP"})").status,
+            400);
+  EXPECT_EQ(Call("POST", savepoints, R"({"targetDirectory":"/s"})").status, 400);
+  EXPECT_EQ(Call("POST", "/jobs/ffffffffffffffffffffffffffffffff/savepoints",
+                 R"({"target-directory":"/s"})")
+                .status,
+            404);
+  EXPECT_FALSE(dispatcher_.last_savepoint().has_value());
+}
+
+TEST_F(RestApiTest, TellsWhyASavepointFailed) {
+  ASSERT_EQ(Call("POST", Resolve("/jobs/JOB/savepoints"),
+                 R"({"target-directory":"/full","triggerId":"000000000000000000000000000000ac"})")
+                .status,
+            202);
+  const Json status = Get("/jobs/JOB/savepoints/000000000000000000000000000000ac");
+  EXPECT_EQ(status["status"]["id"], "COMPLETED");
+  EXPECT_EQ(status["operation"]["failure-cause"]["stack-trace"], "disk full");
+}
+
+TEST_F(RestApiTest, StopsAJobWithASavepoint) {
+  const std::string stop = Resolve("/jobs/JOB/stop");
+  const Json answer = Json::parse(Call("POST", stop, R"({"targetDirectory":"/s"})").body);
+  EXPECT_EQ(dispatcher_.last_savepoint()->then, AfterSavepoint::kStop);
+  const Json status = Get(StrCat("/jobs/JOB/savepoints/", answer["request-id"].get<std::string>()));
+  EXPECT_EQ(status["operation"]["location"], "/s/savepoint-40b817-0123456789ab");
+  ASSERT_EQ(Call("POST", stop, R"({"targetDirectory":"/s","drain":true})").status, 202);
+  EXPECT_EQ(dispatcher_.last_savepoint()->then, AfterSavepoint::kDrain);
+  EXPECT_EQ(Call("POST", stop, R"({"targetDirectory":"/s","drain":"yes"})").status, 400);
+}
+
+TEST_F(RestApiTest, DisposesOfSavepoints) {
+  const auto dispose = [&](const std::string& path) {
+    const RawAnswer answer =
+        Call("POST", "/savepoint-disposal", StrCat(R"({"savepoint-path":")", path, R"("})"));
+    EXPECT_EQ(answer.status, 200);
+    return Get(
+        StrCat("/savepoint-disposal/", Json::parse(answer.body)["request-id"].get<std::string>()));
+  };
+  EXPECT_EQ(dispose("/s/savepoint-1"),
+            Json::parse(R"({"status":{"id":"COMPLETED"},"operation":{"failure-cause":null}})"));
+  EXPECT_EQ(dispose("/missing")["operation"]["failure-cause"]["stack-trace"],
+            "there is no savepoint at /missing");
+  EXPECT_EQ(Call("POST", "/savepoint-disposal", "{}").status, 400);
+}
+
+TEST_F(RestApiTest, KnowsWhomARestoredSnapshotBelongsTo) {
+  ASSERT_EQ(Call("POST", "/jars/ndr/run", R"({"savepointPath":"/s"})").status, 200);
+  EXPECT_EQ(dispatcher_.last_run()->claim_mode, ClaimMode::kNoClaim);
+  ASSERT_EQ(Call("POST", "/jars/ndr/run", R"({"savepointPath":"/s","claimMode":"CLAIM"})").status,
+            200);
+  EXPECT_EQ(dispatcher_.last_run()->claim_mode, ClaimMode::kClaim);
+  const RawAnswer legacy =
+      Call("POST", "/jars/ndr/run", R"({"savepointPath":"/s","restoreMode":"LEGACY"})");
+  EXPECT_EQ(legacy.status, 400);
+  EXPECT_THAT(legacy.body, HasSubstr("there is no claim mode LEGACY"));
+}
+
 TEST_F(RestApiTest, MasksSecretsInTheConfiguration) {
   const Json config = Get("/jobmanager/config");
   EXPECT_EQ(config[0], Json({{"key", "rest.port"}, {"value", "8081"}}));

@@ -215,6 +215,7 @@ TEST(StreamElementTest, RoundTripsEveryControlElement) {
       Watermark{EventTime::FromMillis(-5)},
       WatermarkStatus{true},
       CheckpointBarrier{CheckpointId(9), 1234},
+      CheckpointBarrier{CheckpointId(9), 1234, BarrierKind::kTerminate},
       CheckpointBarrier{.id = CheckpointId(9), .unaligned = true},
       EndOfInput{},
       CaughtUp{},

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -185,6 +186,66 @@ TEST(OperatorChainTest, ACoordinatorsEventComesBehindTheBarriersBeforeIt) {
   ASSERT_TRUE(chain.Run(kNever).ok());
   EXPECT_EQ(calls,
             (std::vector<std::string>{"before", "snapshot 1", "between", "snapshot 2", "after"}));
+}
+
+// EmitWhenWoken -> CollectValues, of which every barrier is taken.
+class SuspendedChainTest : public ::testing::Test {
+ protected:
+  SuspendedChainTest() {
+    std::vector<OperatorChain::Link> links(2);
+    links[0].op = std::make_unique<EmitWhenWoken>(&wakes_due_);
+    links[1].op = std::make_unique<CollectValues>(&values_);
+    for (OperatorChain::Link& link : links) link.context = std::make_unique<NoContext>();
+    OperatorChain::Events events;
+    events.accepts_snapshot = [](const CheckpointBarrier&) { return true; };
+    events.on_snapshot = [](const CheckpointBarrier&, std::vector<OperatorSnapshot>) {
+      return absl::OkStatus();
+    };
+    chain_.emplace(std::move(links), std::move(events));
+    chain_->Join(0, 0, 1);
+    EXPECT_TRUE(chain_->Open({{}, {}}).ok());
+  }
+  void Feed(BarrierKind kind, uint64_t checkpoint) {
+    chain_->Feed(0, CheckpointBarrier{CheckpointId(checkpoint), 0, kind});
+    EXPECT_TRUE(chain_->Run(kNever).ok());
+  }
+  // What a due timer does.
+  void Wake() {
+    wakes_due_ = 1;
+    EXPECT_TRUE(chain_->WakeOperators().ok());
+    EXPECT_TRUE(chain_->Run(kNever).ok());
+  }
+
+  int wakes_due_ = 0;
+  std::vector<int64_t> values_;
+  std::optional<OperatorChain> chain_;
+};
+
+TEST_F(SuspendedChainTest, FiresNoTimersBehindABarrierThatStops) {
+  Feed(BarrierKind::kSavepoint, 1);
+  EXPECT_FALSE(chain_->suspended());
+  Wake();
+  ASSERT_EQ(values_.size(), 1u) << "a savepoint alone stops nothing";
+  Feed(BarrierKind::kSuspend, 2);
+  EXPECT_TRUE(chain_->suspended());
+  Wake();
+  EXPECT_EQ(values_.size(), 1u);
+}
+
+TEST_F(SuspendedChainTest, GoesOnWhenTheSavepointIsAborted) {
+  Feed(BarrierKind::kSuspend, 1);
+  ASSERT_TRUE(chain_->NotifyCheckpointAborted(CheckpointId(1)).ok());
+  EXPECT_FALSE(chain_->suspended());
+  Wake();
+  EXPECT_EQ(values_.size(), 1u);
+}
+
+TEST_F(SuspendedChainTest, IsNotStoppedByABarrierThatComesBehindItsAbort) {
+  ASSERT_TRUE(chain_->NotifyCheckpointAborted(CheckpointId(3)).ok());
+  Feed(BarrierKind::kSuspend, 3);
+  EXPECT_FALSE(chain_->suspended());
+  Feed(BarrierKind::kSuspend, 4);
+  EXPECT_TRUE(chain_->suspended());
 }
 
 }  // namespace
