@@ -339,7 +339,7 @@ absl::Status OperatorChain::EndSource() {
   if (source_ == nullptr || source_ended_) return absl::OkStatus();
   ChainedOperator& head = *links_.front();
   // Key selectors of the edges behind it run here, on records that were held back.
-  const absl::Status ended = Guarded([&] {
+  const absl::Status ended = Guarded(head.context->place(), [&] {
     head.output.EmitWatermark(EventTime::Max());
     NoteSourceEnded();
     return absl::OkStatus();
