@@ -792,7 +792,8 @@ bool JobMaster::DiscardsCheckpoints(JobStatus status) const {
 }
 
 void JobMaster::FailAttempt(const absl::Status& reason) {
-  if (IsActive(status_)) FailJob(reason, nullptr, Restartable::kYes);
+  if (status_ != JobStatus::kRunning && status_ != JobStatus::kRestarting) return;
+  FailRegions(reason, nullptr, Restartable::kYes, executions_.AllRegions());
 }
 
 void JobMaster::TriggerCoordinators(CheckpointId id,
