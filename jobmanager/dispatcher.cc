@@ -25,38 +25,28 @@ absl::Status NoSuchJob(JobId job_id) {
 
 constexpr absl::Duration kStoreRetryPause = absl::Seconds(1);
 
-// Returns the checkpoint at `path` as it is retained, with the files that it needs as far as its
-// metadata can be read.
-RetainedCheckpoint ReadRetained(const std::string& path, CheckpointId id, bool owned,
-                                const CheckpointStorage& storage) {
-  RetainedCheckpoint retained{.id = id, .path = path, .files = {}, .owned = owned};
-  const absl::StatusOr<CheckpointMetadata> metadata = ReadCheckpoint(path);
-  if (!metadata.ok()) return retained;
-  retained.id = metadata->id;
-  for (const CheckpointedOperator& op : metadata->operators) {
-    for (const std::string& state : op.subtasks) {
-      for (std::string& file : storage.FilesOf(state)) retained.files.insert(std::move(file));
-    }
+// Returns the snapshot as it is retained, with the files that it needs as far as its metadata can
+// be read.
+RetainedCheckpoint ReadRetained(const CheckpointPointers::Pointer& pointer) {
+  RetainedCheckpoint retained{
+      .id = pointer.id, .path = pointer.path, .files = {}, .owned = !pointer.is_users};
+  if (pointer.is_users) {
+    retained.users_path = pointer.path;
+    retained.is_savepoint = true;
+  } else if (const auto metadata = ReadCheckpoint(pointer.path); metadata.ok()) {
+    retained.files = FilesOfSnapshot(*metadata);
   }
   return retained;
 }
 
-JobRecovery ReadRecovery(const JobStore::StoredJob& stored) {
-  const JobDescription& job = stored.description;
-  const FolderCheckpointStorage storage(job.checkpoint_dir, nullptr, nullptr);
+JobRecovery ReadRecovery(const CheckpointPointers& pointers) {
   JobRecovery recovery;
-  recovery.last_checkpoint_id = stored.checkpoints.id_limit;
-  for (const CheckpointPointers::Pointer& pointer : stored.checkpoints.checkpoints) {
+  recovery.last_checkpoint_id = pointers.id_limit;
+  for (const CheckpointPointers::Pointer& pointer : pointers.checkpoints) {
     // One that had become superfluous may be gone, while its pointer would have gone with the next.
-    const bool is_newest = pointer == stored.checkpoints.checkpoints.back();
+    const bool is_newest = pointer == pointers.checkpoints.back();
     if (!is_newest && absl::IsDataLoss(ReadCheckpoint(pointer.path).status())) continue;
-    recovery.checkpoints.push_back(ReadRetained(pointer.path, pointer.id, true, storage));
-  }
-  if (!recovery.checkpoints.empty() && !job.savepoint_path.empty()) {
-    // Not to be restored from any more; but its files are the user's.
-    recovery.checkpoints.insert(
-        recovery.checkpoints.begin(),
-        ReadRetained(job.savepoint_path, CheckpointId(), /*owned=*/false, storage));
+    recovery.checkpoints.push_back(ReadRetained(pointer));
   }
   return recovery;
 }
@@ -72,7 +62,7 @@ EndedJobRecord ToRecord(const JobMaster& job) {
   record.num_completed_checkpoints = checkpoints.counts.completed;
   if (checkpoints.latest_completed.has_value()) {
     record.latest_checkpoint = {checkpoints.latest_completed->id,
-                                checkpoints.latest_completed->external_path};
+                                checkpoints.latest_completed->external_path, false};
     record.latest_checkpoint_trigger = checkpoints.latest_completed->trigger_time;
   }
   return record;
@@ -97,7 +87,7 @@ absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store) {
   recovered.ended_jobs = std::move(contents.ended_jobs);
   for (JobStore::StoredJob& stored : contents.jobs) {
     RecoveredJobs::Job job;
-    job.recovery = ReadRecovery(stored);
+    job.recovery = ReadRecovery(stored.checkpoints);
     job.description = std::move(stored.description);
     job.pointers = std::move(stored.checkpoints);
     recovered.jobs.push_back(std::move(job));

@@ -121,8 +121,11 @@ void JobMaster::Recover(JobRecovery recovery) {
     return;
   }
   NewAttempts();
-  TransitionTo(JobStatus::kCreated);
-  BeginAttempt();
+  storage_->Sweep(InGeneration([](JobMaster& self, uint64_t newest_checkpoint) {
+    self.checkpoints_.NumberFrom(CheckpointId(newest_checkpoint));
+    self.TransitionTo(JobStatus::kCreated);
+    self.BeginAttempt();
+  }));
 }
 
 void JobMaster::RestoreUsersCheckpoint() {
@@ -700,14 +703,17 @@ void JobMaster::End(JobStatus status) {
     checkpoints_.Stop(absl::CancelledError("the job has finished"));
   }
   TransitionTo(status);
-  if (services_.record_end) {
-    services_.record_end(*this, [self] { self->DiscardCheckpoints(); });
-  } else {
-    DiscardCheckpoints();
-  }
-  if (stop_.has_value()) {
-    const CompletedStop stop = *std::exchange(stop_, std::nullopt);
+  const auto then = [self] {
+    self->DiscardCheckpoints();
+    // Whoever stopped the job finds it ended after any crash.
+    if (!self->stop_.has_value()) return;
+    const CompletedStop stop = *std::exchange(self->stop_, std::nullopt);
     stop.done(stop.savepoint);
+  };
+  if (services_.record_end) {
+    services_.record_end(*this, then);
+  } else {
+    then();
   }
   services_.resource_manager->ReleaseSlots(job_.id);
   proto::JobManagerMessage release;
@@ -792,7 +798,8 @@ bool JobMaster::DiscardsCheckpoints(JobStatus status) const {
 }
 
 void JobMaster::FailAttempt(const absl::Status& reason) {
-  if (IsActive(status_)) FailJob(reason, nullptr, Restartable::kYes);
+  if (status_ != JobStatus::kRunning && status_ != JobStatus::kRestarting) return;
+  FailRegions(reason, nullptr, Restartable::kYes, executions_.AllRegions());
 }
 
 void JobMaster::TriggerCoordinators(CheckpointId id,

@@ -268,7 +268,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
     proto::CrashReportReceived received;
-    return ToStatus(stub_->ReportCrash(&context, report, &received));
+    return ToStatus(NewestPeer()->stub->ReportCrash(&context, report, &received));
   }
 
   absl::Status FetchBlob(const std::string& hash,

@@ -71,16 +71,42 @@ FencedCheckpointStorage::FencedCheckpointStorage(std::unique_ptr<CheckpointStora
 void FencedCheckpointStorage::Write(std::shared_ptr<const CheckpointMetadata> metadata,
                                     std::function<void(absl::StatusOr<std::string>)> done) {
   const CheckpointId id = metadata->id;
+  WriteFenced(
+      id, /*is_users=*/false,
+      [storage = storage_, metadata = std::move(metadata)](Written written) {
+        storage->Write(metadata, std::move(written));
+      },
+      std::move(done));
+}
+
+void FencedCheckpointStorage::WriteSavepoint(
+    std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
+    std::string target_directory, std::function<void(absl::StatusOr<std::string>)> done) {
+  // Pointed to as well: a job that stops with it commits by it, and must not go back behind it.
+  const CheckpointId id = metadata->id;
+  WriteFenced(
+      id, /*is_users=*/true,
+      [storage = storage_, metadata = std::move(metadata), format,
+       target = std::move(target_directory)](Written written) {
+        storage->WriteSavepoint(metadata, format, target, std::move(written));
+      },
+      std::move(done));
+}
+
+void FencedCheckpointStorage::WriteFenced(CheckpointId id, bool is_users,
+                                          std::function<void(Written)> write, Written done) {
   const auto reserve = [id](CheckpointPointers* pointers) {
     pointers->id_limit = std::max(pointers->id_limit, CheckpointId(id.value() + kReservedIds));
   };
-  auto write = [storage = storage_, shared = shared_, id, reserve, metadata = std::move(metadata),
-                done] {
-    storage->Write(metadata, [shared, id, reserve, done](absl::StatusOr<std::string> path) {
+  auto begin = [shared = shared_, id, is_users, reserve, write = std::move(write), done] {
+    write([shared, id, is_users, reserve, done](absl::StatusOr<std::string> path) {
       if (!path.ok()) return done(std::move(path));
       shared->Update(
-          [id, reserve, path = *path](CheckpointPointers* pointers) {
-            pointers->checkpoints.push_back({id, path});
+          [id, is_users, reserve, path = *path](CheckpointPointers* pointers) {
+            // Savepoints stay where they are, but nobody goes back to one behind what is newer.
+            std::erase_if(pointers->checkpoints,
+                          [](const CheckpointPointers::Pointer& kept) { return kept.is_users; });
+            pointers->checkpoints.push_back({id, path, is_users});
             reserve(pointers);
           },
           [path, done](const absl::Status& status) {
@@ -88,11 +114,11 @@ void FencedCheckpointStorage::Write(std::shared_ptr<const CheckpointMetadata> me
           });
     });
   };
-  if (id <= shared_->pointers.id_limit) return write();
+  if (id <= shared_->pointers.id_limit) return begin();
   // Nothing may lie in the folder of an id that another leader might take as well.
-  shared_->Update(reserve, [write = std::move(write), done](const absl::Status& status) {
+  shared_->Update(reserve, [begin = std::move(begin), done](const absl::Status& status) {
     if (!status.ok()) return done(status);
-    write();
+    begin();
   });
 }
 
@@ -105,13 +131,6 @@ void FencedCheckpointStorage::Discard(std::vector<std::string> paths,
                                       std::vector<std::string> files) {
   for (const std::string& path : paths) shared_->Forget(path);
   storage_->Discard(std::move(paths), std::move(files));
-}
-
-void FencedCheckpointStorage::WriteSavepoint(
-    std::shared_ptr<const CheckpointMetadata> metadata, SavepointFormat format,
-    std::string target_directory, std::function<void(absl::StatusOr<std::string>)> done) {
-  storage_->WriteSavepoint(std::move(metadata), format, std::move(target_directory),
-                           std::move(done));
 }
 
 void FencedCheckpointStorage::TakeOver(std::string path,

@@ -43,8 +43,13 @@ class FencedCheckpointStorage final : public CheckpointStorage {
 
  private:
   using Done = std::function<void(absl::Status)>;
+  using Written = std::function<void(absl::StatusOr<std::string>)>;
   /// What continuations may touch once this is gone.
   struct Shared;
+
+  /// Reserves the id, has `write` make the snapshot, and points to it; then calls `done`.
+  void WriteFenced(CheckpointId id, bool is_users, std::function<void(Written)> write,
+                   Written done);
 
   const std::shared_ptr<CheckpointStorage> storage_;
   const std::shared_ptr<Shared> shared_;

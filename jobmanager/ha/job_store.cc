@@ -141,7 +141,7 @@ absl::StatusOr<EndedJobRecord> FromProto(const proto::StoredResult& stored) {
   ended.checkpoint_dir = stored.checkpoint_dir();
   ended.num_completed_checkpoints = stored.num_completed_checkpoints();
   ended.latest_checkpoint = {CheckpointId(stored.latest_checkpoint_id()),
-                             stored.latest_checkpoint_path()};
+                             stored.latest_checkpoint_path(), false};
   ended.latest_checkpoint_trigger = absl::FromUnixMicros(stored.latest_checkpoint_trigger_us());
   return ended;
 }
@@ -151,7 +151,8 @@ absl::StatusOr<CheckpointPointers> ReadCheckpoints(std::string_view bytes) {
   RETURN_IF_ERROR(Parse(bytes, &stored));
   CheckpointPointers pointers;
   for (const auto& checkpoint : stored.checkpoints()) {
-    pointers.checkpoints.push_back({CheckpointId(checkpoint.id()), checkpoint.path()});
+    pointers.checkpoints.push_back(
+        {CheckpointId(checkpoint.id()), checkpoint.path(), checkpoint.is_users()});
   }
   pointers.id_limit = CheckpointId(stored.id_limit());
   return pointers;
@@ -180,6 +181,7 @@ absl::Status JobStore::PutCheckpoints(JobId job_id, const CheckpointPointers& ch
     proto::StoredCheckpoints::Checkpoint* const out = stored.add_checkpoints();
     out->set_id(pointer.id.value());
     out->set_path(pointer.path);
+    out->set_is_users(pointer.is_users);
   }
   stored.set_id_limit(checkpoints.id_limit.value());
   return store_->Put(epoch_, Key(kCheckpointsPrefix, job_id), stored.SerializeAsString());

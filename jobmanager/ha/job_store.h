@@ -21,6 +21,8 @@ struct CheckpointPointers {
   struct Pointer {
     CheckpointId id;
     std::string path;
+    /// A savepoint: it is never removed.
+    bool is_users = false;
 
     friend bool operator==(const Pointer&, const Pointer&) = default;
   };

@@ -75,7 +75,8 @@ class JobStoreTest : public testing::Test {
 };
 
 TEST_F(JobStoreTest, ReadsBackWhatWasSubmittedWithItsCheckpoints) {
-  const CheckpointPointers pointers{.checkpoints = {{CheckpointId(3), "/c/chk-3"}},
+  const CheckpointPointers pointers{.checkpoints = {{CheckpointId(3), "/c/chk-3", false},
+                                                    {CheckpointId(4), "/s/savepoint-4", true}},
                                     .id_limit = CheckpointId(19)};
   {
     const Leader leader = TakeOver();
@@ -145,7 +146,7 @@ TEST_F(JobStoreTest, TakesAJobThatHasEndedForEndedEvenIfItWasNotForgotten) {
   ended.exceptions = {{.exception_name = "INTERNAL", .stacktrace = "out of cheese"}};
   ended.result.failure = ended.exceptions.front();
   ended.num_completed_checkpoints = 7;
-  ended.latest_checkpoint = {CheckpointId(9), "/c/chk-9"};
+  ended.latest_checkpoint = {CheckpointId(9), "/c/chk-9", false};
   {
     const Leader leader = TakeOver();
     ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
