@@ -212,10 +212,15 @@ void JobMaster::OnSlots() {
   });
   checkpoints_.RestoreLatest(InGeneration(
       [](JobMaster& self, absl::StatusOr<std::shared_ptr<const CheckpointMetadata>> restored) {
-        for (const absl::Status& error : self.checkpoints_.TakeUnreadable()) {
+        const std::vector<absl::Status> unreadable = self.checkpoints_.TakeUnreadable();
+        for (const absl::Status& error : unreadable) {
           self.RecordFailure(error, nullptr, /*concurrent=*/true);
         }
-        if (restored.ok()) {
+        if (restored.ok() && !unreadable.empty() && !self.AllDown()) {
+          // What ran on is ahead of the older checkpoint: all of the job goes back to it.
+          self.FailRegions(unreadable.front(), nullptr, Restartable::kYes,
+                           self.executions_.AllRegions());
+        } else if (restored.ok()) {
           self.AssignState(*std::move(restored));
         } else {
           self.FailJob(restored.status(), nullptr,
@@ -237,7 +242,7 @@ void JobMaster::AssignState(std::shared_ptr<const CheckpointMetadata> metadata) 
         }
         absl::Status reason = state.status();
         const Restartable restartable = self.OnRestoreFailed(id, &reason);
-        self.FailJob(reason, nullptr, restartable);
+        self.FailRegions(reason, nullptr, restartable, self.executions_.AllRegions());
       });
   services_.executor->RunBlocking([metadata = std::move(metadata), graph = job_.graph,
                                    allow = job_.allow_non_restored_state,

@@ -177,6 +177,8 @@ void TaskExecutor::KeepLocally(const TaskCheckpointAck& ack) {
   if (store == nullptr || !store->keeps_files()) return;
   std::vector<std::string> files;
   for (const TaskCheckpointAck::Operator& op : ack.operators) {
+    if (op.state.channel_state.has_value()) files.push_back(op.state.channel_state->file.path);
+    for (const StoredFile& file : op.state.files) files.push_back(file.path);
     if (!op.state.keyed.has_value()) continue;
     for (const StateFile& file : op.state.keyed->files) {
       if (!file.path.empty()) files.push_back(file.path);

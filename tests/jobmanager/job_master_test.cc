@@ -691,6 +691,32 @@ TEST_F(JobMasterTest, RestartsOnlyTheRegionThatFailed) {
   EXPECT_EQ(job_->Checkpoints().counts.failed, 1);
 }
 
+TEST_F(JobMasterTest, GoesBackWithTheWholeJobWhenARegionFindsTheNewestCheckpointDamaged) {
+  settings_.Set(kCheckpointingNumRetained, 2);
+  StartTwoPipelines();
+  for (uint64_t checkpoint = 1; checkpoint <= 2; ++checkpoint) {
+    executor_.Advance(absl::Seconds(1));
+    CompleteCheckpoint(checkpoint, StrCat("splits@", checkpoint));
+  }
+  std::filesystem::resize_file(folder_ + "/chk-2/_metadata", 10);
+  Report(Task(2, 0), proto::FAILED, "oops");
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting);
+  EXPECT_THAT(StatesOf(3), ElementsAre("CANCELING"));
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  ASSERT_EQ(job_->status(), JobStatus::kRunning);
+  NoteDeployment();
+  ASSERT_THAT(tasks_, SizeIs(4));
+  for (const auto& [key, task] : tasks_) EXPECT_EQ(task.deployment.restored_checkpoint(), 1u);
+  ReportAll(proto::RUNNING);
+  first_->received.clear();
+  resources_->OnHeartbeat(first_.get(), {});
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_THAT(first_->Take(Kind::kTriggerCoordinator), SizeIs(1)) << "checkpoints go on";
+}
+
 TEST_F(JobMasterTest, RestartsTheWholeJobWhereAsked) {
   settings_.Set(kFailoverStrategy, "full");
   StartTwoPipelines();
