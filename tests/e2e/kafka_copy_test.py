@@ -112,7 +112,7 @@ def main():
                 parallelism=2, entry="kafka_copy", settings=SETTINGS)
             kill_often(cluster, job, options, randomness, kill_broker=round_number == 1)
             check(brokers, to, options.records)
-            left = list(cluster.folder.rglob("*.kafka"))
+            left = list(cluster.folder.rglob("*.epoch"))
             assert not left, f"files of committed epochs are left: {left}"
         cancel_while_writing(cluster, brokers, "copy-cancelled")
 
