@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <system_error>
@@ -26,8 +27,9 @@ constexpr std::string_view kComponent = "checkpoint-storage";
 constexpr std::string_view kMetadataName = "_metadata";
 constexpr std::string_view kCheckpointPrefix = "chk-";
 constexpr std::string_view kSharedFolder = "shared";
-// What the state backend calls its files; others in the shared folder are not ours to judge.
-constexpr std::string_view kStateFileEnding = ".sst";
+// What the state backend, and sinks that leave epochs to their commits, call their files; others in
+// the shared folder are not ours to judge.
+constexpr std::string_view kStateFileEndings[] = {".sst", ".sst.tmp", ".epoch", ".epoch.tmp"};
 
 using FileVisitor =
     std::function<absl::Status(std::string* path, uint64_t size_bytes, uint64_t checksum)>;
@@ -340,7 +342,8 @@ JobFolderContent SweepJobFolder(const std::string& job_folder) {
   for (const fs::path& file : ListFolder(fs::path(job_folder) / kSharedFolder)) {
     const std::string name = file.filename();
     const bool is_state =
-        name.ends_with(kStateFileEnding) || name.ends_with(StrCat(kStateFileEnding, ".tmp"));
+        std::any_of(std::begin(kStateFileEndings), std::end(kStateFileEndings),
+                    [&name](std::string_view ending) { return name.ends_with(ending); });
     if (is_state && !needed.contains(name) && fs::remove(file, ignored)) {
       ++content.num_deleted_files;
     }

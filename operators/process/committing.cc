@@ -134,7 +134,7 @@ void Committing::Commit(CheckpointId checkpoint) {
     }
   }
   pending_ = std::move(later);
-  if (committables.empty()) return;
+  if (committables.empty() || committer_ == nullptr) return;  // Null: closed.
   ++in_flight_;
   const size_t count = committables.size();
   strand_->Post([this, committer = committer_, closed = closed_,

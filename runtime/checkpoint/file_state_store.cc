@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
@@ -181,7 +182,21 @@ absl::StatusOr<StoredFile> FileStateStore::Store(const std::string& local_path,
   return stored;
 }
 
-absl::Status FileStateStore::Fetch(const StoredFile& file, const std::string& local_path) {
+StoredFile FileStateStore::Find(const StoredFile& file) const {
+  std::error_code error;
+  if (std::filesystem::exists(file.path, error)) return file;
+  const std::string name = std::filesystem::path(file.path).filename();
+  const std::string ending = name.substr(std::min(name.rfind('-'), name.size()));
+  for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const StoredFile moved{entry->path().string(), file.size_bytes, file.checksum};
+    if (moved.path.ends_with(ending) && !ending.empty() && Verify(moved).ok()) return moved;
+  }
+  return file;
+}
+
+absl::Status FileStateStore::Fetch(const StoredFile& named, const std::string& local_path) {
+  const StoredFile file = Find(named);
   absl::StatusOr<Content> content = Content{};
   if (::link(file.path.c_str(), local_path.c_str()) == 0) {
     content = ReadContent(local_path, nullptr, "");

@@ -26,6 +26,8 @@ class FileStateStore final : public StateFileStore {
 
   [[nodiscard]] absl::StatusOr<StoredFile> Store(const std::string& local_path,
                                                  const std::string& suggested_name) override;
+  /// A file that is not under its path any more, because a snapshot was moved, is taken from the
+  /// store's own folder if one there has its content and the part of its name behind the last '-'.
   [[nodiscard]] absl::Status Fetch(const StoredFile& file, const std::string& local_path) override;
   [[nodiscard]] absl::Status Delete(const std::string& path) override;
 
@@ -33,6 +35,8 @@ class FileStateStore final : public StateFileStore {
   [[nodiscard]] static absl::Status Verify(const StoredFile& file);
 
  private:
+  [[nodiscard]] StoredFile Find(const StoredFile& file) const;
+
   const std::string directory_;
   const std::string name_prefix_;
   const Sharing sharing_;

@@ -21,7 +21,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--records", type=int, default=300_000)
 parser.add_argument("--kills", type=int, default=3, help="in each round")
 parser.add_argument("--rounds", type=int, default=2)
-parser.add_argument("--rate", type=int, default=200_000, help="bytes a second from the broker, for time to kill")
+parser.add_argument("--rate", type=int, default=1_000_000, help="bytes a second from the broker, for time to kill")
 parser.add_argument("--seed", type=int, default=None, help="of the kills' moments; else random")
 FROM = "numbers"
 PARTITIONS = 4
@@ -99,7 +99,8 @@ def main():
     service("topic", FROM, str(PARTITIONS))
     with TopicWriter(brokers, FROM) as topic:
         for number in range(options.records):
-            topic.write(str(number).encode(), partition=number % PARTITIONS)
+            # Large enough that an epoch does not fit into the checkpoint's metadata.
+            topic.write(f"{number:<60}".encode(), partition=number % PARTITIONS)
     limit_consumers(brokers, options.rate)
     # As many slots as subtasks, so that each TaskManager has a part and every kill hurts.
     with Cluster(task_managers=2, slots=1) as cluster:
@@ -111,6 +112,8 @@ def main():
                 parallelism=2, entry="kafka_copy", settings=SETTINGS)
             kill_often(cluster, job, options, randomness, kill_broker=round_number == 1)
             check(brokers, to, options.records)
+            left = list(cluster.folder.rglob("*.epoch"))
+            assert not left, f"files of committed epochs are left: {left}"
         cancel_while_writing(cluster, brokers, "copy-cancelled")
 
 

@@ -25,21 +25,18 @@ struct NdjsonFileSinkOptions {
 template <class T>
 class NdjsonFileSink final : public Sink<T> {
  public:
-  /// Appends the record's JSON to `*line`, without a line end. Line ends within it become blanks.
+  /// Appends the record's JSON to `*line`, which is empty at the call, without a line end. Line
+  /// ends within it become blanks.
   using Format = std::function<void(const T&, std::string* line)>;
 
   NdjsonFileSink(NdjsonFileSinkOptions options, Format format)
-      : files_({.folder = std::move(options.folder),
-                .prefix = std::move(options.prefix),
-                .suffix = {},
-                .rolling = RollingPolicy::OnCheckpoint(),
-                .max_buffered_bytes = options.max_buffered_bytes},
-               NdjsonEncoder<T>(std::move(format))) {}
+      : NdjsonFileSink(std::move(options), NdjsonEncoder<T>(std::move(format))) {}
   /// Records are written as they are.
   explicit NdjsonFileSink(NdjsonFileSinkOptions options)
     requires std::is_same_v<T, std::string>
       : NdjsonFileSink(std::move(options),
-                       [](const std::string& record, std::string* line) { line->append(record); }) {
+                       FileEncoder<std::string>{
+                           .encode = internal::AppendJsonLine, .header = {}, .suffix = ".ndjson"}) {
   }
 
   [[nodiscard]] absl::StatusOr<std::unique_ptr<SinkWriter<T>>> CreateWriter(
@@ -51,6 +48,14 @@ class NdjsonFileSink final : public Sink<T> {
   }
 
  private:
+  NdjsonFileSink(NdjsonFileSinkOptions options, FileEncoder<T> encoder)
+      : files_({.folder = std::move(options.folder),
+                .prefix = std::move(options.prefix),
+                .suffix = {},
+                .rolling = RollingPolicy::OnCheckpoint(),
+                .max_buffered_bytes = options.max_buffered_bytes},
+               std::move(encoder)) {}
+
   FileSink<T> files_;
 };
 

@@ -211,18 +211,21 @@ TEST_F(SnapshotFilesTest, ASweepDeletesWhatNoCheckpointOfTheJobNeeds) {
   const StateFile orphan = MakeFile("bb");
   Write(StrCat(orphan.path, ".tmp"), "half a copy");
   Write(StrCat(job_, "/chk-5/_metadata.0123.part"), "half a checkpoint");
-  const std::string spooled = StrCat(job_, "/shared/spooled-records");
-  Write(spooled, "not of the state backend");
+  const std::string epoch = StrCat(job_, "/shared/prefix-cc-sink.0.0123.7.epoch");
+  Write(epoch, "what a sink prepared for no checkpoint");
+  const std::string strange = StrCat(job_, "/shared/strange");
+  Write(strange, "not of the job");
   const std::string others = StrCat(folder_, "/other/shared/prefix-cc-000001.sst");
   Write(others, "another job's");
 
   const JobFolderContent content = SweepJobFolder(job_);
   EXPECT_EQ(content.newest_checkpoint, 5u);
-  EXPECT_EQ(content.num_deleted_files, 2u);
+  EXPECT_EQ(content.num_deleted_files, 3u);
   EXPECT_TRUE(fs::exists(needed.path));
+  EXPECT_FALSE(fs::exists(epoch));
   EXPECT_FALSE(fs::exists(orphan.path));
   EXPECT_FALSE(fs::exists(StrCat(job_, "/chk-5")));
-  EXPECT_TRUE(fs::exists(spooled));
+  EXPECT_TRUE(fs::exists(strange));
   EXPECT_TRUE(fs::exists(others));
   EXPECT_EQ(SweepJobFolder(StrCat(folder_, "/none")).newest_checkpoint, 0u);
 }

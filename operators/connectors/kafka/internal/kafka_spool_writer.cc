@@ -16,6 +16,9 @@ namespace {
 constexpr size_t kBlockBytes = size_t{256} << 10;
 // More than librdkafka counts for a message beyond key, value and headers.
 constexpr size_t kMessageOverheadBytes = 128;
+// Of the attempt, in names of stored files: unique, so that a file is found when a snapshot was
+// moved.
+constexpr size_t kIdDigits = 16;
 
 std::string AsFileName(std::string text) {
   for (char& c : text) {
@@ -29,7 +32,8 @@ std::string AsFileName(std::string text) {
 KafkaSpoolWriter::KafkaSpoolWriter(SinkContext& context, Options options)
     : options_(std::move(options)),
       folder_(context.place().local_dir),
-      stored_name_(StrCat(AsFileName(context.place().uid), "-", context.place().subtask, "-")),
+      stored_name_(StrCat(AsFileName(context.place().uid), ".", context.place().subtask, ".",
+                          ToString(context.place().attempt).substr(0, kIdDigits), ".")),
       queue_(
           SinkIoQueue::Create(context.io_pool(), context.handle(), options_.max_buffered_bytes)) {}
 
@@ -87,7 +91,7 @@ absl::StatusOr<PrepareCommit> KafkaSpoolWriter::BeginCommit(CheckpointId checkpo
   return PrepareCommit(
       [epoch = std::move(epoch), queue = queue_, ticket = queue_->last_ticket(),
        file = std::exchange(file_, nullptr),
-       name = StrCat(stored_name_, checkpoint.value(), ".kafka")](
+       name = StrCat(stored_name_, checkpoint.value(), ".epoch")](
           StateFileStore& store) mutable -> absl::StatusOr<std::vector<Committable>> {
         RETURN_IF_ERROR(queue->WaitFor(ticket));
         ASSIGN_OR_RETURN(epoch.file, file->Store(store, name));

@@ -22,6 +22,8 @@ constexpr int kRequestMs = 5'000;  // One try of a request.
 constexpr absl::Duration kInitTimeout = absl::Seconds(60);
 // How long a commit that has begun is waited for after the close.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(10);
+constexpr int kAbortMs = 2'000;  // One try of an abort.
+constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
 constexpr int64_t kMaxQueuedMessages = 200'000;
 
 KafkaConfiguration Configuration(const KafkaSinkOptions& options, const std::string& id) {
@@ -354,11 +356,11 @@ absl::Status KafkaTransactionalProducer::CommitTransaction() {
 void KafkaTransactionalProducer::Abort() {
   const Stopwatch stopwatch;
   while (true) {
-    rd_kafka_error_t* const error = rd_kafka_abort_transaction(client_->get(), kRequestMs);
+    rd_kafka_error_t* const error = rd_kafka_abort_transaction(client_->get(), kAbortMs);
     if (error == nullptr) return;
     const bool retriable = rd_kafka_error_is_retriable(error) != 0;
     const absl::Status status = TakeError("cannot abort a transaction", error);
-    if (!retriable || stopwatch.Elapsed() > kCloseTimeout) {
+    if (!retriable || stopwatch.Elapsed() > kAbortTimeout) {
       // The next producer of the id aborts it, or the brokers do after transaction.timeout.ms.
       LogWarning("kafka", ToStd(status.message()));
       return;

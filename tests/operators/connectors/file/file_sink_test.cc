@@ -286,7 +286,7 @@ TEST_F(FileSinkTest, RemovesWhatItsOwnEarlierAttemptsLeftInNoCheckpointAndNothin
 // Checkpoints that fail, crashes at any moment, restores by another subtask: what can be seen is
 // what completed checkpoints hold, in whole lines, and in the end all of it.
 TEST_F(FileSinkTest, ShowsWhatCompletedCheckpointsHoldWhateverHappens) {
-  for (unsigned seed = 0; seed < NumSeeds(60); ++seed) {
+  for (unsigned seed = 0; seed < NumSeeds(15); ++seed) {
     SCOPED_TRACE(StrCat("seed ", seed));
     std::mt19937_64 random(seed);
     const auto chance = [&](uint64_t percent) { return random() % 100 < percent; };

@@ -153,7 +153,8 @@ TEST_F(KafkaSpoolTest, ALargeEpochLiesInTheCheckpointsStoreAndNoLongerOnTheLocal
   const std::vector<Committable> committables = Prepare(*writer, 7);
   ASSERT_THAT(committables, SizeIs(1));
   ASSERT_THAT(committables[0].files, SizeIs(1));
-  EXPECT_THAT(committables[0].files[0].path, HasSubstr("alerts-3-7.kafka"));
+  EXPECT_THAT(committables[0].files[0].path, HasSubstr("-alerts.3."));
+  EXPECT_THAT(committables[0].files[0].path, ::testing::EndsWith(".7.epoch"));
   EXPECT_EQ(NumFiles("shared"), 1U);
   EXPECT_EQ(NumFiles("local"), 0U);
   EXPECT_LT(committables[0].bytes.size(), 1'000U);
@@ -215,6 +216,22 @@ TEST_F(KafkaSpoolTest, DamagedBytesAreDataLossAndNoCrash) {
   EXPECT_TRUE(absl::IsDataLoss(ParseKafkaEpoch("").status()));
   EXPECT_TRUE(absl::IsDataLoss(ParseKafkaEpoch("\x02").status()));
   EXPECT_TRUE(absl::IsDataLoss(ParseKafkaEpoch("\x01 and something else").status()));
+}
+
+TEST_F(KafkaSpoolTest, AnEpochIsFoundAfterItsSnapshotWasMoved) {
+  const auto writer = NewWriter();
+  for (int i = 0; i < 100; ++i) Write(*writer, {.value = std::string(10'000, 'x')});
+  const std::vector<Committable> committables = Prepare(*writer, 7);
+  const std::string path = committables[0].files[0].path;
+  // As a savepoint, and the job that takes it over, name it.
+  const std::string ending = path.substr(path.rfind('-'));
+  folder_.Write(StrCat("shared/restored-0", ending), "another content");
+  std::filesystem::rename(path, folder_.PathOf(StrCat("shared/restored-1", ending)));
+  const auto read = ReadBack(committables[0]);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, SizeIs(100));
+  std::filesystem::remove(folder_.PathOf(StrCat("shared/restored-1", ending)));
+  EXPECT_TRUE(absl::IsDataLoss(ReadBack(committables[0]).status()));
 }
 
 TEST_F(KafkaSpoolTest, AFileThatWasChangedInTheStoreIsFoundByItsChecksum) {
