@@ -143,7 +143,10 @@ void FencedCheckpointStorage::Sweep(std::function<void(uint64_t newest_checkpoin
   storage_->Sweep(std::move(done));
 }
 
-void FencedCheckpointStorage::Dispose(std::string path) { storage_->Dispose(std::move(path)); }
+void FencedCheckpointStorage::Dispose(std::string path) {
+  shared_->Forget(path);
+  storage_->Dispose(std::move(path));
+}
 
 std::vector<std::string> FencedCheckpointStorage::FilesOf(std::string_view state) const {
   return storage_->FilesOf(state);

@@ -184,6 +184,44 @@ TEST_F(JobStoreTest, RefusesADeposedLeader) {
   EXPECT_THAT(leader.jobs->Load()->jobs, IsEmpty());
 }
 
+TEST_F(JobStoreTest, PointsToASavepointUntilACheckpointIsNewer) {
+  ManualExecutor executor;
+  const Leader leader = TakeOver();
+  ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+  FencedCheckpointStorage storage(
+      std::make_unique<FolderCheckpointStorage>(folder_.PathOf("job"), &executor, nullptr), id_, {},
+      leader.jobs.get(), &executor);
+  const auto metadata = [this](uint64_t id) {
+    auto made = std::make_shared<CheckpointMetadata>();
+    made->id = CheckpointId(id);
+    made->job_id = id_;
+    return made;
+  };
+  std::vector<absl::StatusOr<std::string>> written;
+  const auto note = [&](absl::StatusOr<std::string> path) { written.push_back(std::move(path)); };
+  storage.Write(metadata(1), note);
+  executor.RunUntilIdle();
+  storage.WriteSavepoint(metadata(2), SavepointFormat::kCanonical, folder_.PathOf("s"), note);
+  executor.RunUntilIdle();
+  ASSERT_THAT(written, SizeIs(2));
+  ASSERT_TRUE(written[1].ok()) << written[1].status();
+  using Pointer = CheckpointPointers::Pointer;
+  EXPECT_THAT(leader.jobs->Load()->jobs.at(0).checkpoints.checkpoints,
+              ElementsAre(Pointer{CheckpointId(1), *written[0], false},
+                          Pointer{CheckpointId(2), *written[1], true}));
+  storage.Write(metadata(3), note);
+  executor.RunUntilIdle();
+  ASSERT_THAT(written, SizeIs(3));
+  EXPECT_THAT(leader.jobs->Load()->jobs.at(0).checkpoints.checkpoints,
+              ElementsAre(Pointer{CheckpointId(1), *written[0], false},
+                          Pointer{CheckpointId(3), *written[2], false}));
+  static_cast<void>(TakeOver());
+  storage.WriteSavepoint(metadata(4), SavepointFormat::kCanonical, folder_.PathOf("s"), note);
+  executor.RunUntilIdle();
+  ASSERT_THAT(written, SizeIs(4));
+  EXPECT_TRUE(absl::IsAborted(written[3].status())) << "nobody may stop by it";
+}
+
 // A Dispatcher with a TaskManager of its own, as after a take-over.
 class RecoveringDispatcher {
  public:
