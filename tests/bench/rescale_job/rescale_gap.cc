@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <fstream>
+#include <random>
 #include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "jobs/examples/number_source.h"
@@ -42,7 +44,7 @@ class CountWithTicks final : public KeyedProcessFunction<int64_t, Event, int64_t
   }
   void ProcessElement(const Event& event, Context&, Collector<int64_t>& out) override {
     Payload& payload = payload_.Mutable();
-    if (++payload.count == 1) payload.padding.assign(static_cast<size_t>(value_bytes_), 'x');
+    if (++payload.count == 1) payload.padding = Noise(event.sequence);
     out.Collect(event.key);
     const int64_t now_ms = absl::GetCurrentTimeNanos() / 1'000'000;
     if (now_ms == last_ms_) return;
@@ -51,6 +53,14 @@ class CountWithTicks final : public KeyedProcessFunction<int64_t, Event, int64_t
   }
 
  private:
+  // Compression would make less of other bytes.
+  [[nodiscard]] std::string Noise(int64_t seed) const {
+    std::minstd_rand random(static_cast<uint32_t>(seed));
+    std::string bytes(static_cast<size_t>(value_bytes_), '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random() >> 8);
+    return bytes;
+  }
+
   const std::string folder_;
   const int64_t value_bytes_;
   ValueState<Payload> payload_;
