@@ -262,6 +262,44 @@ absl::StatusOr<CheckpointOverview> ClusterClient::Checkpoints(std::string_view j
   return overview;
 }
 
+absl::StatusOr<JobScaling> ClusterClient::Scaling(std::string_view job_id) const {
+  ASSIGN_OR_RETURN(const Answer answer, Answer::Get(rest_, JobPath(job_id, "/scaling")));
+  JobScaling scaling{.state = Text(answer.root(), "state"),
+                     .reason = Text(answer.root(), "reason")};
+  element slots;
+  if (answer.root()["slots"].get(slots) == SUCCESS) {
+    scaling.wanted_slots = Number(slots, "wanted");
+    scaling.available_slots = Number(slots, "available");
+  }
+  ForEach(answer.root(), "vertices", [&](const element& json) {
+    bool configured = false;
+    if (json["parallelismConfigured"].get(configured) != SUCCESS) configured = false;
+    scaling.vertices.push_back({.id = Text(json, "id"),
+                                .name = Text(json, "name"),
+                                .parallelism = Number(json, "parallelism"),
+                                .lower_bound = Number(json, "lowerBound"),
+                                .upper_bound = Number(json, "upperBound"),
+                                .max_parallelism = Number(json, "maxParallelism"),
+                                .parallelism_configured = configured});
+  });
+  return scaling;
+}
+
+absl::Status ClusterClient::Scale(std::string_view job_id,
+                                  const std::vector<JobScaling::Vertex>& vertices) const {
+  std::string body;
+  JsonWriter json(&body);
+  json.BeginObject();
+  for (const JobScaling::Vertex& vertex : vertices) {
+    json.Key(vertex.id).BeginObject().Key("parallelism").BeginObject();
+    json.Key("lowerBound").Int(vertex.lower_bound);
+    json.Key("upperBound").Int(vertex.upper_bound);
+    json.EndObject().EndObject();
+  }
+  json.EndObject();
+  return rest_.Put(JobPath(job_id, "/resource-requirements"), body).status();
+}
+
 absl::Status ClusterClient::Cancel(std::string_view job_id) const {
   return rest_.Patch(JobPath(job_id, "?mode=cancel"), "").status();
 }
@@ -361,6 +399,61 @@ absl::StatusOr<std::string> ClusterClient::ResolveJob(std::string_view text) con
       "no job has this id or name; ",
       nearest.empty() ? std::string("see weir list") : StrCat("did you mean \"", nearest, "\"?"),
       ": \"", text, "\""));
+}
+
+namespace {
+
+void SetBounds(int64_t parallelism, JobScaling::Vertex* vertex) {
+  vertex->upper_bound = parallelism;
+  vertex->lower_bound = std::min(vertex->lower_bound, parallelism);
+}
+
+absl::StatusOr<JobScaling::Vertex*> FindVertex(std::vector<JobScaling::Vertex>* vertices,
+                                               std::string_view text) {
+  std::vector<JobScaling::Vertex*> matches;
+  std::vector<std::string> names;
+  for (JobScaling::Vertex& vertex : *vertices) {
+    if (vertex.id == text || vertex.name == text) return &vertex;
+    if (vertex.name.find(text) != std::string::npos) matches.push_back(&vertex);
+    names.push_back(StrCat("\"", vertex.name, "\""));
+  }
+  if (matches.size() == 1) return matches.front();
+  const std::string known = StrJoin(names, ", ");
+  if (matches.empty()) {
+    return absl::NotFoundError(
+        StrCat("the job has no vertex of this name: \"", text, "\"; there are ", known));
+  }
+  return absl::InvalidArgumentError(
+      StrCat("several vertices have this in their name: \"", text, "\"; there are ", known));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<JobScaling::Vertex>> PlanScaling(
+    const JobScaling& job, std::optional<uint32_t> parallelism,
+    const std::map<std::string, uint32_t>& of_vertices) {
+  std::vector<JobScaling::Vertex> vertices = job.vertices;
+  if (parallelism.has_value()) {
+    const bool all =
+        std::all_of(vertices.begin(), vertices.end(),
+                    [](const JobScaling::Vertex& vertex) { return vertex.parallelism_configured; });
+    for (JobScaling::Vertex& vertex : vertices) {
+      if (all || !vertex.parallelism_configured) SetBounds(*parallelism, &vertex);
+    }
+  }
+  for (const auto& [name, of_vertex] : of_vertices) {
+    ASSIGN_OR_RETURN(JobScaling::Vertex* const vertex, FindVertex(&vertices, name));
+    SetBounds(of_vertex, vertex);
+  }
+  for (const JobScaling::Vertex& vertex : vertices) {
+    if (vertex.upper_bound <= vertex.max_parallelism) continue;
+    return absl::InvalidArgumentError(
+        StrCat("the parallelism is above the vertex's max parallelism, which is fixed with its "
+               "state: vertex=\"",
+               vertex.name, "\" parallelism=", vertex.upper_bound,
+               " max_parallelism=", vertex.max_parallelism));
+  }
+  return vertices;
 }
 
 absl::StatusOr<JobSubmission> FindJob(const std::vector<JobLibraryStatus>& libraries,

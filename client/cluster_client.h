@@ -97,6 +97,27 @@ struct CheckpointOverview {
   std::vector<CheckpointLine> history = {};
 };
 
+/// How a job's parallelism stands.
+struct JobScaling {
+  struct Vertex {
+    std::string id = {};
+    std::string name = {};
+    /// 0 while it does not run.
+    int64_t parallelism = 0;
+    int64_t lower_bound = 1;
+    int64_t upper_bound = 1;
+    int64_t max_parallelism = 1;
+    /// The job's code asked for its parallelism.
+    bool parallelism_configured = false;
+  };
+  std::string state = {};
+  /// Why it does not run as is wanted; empty if it does.
+  std::string reason = {};
+  int64_t wanted_slots = 0;
+  int64_t available_slots = 0;
+  std::vector<Vertex> vertices = {};
+};
+
 /// A job library on the cluster: uploaded, or shipped with weir.
 struct JobLibraryStatus {
   std::string id = {};
@@ -160,6 +181,11 @@ class ClusterClient {
   [[nodiscard]] absl::StatusOr<std::vector<JobFailure>> Failures(std::string_view job_id,
                                                                  size_t max_entries) const;
   [[nodiscard]] absl::StatusOr<CheckpointOverview> Checkpoints(std::string_view job_id) const;
+  [[nodiscard]] absl::StatusOr<JobScaling> Scaling(std::string_view job_id) const;
+  /// Makes the job want the bounds that `vertices`, all of its own, have; returns when the order is
+  /// taken.
+  [[nodiscard]] absl::Status Scale(std::string_view job_id,
+                                   const std::vector<JobScaling::Vertex>& vertices) const;
   /// Begins to cancel; returns when the order is taken.
   [[nodiscard]] absl::Status Cancel(std::string_view job_id) const;
 
@@ -186,6 +212,15 @@ class ClusterClient {
  private:
   RestClient rest_;
 };
+
+/// Returns the job's vertices with other bounds: `parallelism`, if it is given, for all whose
+/// parallelism the job's code leaves open (for all if it does so for none), and `of_vertices` for
+/// those that it names by name, part of a name, or id. Lower bounds go down with the upper ones.
+/// Errors: kNotFound for a vertex that there is none of; kInvalidArgument if several have the name,
+/// or if a number is above a max parallelism.
+[[nodiscard]] absl::StatusOr<std::vector<JobScaling::Vertex>> PlanScaling(
+    const JobScaling& job, std::optional<uint32_t> parallelism,
+    const std::map<std::string, uint32_t>& of_vertices);
 
 /// Returns which library and job `name` means: the name of a job, those shipped with weir first, or
 /// the id of a library. Errors: kNotFound naming the nearest match, or all jobs there are;

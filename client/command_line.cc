@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <memory>
 #include <utility>
 
@@ -32,6 +33,7 @@ class Parser {
     AddStop();
     AddSavepoint();
     AddCheckpoint();
+    AddScale();
     AddInfo();
     AddCheckpoints();
     AddUpload();
@@ -53,6 +55,7 @@ class Parser {
       return absl::InvalidArgumentError(StrCat(error.what(), Hint()));
     }
     RETURN_IF_ERROR(CheckExtras());
+    RETURN_IF_ERROR(CheckScale());
     const std::vector<CLI::App*> chosen = app_.get_subcommands();
     if (chosen.empty()) return Print(app_.help());
     CommandLine line;
@@ -216,6 +219,53 @@ class Parser {
     AddClientOptions(command);
   }
 
+  void AddScale() {
+    CLI::App* const command =
+        Add("scale", "Changes the parallelism of a running job, which keeps its id and its state");
+    command->add_option("JOB", scale_.job, "The job's id, the beginning of one, or its name")
+        ->required();
+    command
+        ->add_option("PARALLELISM", scale_.parallelism,
+                     "Of all vertices whose parallelism the job's code leaves open")
+        ->check(CLI::Range(1, 32768));
+    command
+        ->add_option(
+            "--vertex", scale_vertices_,
+            "Parallelism of one vertex, named by its name, a part of it, or its id; may be "
+            "given several times")
+        ->type_name("NAME=N");
+    AddClientOptions(command);
+    command->footer(
+        "Takes a checkpoint, stops the tasks and starts them again from it with the new\n"
+        "parallelism. The order is taken when this returns; weir list shows when the job runs "
+        "again.");
+  }
+
+  // What CLI11 cannot say: NAME=N, and one of two arguments.
+  absl::Status CheckScale() {
+    if (app_.get_subcommands().empty() || app_.get_subcommands().front()->get_name() != "scale") {
+      return absl::OkStatus();
+    }
+    for (const std::string& text : scale_vertices_) {
+      const size_t at = text.rfind('=');
+      const std::string number = at == std::string::npos ? "" : text.substr(at + 1);
+      uint32_t parallelism = 0;
+      const auto [end, error] =
+          std::from_chars(number.data(), number.data() + number.size(), parallelism);
+      if (at == 0 || error != std::errc() || end != number.data() + number.size() ||
+          parallelism == 0 || parallelism > 32768) {
+        return absl::InvalidArgumentError(
+            StrCat("--vertex: expected NAME=N with N from 1 to 32768, not \"", text, "\"", Hint()));
+      }
+      scale_.of_vertices[text.substr(0, at)] = parallelism;
+    }
+    if (!scale_.parallelism.has_value() && scale_.of_vertices.empty()) {
+      return absl::InvalidArgumentError(
+          StrCat("PARALLELISM is missing; without it, give --vertex NAME=N", Hint()));
+    }
+    return absl::OkStatus();
+  }
+
   void AddInfo() { AddClientOptions(Add("info", "Shows the cluster and its TaskManagers")); }
 
   void AddCheckpoints() {
@@ -271,6 +321,7 @@ class Parser {
     }
     if (name == "run") return run_;
     if (name == "cancel") return cancel_;
+    if (name == "scale") return scale_;
     if (name == "info") return InfoCommand();
     if (name == "checkpoints") return checkpoints_;
     if (name == "upload") return upload_;
@@ -320,6 +371,8 @@ class Parser {
   LocalCommand local_;
   RunCommand run_;
   CancelCommand cancel_;
+  ScaleCommand scale_;
+  std::vector<std::string> scale_vertices_;
   CheckpointsCommand checkpoints_;
   UploadCommand upload_;
   StateCommand state_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -42,6 +43,14 @@ struct InfoCommand {};
 
 struct CancelCommand {
   std::string job = {};
+};
+
+/// `weir scale`: at least one of the two numbers is given.
+struct ScaleCommand {
+  std::string job = {};
+  std::optional<uint32_t> parallelism = {};
+  /// By name, part of a name, or id.
+  std::map<std::string, uint32_t> of_vertices = {};
 };
 
 struct CheckpointsCommand {
@@ -96,8 +105,8 @@ struct PrintCommand {
 /// What the user asked for.
 struct CommandLine {
   std::variant<PrintCommand, LocalCommand, RunCommand, ListCommand, InfoCommand, CancelCommand,
-               CheckpointsCommand, UploadCommand, StateCommand, SavepointCommand, StopCommand,
-               CheckpointCommand>
+               ScaleCommand, CheckpointsCommand, UploadCommand, StateCommand, SavepointCommand,
+               StopCommand, CheckpointCommand>
       command = {};
   ConfigurationSources sources = {};
   /// As given with --rest; empty if not.

@@ -88,6 +88,9 @@ absl::StatusOr<int> Dispatch(const CommandContext& context) {
   if (const auto* const cancel = std::get_if<CancelCommand>(&line.command)) {
     return Cancel(context, client, *cancel);
   }
+  if (const auto* const scale = std::get_if<ScaleCommand>(&line.command)) {
+    return Scale(context, client, *scale);
+  }
   if (const auto* const checkpoints = std::get_if<CheckpointsCommand>(&line.command)) {
     return Checkpoints(context, client, *checkpoints);
   }

@@ -258,6 +258,10 @@ absl::StatusOr<std::string> RestClient::Post(std::string_view path, std::string_
   return Call("POST", path, json);
 }
 
+absl::StatusOr<std::string> RestClient::Put(std::string_view path, std::string_view json) const {
+  return Call("PUT", path, json);
+}
+
 absl::StatusOr<std::string> RestClient::Patch(std::string_view path, std::string_view json) const {
   return Call("PATCH", path, json);
 }

@@ -26,6 +26,7 @@ class RestClient {
   [[nodiscard]] absl::StatusOr<std::string> Get(std::string_view path) const;
   [[nodiscard]] absl::StatusOr<std::string> Post(std::string_view path,
                                                  std::string_view json) const;
+  [[nodiscard]] absl::StatusOr<std::string> Put(std::string_view path, std::string_view json) const;
   [[nodiscard]] absl::StatusOr<std::string> Patch(std::string_view path,
                                                   std::string_view json) const;
   [[nodiscard]] absl::StatusOr<std::string> Delete(std::string_view path) const;

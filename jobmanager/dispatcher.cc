@@ -224,7 +224,7 @@ void Dispatcher::OnJobEnded(JobId job_id) {
   const JobMaster& job = *found->second;
   ended_jobs_.push_front({job.Overview(), job.Details(), job.Result(),
                           job.Exceptions(std::numeric_limits<size_t>::max()), job.Checkpoints(),
-                          job.CheckpointConfiguration()});
+                          job.CheckpointConfiguration(), job.Scaling()});
   OnAttempts(job_id, job.Attempts(), {});
   jobs_.erase(found);
   ForgetOldResults();
@@ -375,6 +375,27 @@ void Dispatcher::RequestExceptions(JobId job_id, size_t max_entries,
         }
         return history;
       });
+}
+
+void Dispatcher::RequestScaling(JobId job_id, Callback<ScalingDetails> done) {
+  AnswerByJob(
+      job_id, std::move(done), [](JobMaster& job) { return job.Scaling(); },
+      [](const EndedJob& job) { return job.scaling; });
+}
+
+void Dispatcher::UpdateRequirements(JobId job_id, ResourceRequirements requirements,
+                                    StatusCallback done) {
+  executor_->Post([this, job_id, requirements = std::move(requirements), done = std::move(done)] {
+    if (const auto running = jobs_.find(job_id); running != jobs_.end()) {
+      const std::shared_ptr<JobMaster> job = running->second;  // It may end by it.
+      done(job->UpdateRequirements(requirements));
+    } else if (FindEnded(job_id) != nullptr) {
+      done(absl::FailedPreconditionError(
+          StrCat("the job cannot be rescaled, for it has ended: ", ToString(job_id))));
+    } else {
+      done(NoSuchJob(job_id));
+    }
+  });
 }
 
 void Dispatcher::RequestCheckpoints(JobId job_id, Callback<CheckpointStatistics> done) {
@@ -761,6 +782,13 @@ void Dispatcher::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl:
   std::vector<std::shared_ptr<JobMaster>> jobs;
   for (const auto& [id, job] : jobs_) jobs.push_back(job);
   for (const auto& job : jobs) job->OnTaskManagerLost(task_manager, reason);
+}
+
+void Dispatcher::OnSlotsChanged() {
+  if (stopping_) return;
+  std::vector<std::shared_ptr<JobMaster>> jobs;
+  for (const auto& [id, job] : jobs_) jobs.push_back(job);
+  for (const auto& job : jobs) job->OnSlotsChanged();
 }
 
 }  // namespace weir

@@ -84,6 +84,9 @@ class Dispatcher final : public DispatcherGateway,
   void CancelJob(JobId job_id, StatusCallback done) override;
   void RequestExceptions(JobId job_id, size_t max_entries,
                          Callback<ExceptionHistory> done) override;
+  void RequestScaling(JobId job_id, Callback<ScalingDetails> done) override;
+  void UpdateRequirements(JobId job_id, ResourceRequirements requirements,
+                          StatusCallback done) override;
   void RequestCheckpoints(JobId job_id, Callback<CheckpointStatistics> done) override;
   void RequestCheckpointDetails(JobId job_id, CheckpointId checkpoint_id,
                                 Callback<CheckpointDetails> done) override;
@@ -114,6 +117,7 @@ class Dispatcher final : public DispatcherGateway,
 
   // TaskManagerListener:
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) override;
+  void OnSlotsChanged() override;
 
  private:
   /// What is remembered of an ended job.
@@ -124,6 +128,7 @@ class Dispatcher final : public DispatcherGateway,
     ExceptionHistory exceptions;
     CheckpointStatistics checkpoints;
     CheckpointConfig checkpoint_config;
+    ScalingDetails scaling;
   };
   struct PreparedJob;
 

@@ -11,6 +11,7 @@
 #include "jobmanager/cluster_information.h"
 #include "jobmanager/job_details.h"
 #include "jobmanager/metric_query.h"
+#include "jobmanager/rescaling.h"
 #include "jobmanager/savepoint.h"
 #include "runtime/base/ids.h"
 
@@ -47,6 +48,14 @@ class DispatcherGateway {
   /// At most `max_entries` failures, newest first.
   virtual void RequestExceptions(JobId job_id, size_t max_entries,
                                  Callback<ExceptionHistory> done) = 0;
+
+  /// What the job wants, what it has, and its last rescales.
+  virtual void RequestScaling(JobId job_id, Callback<ScalingDetails> done) = 0;
+  /// Makes the job want another parallelism; done when the order is taken, not when the job is
+  /// rescaled. Errors: kInvalidArgument if they do not fit the job; kFailedPrecondition if it
+  /// cannot be rescaled, with what would help.
+  virtual void UpdateRequirements(JobId job_id, ResourceRequirements requirements,
+                                  StatusCallback done) = 0;
 
   virtual void RequestCheckpoints(JobId job_id, Callback<CheckpointStatistics> done) = 0;
   virtual void RequestCheckpointDetails(JobId job_id, CheckpointId checkpoint_id,

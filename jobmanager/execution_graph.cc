@@ -24,11 +24,16 @@ SlotSharingGroupId SlotSharingGroupIdOf(std::string_view name) {
 }  // namespace
 
 ExecutionGraph::ExecutionGraph(const JobGraph* graph, FailoverStrategy strategy)
-    : graph_(graph), regions_(*graph, strategy) {
-  for (const JobGraph::Vertex& vertex : graph->vertices) {
+    : strategy_(strategy), graph_(graph), regions_(*graph, strategy) {
+  AddVertices();
+  NumberSlots();
+}
+
+void ExecutionGraph::AddVertices() {
+  for (const JobGraph::Vertex& vertex : graph_->vertices) {
     ExecutionJobVertex& job_vertex = vertices_.emplace_back();
     job_vertex.vertex = &vertex;
-    job_vertex.is_source = !HasInput(*graph, vertex.id);
+    job_vertex.is_source = !HasInput(*graph_, vertex.id);
     job_vertex.subtasks.resize(vertex.parallelism);
     for (uint32_t i = 0; i < vertex.parallelism; ++i) {
       job_vertex.subtasks[i].vertex = vertex.id;
@@ -41,8 +46,13 @@ ExecutionGraph::ExecutionGraph(const JobGraph* graph, FailoverStrategy strategy)
           {op.id, vertex.id, vertex.parallelism, regions_.RegionOf(vertex.id, 0), {}, {}});
     }
   }
+}
+
+void ExecutionGraph::NumberSlots() {
+  first_slot_of_group_.clear();
+  num_slots_ = 0;
   std::map<std::string, uint32_t> num_slots_of_group;
-  for (const JobGraph::Vertex& vertex : graph->vertices) {
+  for (const JobGraph::Vertex& vertex : graph_->vertices) {
     uint32_t& most = num_slots_of_group[vertex.slot_sharing_group];
     most = std::max(most, vertex.parallelism);
   }
@@ -70,6 +80,35 @@ void ExecutionGraph::NewAttempts(const std::set<size_t>& regions, absl::Time now
     coordinator.attempt = RandomId<ExecutionAttemptId>();
     coordinator.report = {};
   }
+}
+
+void ExecutionGraph::Rescale(const JobGraph* graph, absl::Time now) {
+  std::vector<ExecutionJobVertex> before = std::exchange(vertices_, {});
+  const std::vector<CoordinatorExecution> coordinators_before = std::exchange(coordinators_, {});
+  graph_ = graph;
+  regions_ = FailoverRegions(*graph, strategy_);
+  AddVertices();
+  NumberSlots();
+  for (ExecutionJobVertex& old : before) {
+    ExecutionJobVertex& vertex = *FindVertex(old.subtasks.front().vertex);
+    const size_t num_kept = std::min(old.subtasks.size(), vertex.subtasks.size());
+    for (size_t i = 0; i < num_kept; ++i) {
+      old.subtasks[i].region = vertex.subtasks[i].region;
+      vertex.subtasks[i] = std::move(old.subtasks[i]);
+    }
+  }
+  for (CoordinatorExecution& coordinator : coordinators_) {
+    for (const CoordinatorExecution& old : coordinators_before) {
+      if (old.operator_id == coordinator.operator_id) coordinator.attempt = old.attempt;
+    }
+  }
+  by_attempt_.clear();
+  ForEach([&](ExecutionVertex& vertex) {
+    if (vertex.current == nullptr) {
+      vertex.current = std::make_unique<Execution>(RandomId<ExecutionAttemptId>(), 0, now);
+    }
+    by_attempt_.emplace(vertex.current->id(), &vertex);
+  });
 }
 
 std::vector<ExecutionAttemptId> ExecutionGraph::Attempts() const {

@@ -59,6 +59,10 @@ class ExecutionGraph {
   /// Gives every subtask and coordinator of `regions` a fresh attempt, in state CREATED.
   void NewAttempts(const std::set<size_t>& regions, absl::Time now);
 
+  /// Takes on the parallelism of `graph`, which is borrowed and else the one it has. Subtasks that
+  /// stay keep their attempts, none of which may have been deployed; new ones get their first.
+  void Rescale(const JobGraph* graph, absl::Time now);
+
   /// Returns the newest attempts of all subtasks and coordinators.
   [[nodiscard]] std::vector<ExecutionAttemptId> Attempts() const;
   /// Returns those of `regions`.
@@ -103,8 +107,12 @@ class ExecutionGraph {
   void UpdateReport(ExecutionAttemptId attempt, MetricReport report);
 
  private:
-  const JobGraph* const graph_;
-  const FailoverRegions regions_;
+  void AddVertices();
+  void NumberSlots();
+
+  const FailoverStrategy strategy_;
+  const JobGraph* graph_;
+  FailoverRegions regions_;
   std::vector<ExecutionJobVertex> vertices_;
   std::vector<CoordinatorExecution> coordinators_;
   absl::flat_hash_map<ExecutionAttemptId, ExecutionVertex*> by_attempt_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "jobmanager/rescaling.h"
 #include "jobmanager/savepoint.h"
 #include "runtime/base/config.h"
 #include "runtime/base/ids.h"
@@ -37,6 +38,8 @@ struct JobDescription {
   std::string savepoint_path;
   bool allow_non_restored_state = false;
   ClaimMode claim_mode = ClaimMode::kNoClaim;
+  /// Empty: what the graph and the settings say.
+  ResourceRequirements requirements = {};
 };
 
 }  // namespace weir

@@ -8,6 +8,7 @@
 #include "jobmanager/job_metrics.h"
 #include "jobmanager/job_settings.h"
 #include "jobmanager/proto_ids.h"
+#include "jobmanager/vertex_parallelism.h"
 #include "proto/control_plane.pb.h"
 #include "runtime/base/check.h"
 #include "runtime/base/failure.h"
@@ -62,10 +63,17 @@ JobMaster::JobMaster(JobDescription job, JobMasterServices services,
     : job_(std::move(job)),
       services_(std::move(services)),
       storage_(std::move(storage)),
-      executions_(job_.graph.get(), job_.settings.Get(kFailoverStrategy) == "full"
-                                        ? FailoverStrategy::kFull
-                                        : FailoverStrategy::kRegion),
+      submitted_graph_(job_.graph),
+      // A parallelism is the whole job's: a region could not follow the slots alone.
+      executions_(job_.graph.get(),
+                  job_.settings.Get(kFailoverStrategy) == "full" ||
+                          AdaptiveSchedulerOptions::FromSettings(job_.settings).kind !=
+                              SchedulerKind::kDefault
+                      ? FailoverStrategy::kFull
+                      : FailoverStrategy::kRegion),
       restart_strategy_(MakeRestartStrategy(job_.settings, job_.id.low())),
+      scheduler_(job_.id, submitted_graph_, job_.requirements,
+                 AdaptiveSchedulerOptions::FromSettings(job_.settings), services_.executor, this),
       checkpoints_(job_.id, job_.graph.get(), CheckpointSettingsOf(job_.settings),
                    services_.executor, this, storage_.get()) {
   last_modification_ = services_.executor->clock()->Now();
@@ -92,6 +100,12 @@ void JobMaster::TransitionTo(JobStatus status) {
       << "job=" << ToString(job_.id) << " from=" << JobStatusName(status_)
       << " to=" << JobStatusName(status);
   status_ = status;
+  if (status == JobStatus::kRestarting && !scheduler_.is_stopping()) {
+    scheduler_.OnFailure();
+  } else if (status == JobStatus::kFailing || status == JobStatus::kCancelling ||
+             IsGloballyTerminal(status)) {
+    scheduler_.OnEnd(StrCat("the job is ", JobStatusName(status)));
+  }
   if (status != JobStatus::kRunning) all_running_since_ = absl::InfinitePast();
   last_modification_ = services_.executor->clock()->Now();
   timestamps_[status] = last_modification_;
@@ -162,6 +176,77 @@ void JobMaster::BeginAttempt() {
   executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
     CHECK(vertex.current->Transition(ExecutionState::kScheduled, now).ok());
   });
+  if (AllDown()) {
+    scheduler_.WaitForResources();
+  } else {
+    scheduler_.OnRegionRestart();
+    ClaimSlots();
+  }
+}
+
+void JobMaster::SetParallelism(const VertexParallelism& parallelism) {
+  if (parallelism == ParallelismOf(*job_.graph)) return;
+  const absl::Time now = services_.executor->clock()->Now();
+  const std::vector<ExecutionAttemptId> gone = executions_.Attempts();
+  const std::shared_ptr<const JobGraph> former =
+      std::exchange(job_.graph, parallelism == ParallelismOf(*submitted_graph_)
+                                    ? submitted_graph_
+                                    : WithParallelism(*submitted_graph_, parallelism));
+  executions_.Rescale(job_.graph.get(), now);
+  down_ = executions_.AllRegions();
+  slots_.assign(executions_.num_slots(), nullptr);
+  last_slots_.resize(executions_.num_slots());
+  checkpoints_.SetGraph(job_.graph.get());
+  executions_.ForEach([&](ExecutionVertex& vertex) {
+    if (vertex.current->state() != ExecutionState::kCreated) return;
+    CHECK(vertex.current->Transition(ExecutionState::kScheduled, now).ok());
+  });
+  if (services_.on_attempts) services_.on_attempts(job_.id, gone, executions_.Attempts());
+}
+
+uint32_t JobMaster::NumAvailableSlots() const {
+  return services_.resource_manager->NumAvailableSlots(job_.id);
+}
+
+void JobMaster::TakeRescaleCheckpoint(std::function<void(absl::StatusOr<CheckpointId>)> done) {
+  // The answer comes out of the CheckpointCoordinator, which it will stop: so it takes a turn.
+  checkpoints_.TriggerNow(
+      [executor = services_.executor,
+       answer = InGeneration([done = std::move(done)](JobMaster&, absl::StatusOr<CheckpointId> id) {
+         done(std::move(id));
+       })](absl::StatusOr<CheckpointId> id) {
+        executor->Post([answer, id = std::move(id)]() mutable { answer(std::move(id)); });
+      });
+}
+
+void JobMaster::StopForRescale() {
+  ++generation_;
+  checkpoints_.Stop(absl::CancelledError("the job is being rescaled"));
+  restart_due_ = services_.executor->clock()->Now();
+  down_ = executions_.AllRegions();
+  TransitionTo(JobStatus::kRestarting);
+  CancelTasks();
+  CheckAllTerminal();
+}
+
+void JobMaster::GiveUp(const absl::Status& reason) { FailJob(reason, nullptr, Restartable::kNo); }
+
+void JobMaster::RunWith(const VertexParallelism& parallelism) {
+  ++generation_;  // Slots that were asked for before do not count.
+  SetParallelism(parallelism);
+  const auto is_missing = [](const auto& slot) { return slot == nullptr; };
+  if (std::any_of(slots_.begin(), slots_.end(), is_missing)) {
+    // In one step, lest others take what the job has meanwhile.
+    absl::StatusOr<ResourceManager::Slots> replaced =
+        services_.resource_manager->ReplaceSlots(job_.id, last_slots_);
+    if (replaced.ok()) {
+      slots_ = *std::move(replaced);
+      for (size_t i = 0; i < slots_.size(); ++i) last_slots_[i] = slots_[i]->id();
+    } else {
+      services_.resource_manager->ReleaseSlots(job_.id);
+      slots_.assign(slots_.size(), nullptr);
+    }
+  }
   ClaimSlots();
 }
 
@@ -205,6 +290,7 @@ void JobMaster::ClaimSlots() {
 }
 
 void JobMaster::OnSlots() {
+  scheduler_.OnSlots();
   executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
     const std::shared_ptr<TaskManagerGateway>& location = slots_[executions_.SlotOf(vertex)];
     vertex.current->Assign(location);
@@ -269,6 +355,7 @@ void JobMaster::Deploy(const StateAssignment& state) {
        MakeDeployments(job_, state, services_.leader_epoch, regions, &executions_)) {
     location->Send(message);
   }
+  scheduler_.OnDeployed(restored_checkpoint_);
 }
 
 void JobMaster::UpdateTask(const TaskManagerGateway* from, const proto::TaskMetrics& metrics) {
@@ -354,6 +441,7 @@ void JobMaster::OnTaskRunning() {
     all_running_since_ = services_.executor->clock()->Now();
   }
   checkpoints_.OnAllTasksRunning();
+  scheduler_.OnAllRunning();
 }
 
 JobMaster::Restartable JobMaster::OnRestoreFailed(uint64_t checkpoint, absl::Status* reason) {
@@ -372,7 +460,9 @@ JobMaster::Restartable JobMaster::OnRestoreFailed(uint64_t checkpoint, absl::Sta
 
 void JobMaster::OnTaskFailed(ExecutionVertex& vertex, absl::Status reason, ExecutionState before) {
   if (before == ExecutionState::kCanceling) {
-    if (status_ != JobStatus::kCancelling) RecordFailure(reason, &vertex, /*concurrent=*/true);
+    if (status_ != JobStatus::kCancelling && !scheduler_.is_stopping()) {
+      RecordFailure(reason, &vertex, /*concurrent=*/true);
+    }
     CheckAllTerminal();
     return;
   }
@@ -525,7 +615,8 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
     FailRegions(reason, first_lost, Restartable::kYes, lost);
   } else {
     // Often the cause of the failure that is being cleaned up: its peers saw the connection break.
-    if (first_canceling != nullptr && status_ != JobStatus::kCancelling) {
+    if (first_canceling != nullptr && status_ != JobStatus::kCancelling &&
+        !scheduler_.is_stopping()) {
       RecordFailure(reason, first_canceling, /*concurrent=*/true);
     }
     CheckAllTerminal();
@@ -935,6 +1026,23 @@ JobResult JobMaster::Result() const {
   return result;
 }
 
+ScalingDetails JobMaster::Scaling() const {
+  ScalingDetails details = scheduler_.Details();
+  details.id = job_.id;
+  details.status = status_;
+  if (IsGloballyTerminal(status_)) details.reason.clear();
+  return details;
+}
+
+absl::Status JobMaster::UpdateRequirements(ResourceRequirements requirements) {
+  if (IsGloballyTerminal(status_) || status_ == JobStatus::kFailing ||
+      status_ == JobStatus::kCancelling) {
+    return absl::FailedPreconditionError(StrCat("the job cannot be rescaled, for it is ending: ",
+                                                ToString(job_.id), " is ", JobStatusName(status_)));
+  }
+  return scheduler_.SetRequirements(std::move(requirements));
+}
+
 ExceptionHistory JobMaster::Exceptions(size_t max_entries) const {
   ExceptionHistory history;
   history.truncated = exceptions_truncated_ || exceptions_.size() > max_entries;
@@ -954,6 +1062,7 @@ MetricReport JobMaster::Metrics(const std::string& labels) const {
   input.timestamps = timestamps_;
   input.all_running_since = all_running_since_;
   input.num_restarts = num_restarts_;
+  input.num_rescales = scheduler_.num_rescales();
   input.checkpoint_counts = checkpoints.counts();
   input.latest_completed = checkpoints.latest_completed();
   input.latest_totals = checkpoints.latest_totals();

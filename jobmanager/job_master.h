@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "jobmanager/adaptive_scheduler.h"
 #include "jobmanager/checkpoint/checkpoint_coordinator.h"
 #include "jobmanager/checkpoint/state_assignment.h"
 #include "jobmanager/checkpoint_statistics.h"
@@ -66,8 +67,11 @@ struct JobMasterServices {
 /// completed checkpoint, in the slots that the job has. Other regions go on meanwhile, without
 /// checkpoints. Regions that fail before that one runs again are restarted with it. A job whose
 /// regions are all down goes from RESTARTING to CREATED, another one back to RUNNING. Reports of
-/// older attempts are dropped and counted. Threads: main thread.
-class JobMaster final : public CheckpointMessenger, public std::enable_shared_from_this<JobMaster> {
+/// older attempts are dropped and counted. An AdaptiveScheduler says with which parallelism the
+/// whole job begins. Threads: main thread.
+class JobMaster final : public CheckpointMessenger,
+                        public ScheduledJob,
+                        public std::enable_shared_from_this<JobMaster> {
  public:
   JobMaster(JobDescription job, JobMasterServices services,
             std::unique_ptr<CheckpointStorage> storage);
@@ -88,6 +92,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   /// Code of this job makes a TaskManager's process die, or did so earlier: then the history's
   /// entry of its loss gets that for its cause.
   void OnCrash(const proto::CrashReport& report);
+  /// TaskManagers have come, or slots have become free.
+  void OnSlotsChanged() { scheduler_.OnSlotsChanged(); }
+  /// Errors: AdaptiveScheduler::SetRequirements'; kFailedPrecondition if the job is ending.
+  [[nodiscard]] absl::Status UpdateRequirements(ResourceRequirements requirements);
   void TriggerCheckpoint(CheckpointCoordinator::TriggerCallback done);
   /// Takes a savepoint; `done` gets its path once the job has become what the request says: with
   /// kStop and kDrain when it is FINISHED. Errors: of CheckpointCoordinator::TriggerSavepoint;
@@ -111,6 +119,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   [[nodiscard]] JobOverview Overview() const;
   [[nodiscard]] JobDetails Details() const;
   [[nodiscard]] JobResult Result() const;
+  [[nodiscard]] ScalingDetails Scaling() const;
   [[nodiscard]] ExceptionHistory Exceptions(size_t max_entries) const;
   [[nodiscard]] CheckpointStatistics Checkpoints() const { return checkpoints_.Statistics(); }
   [[nodiscard]] CheckpointConfig CheckpointConfiguration() const;
@@ -135,6 +144,14 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   void DeliverToTask(const proto::OperatorEvent& event) override;
   void FailAttempt(const absl::Status& reason) override;
 
+  // ScheduledJob:
+  [[nodiscard]] uint32_t NumAvailableSlots() const override;
+  [[nodiscard]] bool HasCheckpoints() const override { return checkpoints_.settings().enabled(); }
+  void TakeRescaleCheckpoint(std::function<void(absl::StatusOr<CheckpointId>)> done) override;
+  void StopForRescale() override;
+  void RunWith(const VertexParallelism& parallelism) override;
+  void GiveUp(const absl::Status& reason) override;
+
  private:
   enum class Restartable : uint8_t { kYes, kNo };
 
@@ -144,6 +161,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   void RestoreUsersCheckpoint();
   void NewAttempts();
   void BeginAttempt();
+  void SetParallelism(const VertexParallelism& parallelism);
   void ClaimSlots();
   void OnSlots();
   void AssignState(std::shared_ptr<const CheckpointMetadata> metadata);
@@ -199,9 +217,10 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   template <class Function>
   auto InGeneration(Function function);
 
-  const JobDescription job_;
+  JobDescription job_;  // Its graph has the present parallelism.
   const JobMasterServices services_;
   const std::unique_ptr<CheckpointStorage> storage_;
+  const std::shared_ptr<const JobGraph> submitted_graph_;
   ExecutionGraph executions_;
   const std::unique_ptr<RestartStrategy> restart_strategy_;
 
@@ -228,6 +247,7 @@ class JobMaster final : public CheckpointMessenger, public std::enable_shared_fr
   uint64_t num_stale_messages_ = 0;
   uint64_t num_restarts_ = 0;
   absl::Time all_running_since_ = absl::InfinitePast();
+  AdaptiveScheduler scheduler_;
   CheckpointCoordinator checkpoints_;  // Last: it sends through the members above.
 };
 

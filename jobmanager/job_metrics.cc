@@ -74,7 +74,7 @@ void AddCheckpoints(const JobMetricsInput& job, MetricReportBuilder* report) {
 
 void AddJobMetrics(const JobMetricsInput& job, absl::Time now, MetricReportBuilder* report) {
   report->Add("numRestarts", static_cast<double>(job.num_restarts));
-  report->Add("numRescales", 0);  // A running job keeps its parallelism.
+  report->Add("numRescales", static_cast<double>(job.num_rescales));
   AddUpAndDowntime(job, now, report);
   AddStateTimes(job, now, report);
   AddCheckpoints(job, report);

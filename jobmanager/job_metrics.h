@@ -19,6 +19,7 @@ struct JobMetricsInput {
   /// Since when all subtasks are RUNNING or FINISHED.
   absl::Time all_running_since = absl::InfinitePast();
   uint64_t num_restarts = 0;
+  uint64_t num_rescales = 0;
   CheckpointCounts checkpoint_counts = {};
   /// Of the newest completed checkpoint; null if there is none.
   const CheckpointDetails* latest_completed = nullptr;

@@ -52,6 +52,7 @@ ResourceManager::ResourceManager(ResourceManagerOptions options, MainThreadExecu
 
 ResourceManager::~ResourceManager() {
   executor_->CancelTimer(heartbeat_timer_);
+  executor_->CancelTimer(announcement_);
   for (const auto& request : requests_) executor_->CancelTimer(request->timer);
 }
 
@@ -92,6 +93,7 @@ void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
   accepted->set_heartbeat_timeout_ms(absl::ToInt64Milliseconds(options_.heartbeat_timeout));
   task_manager->Send(answer);
   ServeRequests();
+  AnnounceSlots();
 }
 
 void ResourceManager::OnHeartbeat(TaskManagerGateway* task_manager,
@@ -209,6 +211,7 @@ void ResourceManager::ReleaseSlots(JobId job_id, const Slots& slots) {
     if (found != held.end() && --found->second == 0) held.erase(found);
   }
   ServeRequests();
+  if (!slots.empty()) AnnounceSlots();
 }
 
 void ResourceManager::ForgetRequest(JobId job_id) {
@@ -222,13 +225,51 @@ void ResourceManager::ForgetRequest(JobId job_id) {
   }
 }
 
+absl::StatusOr<ResourceManager::Slots> ResourceManager::ReplaceSlots(
+    JobId job_id, const std::vector<std::string>& preferred) {
+  if (preferred.size() > NumAvailableSlots(job_id)) {
+    return absl::ResourceExhaustedError(StrCat("there are too few slots: needed=", preferred.size(),
+                                               " the job's and free=", NumAvailableSlots(job_id)));
+  }
+  ForgetRequest(job_id);
+  size_t num_released = 0;
+  for (const auto& [id, registered] : task_managers_) {
+    num_released += registered->slots_by_job.erase(job_id);
+  }
+  Slots slots = Allocate(job_id, preferred);
+  if (num_released > 0) {
+    ServeRequests();
+    AnnounceSlots();
+  }
+  return slots;
+}
+
+uint32_t ResourceManager::NumAvailableSlots(JobId job_id) const {
+  uint32_t num_available = NumFreeSlots();
+  for (const auto& [id, registered] : task_managers_) {
+    const auto held = registered->slots_by_job.find(job_id);
+    if (held != registered->slots_by_job.end()) num_available += held->second;
+  }
+  return num_available;
+}
+
+void ResourceManager::AnnounceSlots() {
+  if (announcement_ != TimerId()) return;
+  announcement_ = executor_->PostAfter(absl::ZeroDuration(), [this] {
+    announcement_ = TimerId();
+    listener_->OnSlotsChanged();
+  });
+}
+
 void ResourceManager::ReleaseSlots(JobId job_id) {
   ForgetRequest(job_id);
   size_t num_released = 0;
   for (const auto& [id, registered] : task_managers_) {
     num_released += registered->slots_by_job.erase(job_id);
   }
-  if (num_released > 0) ServeRequests();
+  if (num_released == 0) return;
+  ServeRequests();
+  AnnounceSlots();
 }
 
 void ResourceManager::ServeRequests() {

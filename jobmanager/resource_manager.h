@@ -35,6 +35,8 @@ class TaskManagerListener {
  public:
   virtual ~TaskManagerListener() = default;
   virtual void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) = 0;
+  /// A TaskManager has come, or slots have become free.
+  virtual void OnSlotsChanged() {}
 };
 
 struct ResourceManagerOptions {
@@ -86,6 +88,12 @@ class ResourceManager {
                     SlotsCallback done);
   /// Gives back some of the job's slots, each named by its TaskManager, which may be lost.
   void ReleaseSlots(JobId job_id, const Slots& slots);
+  /// Replaces the slots that the job holds, if any, and its request by one for each entry of
+  /// `preferred`, ahead of whoever waits. Errors: kResourceExhausted; then nothing has changed.
+  [[nodiscard]] absl::StatusOr<Slots> ReplaceSlots(JobId job_id,
+                                                   const std::vector<std::string>& preferred);
+  /// Returns how many slots ReplaceSlots would give: those of the job and the free ones.
+  [[nodiscard]] uint32_t NumAvailableSlots(JobId job_id) const;
   /// Gives back all of the job's slots and forgets its request.
   void ReleaseSlots(JobId job_id);
   /// Forgets the job's request, if there is one.
@@ -104,6 +112,8 @@ class ResourceManager {
   void SendHeartbeats();
   void Lose(const std::string& id, const absl::Status& reason);
   void ServeRequests();
+  /// Tells the listener that slots have changed, once, later.
+  void AnnounceSlots();
   [[nodiscard]] uint32_t NumFreeSlots() const;
   [[nodiscard]] Slots Allocate(JobId job_id, const std::vector<std::string>& preferred);
   [[nodiscard]] TaskManagerInfo InfoOf(const Registered& registered) const;
@@ -114,6 +124,7 @@ class ResourceManager {
   std::map<std::string, std::unique_ptr<Registered>> task_managers_;
   std::list<std::unique_ptr<Request>> requests_;  // In the order they came.
   TimerId heartbeat_timer_;
+  TimerId announcement_;
 };
 
 }  // namespace weir

@@ -24,6 +24,8 @@ struct CommandContext {
 [[nodiscard]] absl::StatusOr<int> Info(const CommandContext& context, const ClusterClient& client);
 [[nodiscard]] absl::StatusOr<int> Cancel(const CommandContext& context, const ClusterClient& client,
                                          const CancelCommand& command);
+[[nodiscard]] absl::StatusOr<int> Scale(const CommandContext& context, const ClusterClient& client,
+                                        const ScaleCommand& command);
 [[nodiscard]] absl::StatusOr<int> Checkpoints(const CommandContext& context,
                                               const ClusterClient& client,
                                               const CheckpointsCommand& command);

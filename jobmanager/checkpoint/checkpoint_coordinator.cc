@@ -51,6 +51,11 @@ CheckpointCoordinator::~CheckpointCoordinator() {
   executor_->CancelTimer(timeout_timer_);
 }
 
+void CheckpointCoordinator::SetGraph(const JobGraph* graph) {
+  DCHECK(!started_);
+  graph_ = graph;
+}
+
 void CheckpointCoordinator::Start(CheckpointPlan plan) {
   DCHECK(!started_);
   started_ = true;

@@ -99,6 +99,8 @@ class CheckpointCoordinator {
   CheckpointCoordinator(const CheckpointCoordinator&) = delete;
   CheckpointCoordinator& operator=(const CheckpointCoordinator&) = delete;
 
+  /// Takes on the parallelism of `graph`, which is borrowed. Not while an attempt runs.
+  void SetGraph(const JobGraph* graph);
   /// Begins an attempt of the job whose tasks are being deployed.
   void Start(CheckpointPlan plan);
   /// Ends the attempt: aborts what is under way and triggers nothing more. May be called twice.
@@ -203,7 +205,7 @@ class CheckpointCoordinator {
   [[nodiscard]] std::set<std::string> FilesOf(const CheckpointMetadata& metadata) const;
 
   const JobId job_id_;
-  const JobGraph* const graph_;
+  const JobGraph* graph_;
   const CheckpointSettings settings_;
   MainThreadExecutor* const executor_;
   CheckpointMessenger* const messenger_;

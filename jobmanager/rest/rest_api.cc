@@ -23,6 +23,7 @@ Router MakeRestRouter(LeaderGateway gateway, RestApiOptions options) {
   internal::AddCheckpointRoutes(context, &router);
   internal::AddSavepointRoutes(context, &router);
   internal::AddMetricRoutes(context, &router);
+  internal::AddRescalingRoutes(context, &router);
   return router;
 }
 

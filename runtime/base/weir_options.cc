@@ -78,6 +78,15 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kHeartbeatInterval);
   registry->Add(kHeartbeatTimeout);
   registry->Add(kSlotRequestTimeout);
+  registry->Add(kJobManagerScheduler);
+  registry->Add(kSchedulerMode);
+  registry->Add(kSubmissionResourceWaitTimeout);
+  registry->Add(kSubmissionStabilizationTimeout);
+  registry->Add(kExecutingStabilizationTimeout);
+  registry->Add(kExecutingCooldown);
+  registry->Add(kRescaleTriggerMaxDelay);
+  registry->Add(kRescaleTriggerMaxCheckpointFailures);
+  registry->Add(kRescaleHistorySize);
   registry->Add(kMetricsReporterPromPort);
   registry->Add(kMetricsInterval);
   registry->Add(kIoTmpDirs);

@@ -234,6 +234,43 @@ inline constexpr ConfigOption<absl::Duration> kHeartbeatTimeout{
 inline constexpr ConfigOption<absl::Duration> kSlotRequestTimeout{
     "slot.request.timeout", absl::Minutes(5), "Time that a job waits for slots before it fails."};
 
+inline constexpr ConfigOption<std::string> kJobManagerScheduler{
+    "jobmanager.scheduler", "default",
+    "How jobs get their parallelism: default, all slots that they want or none; adaptive, what "
+    "fits "
+    "within their bounds, more when TaskManagers come and less when they go.",
+    "default|adaptive"};
+inline constexpr ConfigOption<std::string> kSchedulerMode{
+    "scheduler-mode", "none",
+    "reactive: as jobmanager.scheduler adaptive, and a job takes all slots that it can get.",
+    "none|reactive"};
+inline constexpr ConfigOption<absl::Duration> kSubmissionResourceWaitTimeout{
+    "jobmanager.adaptive-scheduler.submission.resource-wait-timeout", absl::Minutes(5),
+    "Time that a job waits for the slots of its lower bounds before it fails. 0: for ever, as in "
+    "reactive mode."};
+inline constexpr ConfigOption<absl::Duration> kSubmissionStabilizationTimeout{
+    "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout", absl::Seconds(10),
+    "Time that a job which could begin with less than it wants waits for more slots."};
+inline constexpr ConfigOption<absl::Duration> kExecutingStabilizationTimeout{
+    "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout", absl::Seconds(60),
+    "Time that a running job which could go up, but not to all that it wants, waits for more "
+    "slots."};
+inline constexpr ConfigOption<absl::Duration> kExecutingCooldown{
+    "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", absl::Seconds(30),
+    "Least time between a rescale and the next because of slots. One that is asked for does not "
+    "wait."};
+inline constexpr ConfigOption<absl::Duration> kRescaleTriggerMaxDelay{
+    "jobmanager.adaptive-scheduler.rescale-trigger.max-delay", absl::Minutes(1),
+    "Time that a rescale waits for the checkpoint taken for it; then it begins from the newest "
+    "completed one."};
+inline constexpr ConfigOption<int64_t> kRescaleTriggerMaxCheckpointFailures{
+    "jobmanager.adaptive-scheduler.rescale-trigger.max-checkpoint-failures", 2,
+    "Checkpoints taken for a rescale that may fail before it begins from the newest completed one.",
+    "1..1000"};
+inline constexpr ConfigOption<int64_t> kRescaleHistorySize{
+    "web.adaptive-scheduler.rescale-history.size", 16,
+    "Rescales of a job that are remembered with their reasons and durations.", "1..1000"};
+
 inline constexpr ConfigOption<std::string> kMetricsReporterPromPort{
     "metrics.reporter.prom.port", "9249-9299",
     "Port on which each process serves its metrics to Prometheus: one, a range of which the first "

@@ -136,6 +136,8 @@ void AddVertices(const StreamGraph& graph, const JobGraphOptions& options, const
           description.max_parallelism.value_or(options.default_max_parallelism);
       vertex->slot_sharing_group = plan.slot_sharing_groups[node];
     }
+    vertex->parallelism_configured =
+        vertex->parallelism_configured || description.parallelism.has_value();
     StrAppend(&vertex->name, vertex->operators.empty() ? "" : " -> ",
               description.is_source() ? "Source: " : "",
               description.outputs.empty() ? "Sink: " : "", description.name);
@@ -206,9 +208,13 @@ absl::StatusOr<JobGraph> BuildJobGraph(const StreamGraph& graph, const JobGraphO
   for (const StreamEdge& edge : graph.edges()) {
     RETURN_IF_ERROR(CheckForward(graph, plan, edge));
     if (plan.heads[edge.target] != edge.target) continue;  // Inside a chain.
-    JobGraph::Edge job_edge{vertex_id(edge.source), graph.operator_id(edge.source),
-                            edge.source_port,       vertex_id(edge.target),
-                            edge.target_input,      edge.partitioning.strategy};
+    JobGraph::Edge job_edge{vertex_id(edge.source),
+                            graph.operator_id(edge.source),
+                            edge.source_port,
+                            vertex_id(edge.target),
+                            edge.target_input,
+                            edge.partitioning.strategy,
+                            edge.partitioning.same_parallelism};
     if (job_edge.strategy == ShipStrategy::kForward &&
         plan.parallelism[edge.source] != plan.parallelism[edge.target]) {
       job_edge.strategy = ShipStrategy::kRebalance;
@@ -230,6 +236,7 @@ std::string SerializeJobGraph(const JobGraph& graph) {
     out->set_parallelism(vertex.parallelism);
     out->set_max_parallelism(vertex.max_parallelism);
     out->set_slot_sharing_group(vertex.slot_sharing_group);
+    out->set_parallelism_configured(vertex.parallelism_configured);
     for (const JobGraph::Operator& op : vertex.operators) {
       proto::ChainedOperator* chained = out->add_operators();
       chained->set_id(ToBytes(op.id));
@@ -247,6 +254,7 @@ std::string SerializeJobGraph(const JobGraph& graph) {
     out->set_target_vertex(ToBytes(edge.target_vertex));
     out->set_target_input(edge.target_input);
     out->set_ship_strategy(static_cast<proto::ShipStrategy>(edge.strategy));
+    out->set_same_parallelism(edge.same_parallelism);
   }
   return message.SerializeAsString();
 }
@@ -265,6 +273,7 @@ absl::StatusOr<JobGraph> ParseJobGraph(std::string_view bytes) {
     vertex.name = in.name();
     vertex.parallelism = in.parallelism();
     vertex.max_parallelism = in.max_parallelism();
+    vertex.parallelism_configured = in.parallelism_configured();
     if (!in.slot_sharing_group().empty()) vertex.slot_sharing_group = in.slot_sharing_group();
     for (const proto::ChainedOperator& op : in.operators()) {
       JobGraph::Operator& chained = vertex.operators.emplace_back();
@@ -283,6 +292,7 @@ absl::StatusOr<JobGraph> ParseJobGraph(std::string_view bytes) {
             in.ship_strategy() <= static_cast<int>(kLastShipStrategy);
     edge.source_port = in.source_port();
     edge.target_input = in.target_input();
+    edge.same_parallelism = in.same_parallelism();
     edge.strategy = static_cast<ShipStrategy>(in.ship_strategy());
     valid = valid && graph.FindVertex(edge.source_vertex) != nullptr &&
             graph.FindVertex(edge.target_vertex) != nullptr;

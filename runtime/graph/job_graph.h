@@ -29,6 +29,8 @@ struct JobGraph {
     std::string name;
     uint32_t parallelism = 1;
     uint32_t max_parallelism = 128;
+    /// Whether an operator asked for its parallelism itself, so that it is not the job's.
+    bool parallelism_configured = false;
     std::string slot_sharing_group = std::string(kDefaultSlotSharingGroup);
     /// From the head to the last; every operator stands behind those it reads from.
     std::vector<Operator> operators;
@@ -40,6 +42,8 @@ struct JobGraph {
     JobVertexId target_vertex;
     uint32_t target_input = 0;
     ShipStrategy strategy = ShipStrategy::kForward;
+    /// Asked for by Forward(): both ends have to keep one parallelism.
+    bool same_parallelism = false;
 
     /// Several edges may have the same ends: a stream united with itself.
     [[nodiscard]] bool SameEnds(const Edge& other) const {

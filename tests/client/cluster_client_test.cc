@@ -198,5 +198,46 @@ TEST(FindJobTest, RefusesUnknownAndAmbiguousNames) {
               HasSubstr("there are: keyed_count, mine"));
 }
 
+TEST_F(ClusterClientTest, ScalesAJob) {
+  const auto scaling = Client().Scaling(known_job_);
+  ASSERT_TRUE(scaling.ok()) << scaling.status();
+  EXPECT_EQ(scaling->wanted_slots, 4);
+  EXPECT_EQ(scaling->available_slots, 2);
+  EXPECT_THAT(scaling->reason, HasSubstr("another parallelism"));
+  const auto plan = PlanScaling(*scaling, 1, {{"gen", 3}});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ASSERT_TRUE(Client().Scale(known_job_, *plan).ok());
+  const ResourceRequirements expected = {
+      {FakeDispatcher::Source(), {.lower = 1, .upper = 3}},
+      {FakeDispatcher::Sink(), {.lower = 1, .upper = 1}},
+  };
+  EXPECT_EQ(dispatcher_.last_requirements(), expected) << "lower bounds go down with upper ones";
+}
+
+TEST(PlanScalingTest, LeavesVerticesAloneWhoseParallelismTheCodeSets) {
+  JobScaling job;
+  job.vertices = {
+      {.id = "a1", .name = "Source: rules", .max_parallelism = 128, .parallelism_configured = true},
+      {.id = "b2", .name = "match -> sink", .upper_bound = 2, .max_parallelism = 8},
+      {.id = "c3", .name = "count -> sink", .upper_bound = 2, .max_parallelism = 128}};
+  const auto upper_bounds = [](const std::vector<JobScaling::Vertex>& vertices) {
+    std::vector<int64_t> bounds;
+    for (const JobScaling::Vertex& vertex : vertices) bounds.push_back(vertex.upper_bound);
+    return bounds;
+  };
+  EXPECT_THAT(upper_bounds(*PlanScaling(job, 4, {})), ElementsAre(1, 4, 4));
+  EXPECT_THAT(upper_bounds(*PlanScaling(job, 4, {{"rules", 2}, {"c3", 5}})), ElementsAre(2, 4, 5));
+  EXPECT_THAT(upper_bounds(*PlanScaling(job, {}, {{"match -> sink", 3}})), ElementsAre(1, 3, 2));
+  const auto problem = [&](std::optional<uint32_t> parallelism,
+                           const std::map<std::string, uint32_t>& of_vertices) {
+    return PlanScaling(job, parallelism, of_vertices).status().ToString();
+  };
+  EXPECT_THAT(problem({}, {{"window", 3}}), HasSubstr("no vertex of this name: \"window\""));
+  EXPECT_THAT(problem({}, {{"sink", 3}}), HasSubstr("several vertices"));
+  EXPECT_THAT(problem(9, {}), HasSubstr("max_parallelism=8"));
+  for (JobScaling::Vertex& vertex : job.vertices) vertex.parallelism_configured = true;
+  EXPECT_THAT(upper_bounds(*PlanScaling(job, 4, {})), ElementsAre(4, 4, 4)) << "all or none";
+}
+
 }  // namespace
 }  // namespace weir

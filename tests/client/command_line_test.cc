@@ -86,6 +86,20 @@ TEST(CommandLineTest, ReadsLocal) {
   EXPECT_TRUE(plain.restart_task_managers);
 }
 
+TEST(CommandLineTest, ReadsScale) {
+  const auto scale = Parsed<ScaleCommand>(
+      {"scale", "abc", "4", "--vertex", "map -> x=2", "--vertex=a=b=3", "--json"});
+  EXPECT_EQ(scale.job, "abc");
+  EXPECT_EQ(scale.parallelism, 4);
+  EXPECT_THAT(scale.of_vertices, ElementsAre(Pair("a=b", 3), Pair("map -> x", 2)));
+  EXPECT_FALSE(Parsed<ScaleCommand>({"scale", "abc", "--vertex", "x=2"}).parallelism.has_value());
+  EXPECT_THAT(Refusal({"scale", "abc"}), HasSubstr("PARALLELISM is missing"));
+  EXPECT_THAT(Refusal({"scale", "abc", "0"}), HasSubstr("PARALLELISM"));
+  for (const char* const vertex : {"x", "x=", "=2", "x=0", "x=2y", "x=99999"}) {
+    EXPECT_THAT(Refusal({"scale", "abc", "--vertex", vertex}), HasSubstr("expected NAME=N"));
+  }
+}
+
 TEST(CommandLineTest, ReadsTheOtherCommands) {
   EXPECT_EQ(Parsed<CancelCommand>({"cancel", "abc"}).job, "abc");
   EXPECT_EQ(Parsed<CheckpointsCommand>({"checkpoints", "abc"}).job, "abc");

@@ -73,4 +73,10 @@ struct MetricAggregation {
 [[nodiscard]] std::string RenderOperation(const AsynchronousOperations::Result& result);
 [[nodiscard]] std::string RenderDisposal(const AsynchronousOperations::Result& result);
 
+/// In Flink's shape.
+[[nodiscard]] std::string RenderResourceRequirements(const ScalingDetails& scaling);
+[[nodiscard]] std::string RenderRescales(const ScalingDetails& scaling, absl::Time now);
+/// weir's own: what the job wants, what it has, and why they differ.
+[[nodiscard]] std::string RenderScaling(const ScalingDetails& scaling);
+
 }  // namespace weir::internal

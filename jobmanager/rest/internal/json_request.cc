@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -190,6 +191,39 @@ absl::StatusOr<std::string> ParseDisposalBody(std::string_view body) {
   if (!path.empty()) return path;
   return absl::InvalidArgumentError(
       "Bad request, field \"savepoint-path\" is missing: name the savepoint to dispose of.");
+}
+
+absl::StatusOr<ResourceRequirements> ParseResourceRequirements(std::string_view body) {
+  const auto bad = [](std::string_view vertex, std::string_view problem) {
+    return absl::InvalidArgumentError(StrCat(
+        "Bad request, vertex \"", vertex, "\": ", problem,
+        "; expected {VERTEX_ID: {\"parallelism\": {\"lowerBound\": L, \"upperBound\": U}}}"));
+  };
+  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError("Bad request, the body is not a JSON object.");
+  }
+  ResourceRequirements requirements;
+  for (const auto& [name, value] : json.items()) {
+    const absl::StatusOr<JobVertexId> vertex = ParseId<JobVertexId>(name);
+    if (!vertex.ok()) return bad(name, "not 32 hexadecimal digits");
+    if (!value.is_object() || !value.contains("parallelism") || !value["parallelism"].is_object()) {
+      return bad(name, "no parallelism");
+    }
+    const auto bound = [&](const char* key) -> std::optional<uint32_t> {
+      const auto found = value["parallelism"].find(key);
+      if (found == value["parallelism"].end() || !found->is_number_integer()) return std::nullopt;
+      const auto number = found->get<int64_t>();
+      if (number < 0 || number > std::numeric_limits<int32_t>::max()) return std::nullopt;
+      return static_cast<uint32_t>(number);
+    };
+    const std::optional<uint32_t> lower = bound("lowerBound");
+    const std::optional<uint32_t> upper = bound("upperBound");
+    if (!lower.has_value()) return bad(name, "lowerBound is no positive integer");
+    if (!upper.has_value()) return bad(name, "upperBound is no positive integer");
+    requirements[*vertex] = {*lower, *upper};
+  }
+  return requirements;
 }
 
 }  // namespace weir::internal

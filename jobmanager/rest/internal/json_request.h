@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "jobmanager/cluster_information.h"
+#include "jobmanager/rescaling.h"
 #include "jobmanager/rest/internal/asynchronous_operations.h"
 #include "jobmanager/savepoint.h"
 
@@ -33,5 +34,9 @@ struct SavepointTrigger {
 [[nodiscard]] absl::StatusOr<SavepointTrigger> ParseStopBody(std::string_view body);
 /// Returns the path that the body of POST /savepoint-disposal names. Errors: kInvalidArgument.
 [[nodiscard]] absl::StatusOr<std::string> ParseDisposalBody(std::string_view body);
+
+/// Reads the body of PUT /jobs/:jobid/resource-requirements. Errors: kInvalidArgument, naming the
+/// vertex.
+[[nodiscard]] absl::StatusOr<ResourceRequirements> ParseResourceRequirements(std::string_view body);
 
 }  // namespace weir::internal

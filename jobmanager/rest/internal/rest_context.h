@@ -32,6 +32,7 @@ void AddVertexRoutes(const RestContextPtr& context, Router* router);
 void AddMetricRoutes(const RestContextPtr& context, Router* router);
 void AddCheckpointRoutes(const RestContextPtr& context, Router* router);
 void AddSavepointRoutes(const RestContextPtr& context, Router* router);
+void AddRescalingRoutes(const RestContextPtr& context, Router* router);
 
 /// Returns a 200 (or `status`) with the JSON text, or the error.
 [[nodiscard]] HttpResponse ToResponse(absl::StatusOr<std::string> json, int status = 200);

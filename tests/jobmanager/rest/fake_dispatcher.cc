@@ -192,6 +192,68 @@ void FakeDispatcher::CancelJob(JobId job_id, StatusCallback done) {
   done(absl::OkStatus());
 }
 
+std::optional<ResourceRequirements> FakeDispatcher::last_requirements() const {
+  const MutexLock lock(&mutex_);
+  return last_requirements_;
+}
+
+void FakeDispatcher::RequestScaling(JobId job_id, Callback<ScalingDetails> done) {
+  if (!IsKnown(job_id)) return done(UnknownJob(job_id));
+  ScalingDetails scaling{.id = job_id,
+                         .status = JobStatus::kRunning,
+                         .scheduler = "adaptive",
+                         .reason = "the job runs with another parallelism than is wanted",
+                         .wanted_slots = 4,
+                         .available_slots = 2};
+  scaling.vertices = {{.id = Source(),
+                       .name = "Source: gen -> map",
+                       .parallelism = 2,
+                       .max_parallelism = 128,
+                       .wanted = {1, 4},
+                       .parallelism_configured = true},
+                      {.id = Sink(),
+                       .name = "win -> sink: Writer",
+                       .parallelism = 2,
+                       .max_parallelism = 128,
+                       .wanted = {2, 4}}};
+  scaling.num_rescales = 1;
+  scaling.history = {{.number = 2,
+                      .cause = RescaleCause::kNewResourceAvailable,
+                      .reason = "slots have become available",
+                      .begin = Ago(300),
+                      .phases = {{.phase = RescalePhase::kCheckpoint, .begin = Ago(300)}}},
+                     {.number = 1,
+                      .cause = RescaleCause::kUpdateRequirement,
+                      .result = RescaleResult::kCompleted,
+                      .reason = "other resource requirements were asked for",
+                      .begin = Ago(900),
+                      .end = Ago(400),
+                      .checkpoint = 7,
+                      .phases = {{RescalePhase::kCheckpoint, Ago(900), Ago(700)},
+                                 {RescalePhase::kStop, Ago(700), Ago(600)},
+                                 {RescalePhase::kStart, Ago(600), Ago(400)}},
+                      .vertices = {{.id = Source(),
+                                    .name = "Source: gen -> map",
+                                    .slot_sharing_group = "default",
+                                    .wanted = {1, 2},
+                                    .before = 1,
+                                    .after = 2}}}};
+  done(std::move(scaling));
+}
+
+void FakeDispatcher::UpdateRequirements(JobId job_id, ResourceRequirements requirements,
+                                        StatusCallback done) {
+  if (!IsKnown(job_id)) return done(UnknownJob(job_id));
+  if (!requirements.contains(Sink())) {
+    return done(absl::InvalidArgumentError("a vertex is missing"));
+  }
+  {
+    const MutexLock lock(&mutex_);
+    last_requirements_ = std::move(requirements);
+  }
+  done(absl::OkStatus());
+}
+
 void FakeDispatcher::RequestExceptions(JobId job_id, size_t max_entries,
                                        Callback<ExceptionHistory> done) {
   if (!IsKnown(job_id)) return done(UnknownJob(job_id));

@@ -36,6 +36,7 @@ class FakeDispatcher : public DispatcherGateway {
   [[nodiscard]] std::optional<SavepointRequest> last_savepoint() const;
   [[nodiscard]] std::vector<JobId> cancelled() const;
   [[nodiscard]] std::optional<JarRunRequest> last_run() const;
+  [[nodiscard]] std::optional<ResourceRequirements> last_requirements() const;
   /// Uploaded libraries: name to content.
   [[nodiscard]] std::map<std::string, std::string> uploads() const;
   /// Where the gateway was told the newest upload lies.
@@ -48,6 +49,9 @@ class FakeDispatcher : public DispatcherGateway {
   void CancelJob(JobId job_id, StatusCallback done) override;
   void RequestExceptions(JobId job_id, size_t max_entries,
                          Callback<ExceptionHistory> done) override;
+  void RequestScaling(JobId job_id, Callback<ScalingDetails> done) override;
+  void UpdateRequirements(JobId job_id, ResourceRequirements requirements,
+                          StatusCallback done) override;
   void RequestCheckpoints(JobId job_id, Callback<CheckpointStatistics> done) override;
   void RequestCheckpointDetails(JobId job_id, CheckpointId checkpoint_id,
                                 Callback<CheckpointDetails> done) override;
@@ -76,6 +80,7 @@ class FakeDispatcher : public DispatcherGateway {
   std::vector<JobId> cancelled_ ABSL_GUARDED_BY(mutex_);
   std::optional<JarRunRequest> last_run_ ABSL_GUARDED_BY(mutex_);
   std::optional<SavepointRequest> last_savepoint_ ABSL_GUARDED_BY(mutex_);
+  std::optional<ResourceRequirements> last_requirements_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> uploads_ ABSL_GUARDED_BY(mutex_);
   std::string last_upload_path_ ABSL_GUARDED_BY(mutex_);
 };

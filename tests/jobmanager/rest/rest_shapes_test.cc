@@ -71,7 +71,6 @@ const std::map<std::string, std::string>& DeliberatelyMissing() {
       {"/jobs/:jobid/vertices/:vertexid/subtasks/accumulators", "web UI"},
       {"/jobs/:jobid/vertices/:vertexid/subtasks/0", "web UI"},
       {"/jobs/:jobid/vertices/:vertexid/subtasks/0/attempts/0", "web UI"},
-      {"/jobs/:jobid/resource-requirements", "rescaling"},
   };
   return *kMissing;
 }

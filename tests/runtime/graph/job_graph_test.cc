@@ -121,6 +121,20 @@ TEST_F(JobGraphTest, ForwardBecomesRebalanceBetweenParallelismsUnlessItWasAskedF
   EXPECT_THAT(job.status().ToString(), HasSubstr("from=map parallelism=3 to=asked parallelism=1"));
 }
 
+TEST_F(JobGraphTest, SaysWhatARescaleHasToKeep) {
+  const auto source = Add("source", {});
+  const auto map = Add("map", {source}, {.strategy = ShipStrategy::kRebalance});
+  Node(map).parallelism = 1;
+  Node(Add("asked", {map}, {.strategy = ShipStrategy::kForward, .same_parallelism = true}))
+      .chaining = ChainingStrategy::kHead;
+  const absl::StatusOr<JobGraph> parsed = ParseJobGraph(SerializeJobGraph(Build()));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_FALSE(parsed->vertices[0].parallelism_configured);
+  EXPECT_TRUE(parsed->vertices[1].parallelism_configured) << "asked for, though it is the job's";
+  EXPECT_FALSE(parsed->edges[0].same_parallelism);
+  EXPECT_TRUE(parsed->edges[1].same_parallelism);
+}
+
 TEST_F(JobGraphTest, EveryStrategyKeepsFlinksNameOnTheWire) {
   const auto source = Add("source", {});
   std::vector<std::string> expected;
