@@ -14,7 +14,7 @@
 
 #include "client/commands/exit_code.h"
 #include "client/text_table.h"
-#include "jobmanager/checkpoint/checkpoint_storage.h"
+#include "jobmanager/checkpoint/snapshot_files.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/json_writer.h"
 #include "runtime/base/status_macros.h"

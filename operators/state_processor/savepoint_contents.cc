@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "jobmanager/checkpoint/checkpoint_metadata.h"
-#include "jobmanager/checkpoint/checkpoint_storage.h"
+#include "jobmanager/checkpoint/snapshot_files.h"
 #include "jobmanager/durable_file.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status_macros.h"
@@ -199,6 +199,14 @@ absl::StatusOr<std::string> SavepointContents::Write(const std::string& given_pa
   }
   CheckpointMetadata written = impl_->metadata;
   FileStateStore files(path, "state");
+  const auto move_file = [&files](std::string* file, uint64_t size_bytes,
+                                  uint64_t checksum) -> absl::Status {
+    RETURN_IF_ERROR(FileStateStore::Verify({*file, size_bytes, checksum}));
+    const std::string name = std::filesystem::path(*file).filename();
+    ASSIGN_OR_RETURN(const StoredFile stored, files.Store(*file, name.substr(name.rfind('-') + 1)));
+    *file = stored.path;
+    return absl::OkStatus();
+  };
   const auto copy = [&]() -> absl::Status {
     std::filesystem::create_directories(path, error);
     for (CheckpointedOperator& op : written.operators) {
@@ -209,13 +217,7 @@ absl::StatusOr<std::string> SavepointContents::Write(const std::string& given_pa
           return absl::DataLossError(StrCat(
               "the state of an operator is damaged or of another version: operator=", op.uid));
         }
-        if (!state.keyed.has_value()) continue;
-        for (StateFile& file : state.keyed->files) {
-          if (file.path.empty()) continue;
-          RETURN_IF_ERROR(FileStateStore::Verify({file.path, file.size_bytes, file.checksum}));
-          ASSIGN_OR_RETURN(const StoredFile stored, files.Store(file.path, file.local_name));
-          file.path = stored.path;
-        }
+        RETURN_IF_ERROR(VisitFiles(&state, move_file));
         bytes = ToBytes(state);
       }
     }

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "jobmanager/checkpoint/checkpoint_storage.h"
+#include "jobmanager/checkpoint/snapshot_files.h"
 #include "operators/api/job.h"
 #include "operators/connectors/values_source.h"
 #include "operators/state_processor/savepoint_reader.h"
