@@ -696,6 +696,8 @@ void JobMaster::FailRegions(const absl::Status& reason, const ExecutionVertex* v
   services_.resource_manager->ForgetRequest(job_.id);
   services_.executor->CancelTimer(std::exchange(restart_timer_, TimerId()));
   RecordFailure(reason, vertex, /*concurrent=*/false);
+  // Tasks that have stopped with a savepoint, in whatever region, do not go on.
+  std::set<size_t> taken = checkpoints_.stopping() ? executions_.AllRegions() : regions;
   AnswerStop(reason);
   const absl::Time now = services_.executor->clock()->Now();
   const std::optional<absl::Duration> delay =
@@ -704,7 +706,7 @@ void JobMaster::FailRegions(const absl::Status& reason, const ExecutionVertex* v
     ++num_restarts_;
     // What was down already is restarted with what has failed now.
     restart_due_ = std::max(restart_due_, now + *delay);
-    down_.insert(regions.begin(), regions.end());
+    down_.merge(std::move(taken));
   } else {
     down_ = executions_.AllRegions();
   }

@@ -460,13 +460,14 @@ void CheckpointCoordinator::Abort(const absl::Status& reason, bool notify) {
   statistics_.OnFailed(id, executor_->clock()->Now(), std::string(ToStd(reason.message())));
   if (notify) messenger_->NotifyCheckpointAborted(id);
   ReleaseHeldEvents();
+  // What a failure of tasks aborts has not failed itself: all_running_ is false then.
   absl::Status fatal;
-  if (started_ && drained) {
+  if (all_running_ && drained) {
     fatal = absl::AbortedError(StrCat(
         "the savepoint to stop with has failed after the job's input was ended for it, so that it "
         "cannot go on: ",
         ToStd(reason.message())));
-  } else if (started_ && !savepoint.has_value() &&
+  } else if (all_running_ && !savepoint.has_value() &&
              ++num_failures_in_a_row_ > settings_.tolerable_failures) {
     fatal = absl::AbortedError(
         StrCat("too many checkpoints have failed one after the other; see why, or raise "

@@ -146,6 +146,8 @@ class CheckpointCoordinator {
   /// Takes in what an earlier JobManager of the job left: its completed checkpoints, oldest first,
   /// and the greatest id that it may have given.
   void AddRecovered(std::vector<RetainedCheckpoint> checkpoints, CheckpointId last_id);
+  /// Whether a savepoint to stop the job with is under way or complete.
+  [[nodiscard]] bool stopping() const { return stopping_; }
   /// Counts checkpoints on from `id`.
   void NumberFrom(CheckpointId id) { last_id_ = std::max(last_id_, id.value()); }
   /// Whether a checkpoint at `path` is retained.

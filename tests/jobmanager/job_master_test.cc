@@ -1215,6 +1215,15 @@ TEST_F(JobMasterSavepointTest, RestartsAJobWhoseDrainFailed) {
   EXPECT_EQ(job_->status(), JobStatus::kRestarting);
 }
 
+TEST_F(JobMasterSavepointTest, TakesAllRegionsDownIfOneFailsWhileTheJobStops) {
+  StartTwoPipelines();
+  Trigger(AfterSavepoint::kStop);
+  Report(Task(2, 0), proto::FAILED, "oops");
+  EXPECT_THAT(result_.status().ToString(), HasSubstr("oops"));
+  EXPECT_THAT(StatesOf(3), ElementsAre("CANCELING"));
+  EXPECT_THAT(StatesOf(4), ElementsAre("CANCELING"));
+}
+
 TEST_F(JobMasterSavepointTest, RefusesATargetThatGoesWithTheJob) {
   StartRunning();
   job_->TriggerSavepoint({.target_directory = folder_ + "/mine"},

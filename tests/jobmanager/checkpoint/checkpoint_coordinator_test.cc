@@ -916,6 +916,23 @@ TEST_F(CheckpointCoordinatorTest, FailsTheAttemptAfterMoreFailuresInARowThanAreT
   EXPECT_THAT(messenger_.Take(), IsEmpty());
 }
 
+TEST_F(CheckpointCoordinatorTest, ACheckpointThatARegionsFailureAbortsHasNotFailedItself) {
+  MakeAndTrigger({.interval = absl::Seconds(1), .tolerable_failures = 0});
+  coordinator_->Suspend(absl::InternalError("a task failed"));
+  EXPECT_THAT(messenger_.Take(), ElementsAre("coordinators 1 x1", "aborted 1"));
+}
+
+TEST_F(SavepointTest, ThatIsDrainedAndAbortedByARegionsFailureFailsNothingElse) {
+  Run();
+  Trigger(AfterSavepoint::kDrain);
+  AckCoordinator(1);
+  EXPECT_TRUE(coordinator_->stopping()) << "so that the JobMaster takes all regions down";
+  coordinator_->Suspend(absl::InternalError("a task failed"));
+  EXPECT_EQ(result_.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(messenger_.Take(),
+              ElementsAre("coordinators 1 x1", "sources 1 x2 terminate", "aborted 1"));
+}
+
 TEST_F(CheckpointCoordinatorTest, DeletesAClaimedSnapshotWhenACheckpointOfItsOwnHasReplacedIt) {
   for (const bool replaced : {false, true}) {
     Make({.interval = absl::Seconds(1)});
