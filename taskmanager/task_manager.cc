@@ -101,7 +101,7 @@ namespace {
 
 // The part of the process's memory that is counted. The rest is for what is not: the program, its
 // stacks, and what the allocator, compactions and snapshots take beside what they were asked for.
-int64_t CountedBytes(int64_t memory_bytes) { return memory_bytes / 10 * 8; }
+int64_t CountedBytes(int64_t memory_bytes) { return memory_bytes / 4 * 3; }
 
 }  // namespace
 

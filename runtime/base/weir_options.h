@@ -73,8 +73,7 @@ inline constexpr ConfigOption<int64_t> kTaskManagerDataPort{
 inline constexpr ConfigOption<MemorySize> kTaskManagerMemorySize{
     "taskmanager.memory.size", MemorySize::Gibibytes(1),
     "Memory of a TaskManager's process. Batches, state, timers and state databases take at most "
-    "four "
-    "fifths of it together; the rest is for the program and the allocator."};
+    "three quarters of it together; the rest is for the program and the allocator."};
 inline constexpr ConfigOption<int64_t> kTaskManagerWorkerThreads{
     "taskmanager.worker-threads", 0, "Threads that run tasks; 0 takes one per core.", "0..4096"};
 inline constexpr ConfigOption<MemorySize> kNetworkChannelBytes{
