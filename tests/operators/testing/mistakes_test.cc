@@ -199,9 +199,11 @@ TEST(MistakesTest, OfUpgrades) {
   };
   const OperatorTestSnapshot snapshot = SnapshotOf(keeps);
   EXPECT_EQ(FailureOf(WithStates(ValueStateDescriptor<std::string>("n")), {}, snapshot),
-            "cannot restore a state: its schema differs from the snapshot's; declare it as it was, "
-            "or under another name: state=n snapshot=value(key: int64, namespace: struct{}, value: "
-            "int64) declared=value(key: int64, namespace: struct{}, value: string) "
+            "cannot restore a state: a type has changed to one that cannot hold all of its values; "
+            "keep the type, or give the field another name and the old value is dropped: "
+            "field=value snapshot_type=int64 declared_type=string state=n "
+            "snapshot=value(key: int64, namespace: struct{}, value: int64) "
+            "declared=value(key: int64, namespace: struct{}, value: string) "
             "(operator=KeyedProcess uid=counts subtask=0/1 while opening)");
   EXPECT_THAT(FailureOf(keeps, {.max_parallelism = 64}, snapshot),
               StartsWith("cannot restore keyed state: max parallelism differs from the snapshot; "
