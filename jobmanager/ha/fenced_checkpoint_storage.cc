@@ -25,12 +25,12 @@ struct FencedCheckpointStorage::Shared : std::enable_shared_from_this<Shared> {
   void WriteNext() {
     writing = !updates.empty();
     if (!writing) return;
-    auto [change, done] = std::move(updates.front());
+    auto [change, then] = std::move(updates.front());
     updates.pop_front();
     CheckpointPointers changed = pointers;
     change(&changed);
     executor->RunBlocking([self = shared_from_this(), changed = std::move(changed),
-                           done = std::move(done)]() mutable {
+                           done = std::move(then)]() mutable {
       absl::Status status = self->store->PutCheckpoints(self->job_id, changed);
       return Mail([self, changed = std::move(changed), status = std::move(status),
                    done = std::move(done)]() mutable {
