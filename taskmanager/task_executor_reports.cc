@@ -153,16 +153,17 @@ void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
 int64_t TaskExecutor::CountNewBytes(const TaskCheckpointAck& ack) {
   const MutexLock lock(&attempts_mutex_);
   const auto record = attempts_.find(ack.attempt);
+  static const auto& none = *new std::set<std::string>;
+  const std::set<std::string>& known = record != attempts_.end() ? record->second.files : none;
   uint64_t new_bytes = 0;
   std::set<std::string> files;
+  const auto count = [&](const std::string& path, uint64_t size_bytes) {
+    if (path.empty() || !known.contains(path)) new_bytes += size_bytes;
+    if (!path.empty()) files.insert(path);
+  };
   for (const TaskCheckpointAck::Operator& op : ack.operators) {
     if (op.state.operator_state.has_value()) new_bytes += op.state.operator_state->SizeBytes();
     if (op.state.channel_state.has_value()) new_bytes += op.state.channel_state->file.size_bytes;
-    const auto count = [&](const std::string& path, uint64_t size_bytes) {
-      const bool known = record != attempts_.end() && record->second.files.contains(path);
-      if (path.empty() || !known) new_bytes += size_bytes;
-      if (!path.empty()) files.insert(path);
-    };
     for (const StoredFile& file : op.state.files) count(file.path, file.size_bytes);
     if (!op.state.keyed.has_value()) continue;
     for (const StateFile& file : op.state.keyed->files) count(file.path, file.size_bytes);

@@ -112,7 +112,10 @@ class FailoverTest(unittest.TestCase):
         with Cluster(task_managers=1, slots=1) as cluster:
             # Enough state to lie in files, not in the metadata.
             job = TwoPipelines(cluster, keys=20_000, settings={"execution.state-recovery.from-local": "true"})
-            wait_until("state in files", lambda: list((cluster.folder / "checkpoints").rglob("shared/*")))
+            def state_bytes():
+                latest = cluster.rest.get(f"/jobs/{job.id}/checkpoints")["latest"]["completed"]
+                return 0 if latest is None else latest["state_size"]
+            wait_until("state of both sides in files", lambda: state_bytes() > 4 * 65536)
             job.wait_for_a_checkpoint()
             job.go_wrong()
             wait_until("restored", lambda: cluster.rest.restored(job.id) == 1)
