@@ -120,11 +120,13 @@ class FailoverTest(unittest.TestCase):
             job.go_wrong()
             wait_until("restored", lambda: cluster.rest.restored(job.id) == 1)
             job.wait_until_all_run()
-            told = [(int(local), int(remote)) for local, remote in
-                    re.findall(r"state restored: .*job_local_bytes=(\d+) job_remote_bytes=(\d+)", logs_of(cluster))]
-            self.assertTrue(told)
-            self.assertGreater(max(local for local, _ in told), 0, told)
-            self.assertEqual(max(remote for _, remote in told), 0, told)
+
+            def told():
+                return [(int(local), int(remote)) for local, remote in
+                        re.findall(r"state restored: .*job_local_bytes=(\d+) job_remote_bytes=(\d+)", logs_of(cluster))]
+            # A task says so just after it says that it runs.
+            wait_until("the counting task has said what it read", lambda: any(sum(read) > 0 for read in told()))
+            self.assertEqual(max(remote for _, remote in told()), 0, told())
             job.check_counts(self)
 
     def test_a_crash_is_told_with_operator_and_stack(self):
