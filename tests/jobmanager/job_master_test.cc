@@ -662,13 +662,13 @@ TEST_F(JobMasterTest, RestartsOnlyTheRegionThatFailed) {
   executor_.Advance(absl::Seconds(1));
   EXPECT_EQ(job_->status(), JobStatus::kRunning);
   NoteRedeployment();
-  for (const uint64_t vertex : {1, 2}) {
+  for (const uint64_t vertex : {1U, 2U}) {
     EXPECT_NE(Task(vertex, 0).deployment.attempt(),
               before.at({TestVertex(vertex), 0}).deployment.attempt());
     EXPECT_EQ(Task(vertex, 0).deployment.attempt_number(), 1u);
     EXPECT_EQ(Task(vertex, 0).deployment.restored_checkpoint(), 1u);
   }
-  for (const uint64_t vertex : {3, 4}) {
+  for (const uint64_t vertex : {3U, 4U}) {
     EXPECT_EQ(Task(vertex, 0).deployment.attempt(),
               before.at({TestVertex(vertex), 0}).deployment.attempt());
     EXPECT_EQ(job_->Details().vertices[vertex - 1].subtasks[0].attempt_number, 0u);

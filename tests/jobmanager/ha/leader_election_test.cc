@@ -147,7 +147,7 @@ TEST_F(LeaderElectionTest, NeverHasTwoThatMayActHoweverTheyAreStopped) {
         clock_.Advance(absl::Milliseconds(100) * static_cast<int64_t>(random() % 20));
       }
       // At times one of them gets no time at all.
-      const size_t stopped = step / 50 % 4;
+      const auto stopped = static_cast<size_t>(step / 50 % 4);
       const size_t chosen = random() % contenders.size();
       if (chosen != stopped) contenders[chosen]->election().Step();
       int num_acting = 0;
