@@ -48,12 +48,11 @@ def cut_connection(pid, descriptor):
     """Shuts a connection of another process down, so that both its ends see it closed."""
     process = _system_call(_PIDFD_OPEN, pid, 0)
     try:
-        copy = _system_call(_PIDFD_GETFD, process, descriptor, 0)
+        with contextlib.suppress(OSError):  # It may have ended meanwhile.
+            with socket.socket(fileno=_system_call(_PIDFD_GETFD, process, descriptor, 0)) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
     finally:
         os.close(process)
-    with socket.socket(fileno=copy) as connection:
-        with contextlib.suppress(OSError):  # It may have ended meanwhile.
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 class Fault:
