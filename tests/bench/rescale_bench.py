@@ -70,7 +70,11 @@ def run(options, keys):
                 vertex["parallelism"] = {"lowerBound": 1, "upperBound": after}
             rest.call("PUT", f"/jobs/{job}/resource-requirements", wanted)
             wait_for_parallelism(rest, job, after)
-            rescale = rest.get(f"/jobs/{job}/rescales/history")[0]
+
+            def ended():
+                newest = rest.get(f"/jobs/{job}/rescales/history")[0]
+                return None if newest["terminalState"] == "IN_PROGRESS" else newest
+            rescale = cluster.wait_until("the rescale has ended", ended)
             assert rescale["terminalState"] == "COMPLETED", rescale
             time.sleep(options.settle)
             parts = {phase: 0 for phase in PHASES}

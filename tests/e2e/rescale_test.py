@@ -171,7 +171,7 @@ def test_following_task_managers(options):
         library = library_of(rest, "keyed_count")
         # Without any TaskManager: it waits, with a reason, and starts when one joins.
         job = submit(cluster, library, "keyed_count", options, "keyed_count-rescaled", options.rate / 2, parallelism=4)
-        assert rest.state(job) == "CREATED"
+        rest.wait_for_state(job, "CREATED")
         scaling = rest.get(f"/jobs/{job}/scaling")
         assert "waits for slots" in scaling["reason"] and scaling["slots"] == {"wanted": 4, "available": 0}, scaling
         cluster.start_task_manager()
