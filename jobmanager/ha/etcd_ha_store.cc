@@ -209,8 +209,10 @@ class EtcdHaStore::Impl {
   template <class Rpc>
   absl::Status Call(Rpc rpc) {
     grpc::Status status;
+    const size_t first = current_.load(std::memory_order_relaxed);
     for (size_t i = 0; i < members_.size(); ++i) {
-      const size_t member = current_.load(std::memory_order_relaxed) % members_.size();
+      // Other threads may move `current_` meanwhile: each member is asked once all the same.
+      const size_t member = (first + i) % members_.size();
       // gRPC looks at its sockets while somebody waits, else every five seconds only: without this
       // wait a member that has come back would not be found.
       members_[member].channel->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
@@ -218,8 +220,10 @@ class EtcdHaStore::Impl {
       context.set_deadline(std::chrono::system_clock::now() +
                            absl::ToChronoMilliseconds(options_.rpc_timeout));
       status = rpc(members_[member], &context);
-      if (status.ok()) return absl::OkStatus();
-      current_.store(member + 1, std::memory_order_relaxed);
+      if (status.ok()) {
+        if (i > 0) current_.store(member, std::memory_order_relaxed);
+        return absl::OkStatus();
+      }
     }
     return absl::UnavailableError(
         StrCat("etcd does not do what it is asked: endpoints=", StrJoin(options_.endpoints, ","),
