@@ -41,8 +41,9 @@ std::string NameOf(const std::type_info* type) {
 }  // namespace
 
 void SetFailure(FailureOrigin origin, std::string_view exception_name, absl::Status* status) {
-  status->SetPayload(kPayload,
-                     absl::Cord(StrCat(static_cast<int>(origin), ToAbsl(exception_name))));
+  const std::string text = StrCat(static_cast<int>(origin), ToAbsl(exception_name));
+  // Not of the string itself: Clang and GCC name that constructor differently.
+  status->SetPayload(kPayload, absl::Cord(ToAbsl(text)));
 }
 
 Failure DescribeFailure(const absl::Status& status) {

@@ -101,7 +101,8 @@ TEST_F(KafkaExactlyOnceTest, CommitsManyEpochsInOrderAndSkipsWhatThisCommitterHa
   const auto committer = OpenCommitter();
   std::vector<Committable> all;
   for (int checkpoint = 1; checkpoint <= 10; ++checkpoint) {
-    for (Committable& committable : Epoch(*writer, checkpoint, {checkpoint})) {
+    for (Committable& committable :
+         Epoch(*writer, static_cast<uint64_t>(checkpoint), {checkpoint})) {
       all.push_back(std::move(committable));
     }
   }
