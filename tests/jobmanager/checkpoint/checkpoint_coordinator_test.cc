@@ -785,6 +785,7 @@ TEST_F(SavepointTest, IsWrittenElsewhereAndTasksAreNotTold) {
   EXPECT_EQ(statistics.latest_savepoint->kind, CheckpointKind::kSavepoint);
   EXPECT_EQ(statistics.latest_savepoint->savepoint_format, "CANONICAL");
   EXPECT_EQ(statistics.latest_savepoint->external_path, "/s/savepoint-1");
+  coordinator_->Stop(absl::CancelledError("over"));
   coordinator_->RestoreLatest([](auto latest) { EXPECT_EQ(*latest, nullptr); });
 }
 
