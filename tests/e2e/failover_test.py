@@ -11,7 +11,7 @@ import unittest
 from cluster import JOBS, Cluster, wait_until
 
 INTERVAL = {"execution.checkpointing.interval": "300 ms"}
-RECORDS = 600_000
+RECORDS = 320_000
 
 
 class TwoPipelines:
