@@ -46,11 +46,17 @@ def tcp_connections(pid):
 
 def cut_connection(pid, descriptor):
     """Shuts a connection of another process down, so that both its ends see it closed."""
-    process = _system_call(_PIDFD_OPEN, pid, 0)
     try:
-        with contextlib.suppress(OSError):  # It may have ended meanwhile.
-            with socket.socket(fileno=_system_call(_PIDFD_GETFD, process, descriptor, 0)) as connection:
-                connection.shutdown(socket.SHUT_RDWR)
+        process = _system_call(_PIDFD_OPEN, pid, 0)
+    except OSError as error:
+        raise Unavailable(f"no pidfd_open: {error.strerror}") from None
+    try:
+        with socket.socket(fileno=_system_call(_PIDFD_GETFD, process, descriptor, 0)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+    except PermissionError as error:
+        raise Unavailable(f"no pidfd_getfd: {error.strerror}") from None
+    except OSError:
+        pass  # It has ended meanwhile.
     finally:
         os.close(process)
 
