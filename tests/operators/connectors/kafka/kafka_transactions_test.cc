@@ -90,9 +90,39 @@ class KafkaTransactionsTest : public ::testing::Test {
     for (int number = begin; number < end; ++number) numbers.push_back(number);
     return numbers;
   }
+  // Returns where the topic's two partitions end for a reader of that isolation level.
+  std::vector<int64_t> EndOffsets(const char* isolation_level) const {
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    char reason[512];
+    for (const auto& [name, value] :
+         {std::pair<std::string, std::string>{"bootstrap.servers", servers_},
+          {"isolation.level", isolation_level}}) {
+      EXPECT_EQ(rd_kafka_conf_set(conf, name.c_str(), value.c_str(), reason, sizeof(reason)),
+                RD_KAFKA_CONF_OK);
+    }
+    rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    std::vector<int64_t> ends;
+    for (int partition = 0; partition < 2; ++partition) {
+      int64_t begin = 0;
+      EXPECT_EQ(rd_kafka_query_watermark_offsets(consumer, topic_.c_str(), partition, &begin,
+                                                 &ends.emplace_back(), 60'000),
+                RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    rd_kafka_destroy(consumer);
+    return ends;
+  }
+  // A commit has succeeded a moment before readers see it: waits until no transaction is open.
+  void WaitUntilVisible(absl::Duration timeout) const {
+    const Stopwatch watch;
+    while (EndOffsets("read_committed") != EndOffsets("read_uncommitted")) {
+      ASSERT_LT(watch.Elapsed(), timeout) << "a transaction is open";
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+  }
   // What a consumer with isolation.level=read_committed, which is the default, gets up to the ends
-  // that the partitions have now; it waits for transactions that are open.
+  // that the partitions have now, once no transaction is open.
   std::vector<int> ReadCommitted(absl::Duration timeout = absl::Seconds(60)) {
+    WaitUntilVisible(timeout);
     const KafkaSource source({.brokers = servers_, .topics = {topic_}, .bounded = true});
     SourceHarness<KafkaRecord> harness(source, 1, &pool_);
     absl::Status status = harness.Start();
