@@ -20,7 +20,7 @@ from kafka_topic import TopicWriter, brokers_or_skip, limit_consumers, read_comm
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--records", type=int, default=300_000)
 parser.add_argument("--kills", type=int, default=3, help="in each round")
-parser.add_argument("--rounds", type=int, default=2)
+parser.add_argument("--rounds", type=int, default=1)
 parser.add_argument("--rate", type=int, default=1_000_000, help="bytes a second from the broker, for time to kill")
 parser.add_argument("--seed", type=int, default=None, help="of the kills' moments; else random")
 FROM = "numbers"
