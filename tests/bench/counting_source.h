@@ -12,10 +12,7 @@
 
 namespace weir {
 
-/// Which subtasks of a CountingSource make records.
-enum class CountingReaders { kEach, kFirst };
-
-/// A source for benches that costs next to nothing: each subtask, or the first, makes records
+/// A source for benches that costs next to nothing: each subtask makes records
 /// make(0), make(1), … make(count - 1), as fast as they are taken. `make` returns the record and
 /// its event time and may keep state. Not for restoring: a new attempt starts again.
 template <class Make>
@@ -24,10 +21,9 @@ class CountingSource final
  public:
   using Record = typename std::invoke_result_t<Make&, int64_t>::first_type;
 
-  CountingSource(int64_t count, Make make, CountingReaders readers = CountingReaders::kEach)
-      : count_(count), make_(std::move(make)), readers_(readers) {}
+  CountingSource(int64_t count, Make make) : count_(count), make_(std::move(make)) {}
   [[nodiscard]] std::unique_ptr<SplitEnumerator> CreateEnumerator() const override {
-    return std::make_unique<Enumerator>(readers_);
+    return std::make_unique<Enumerator>();
   }
   [[nodiscard]] std::unique_ptr<SourceReader<Record>> CreateReader() const override {
     return std::make_unique<Reader>(count_, make_);
@@ -36,15 +32,12 @@ class CountingSource final
  private:
   class Enumerator final : public SplitEnumerator {
    public:
-    explicit Enumerator(CountingReaders readers) : readers_(readers) {}
     absl::Status Start(SplitEnumeratorContext& context, const std::string*) override {
       context_ = &context;
       return absl::OkStatus();
     }
     absl::Status AddReader(uint32_t subtask, const std::vector<std::string>&) override {
-      if (readers_ == CountingReaders::kEach || subtask == 0) {
-        context_->AssignSplits(subtask, {{StrCat("count-", subtask), ""}});
-      }
+      context_->AssignSplits(subtask, {{StrCat("count-", subtask), ""}});
       context_->SignalInitialSplitsAssigned(subtask);
       context_->SignalNoMoreSplits(subtask);
       return absl::OkStatus();
@@ -53,7 +46,6 @@ class CountingSource final
     absl::StatusOr<std::string> Snapshot(CheckpointId) override { return std::string(); }
 
    private:
-    const CountingReaders readers_;
     SplitEnumeratorContext* context_ = nullptr;
   };
 
@@ -87,7 +79,6 @@ class CountingSource final
 
   int64_t count_;
   Make make_;
-  CountingReaders readers_;
 };
 
 }  // namespace weir

@@ -3,8 +3,6 @@
 // what debloating costs a fast one.
 // Usage: debloat_bench [slow|fast] [parallelism] [million records of fast]
 
-#include <sys/resource.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -21,6 +19,8 @@
 #include "operators/connectors/blackhole_sink.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
+#include "tests/bench/counting_source.h"
+#include "tests/bench/cpu_seconds.h"
 #include "tests/support/local_job.h"
 
 namespace weir {
@@ -31,67 +31,10 @@ struct Event {
   std::string text;
 };
 
-class OneSplit final : public SplitEnumerator {
- public:
-  absl::Status Start(SplitEnumeratorContext& context, const std::string* restored) override {
-    context_ = &context;
-    assigned_ = restored != nullptr;
-    return absl::OkStatus();
-  }
-  absl::Status AddReader(uint32_t subtask, const std::vector<std::string>&) override {
-    if (!std::exchange(assigned_, true)) context_->AssignSplits(subtask, {{"events", ""}});
-    context_->SignalInitialSplitsAssigned(subtask);
-    context_->SignalNoMoreSplits(subtask);
-    return absl::OkStatus();
-  }
-  absl::Status HandleSplitRequest(uint32_t) override { return absl::OkStatus(); }
-  absl::StatusOr<std::string> Snapshot(CheckpointId) override { return std::string(); }
-
- private:
-  SplitEnumeratorContext* context_ = nullptr;
-  bool assigned_ = false;
-};
-
-class EventReader final : public SourceReader<Event> {
- public:
-  explicit EventReader(int64_t count) : count_(count) {}
-  absl::Status Start(SourceReaderContext&) override { return absl::OkStatus(); }
-  absl::Status AddSplits(std::vector<SourceSplit>) override {
-    has_split_ = true;
-    return absl::OkStatus();
-  }
-  void NotifyNoMoreSplits() override { no_more_ = true; }
-  absl::StatusOr<ReadStatus> Poll(SourceOutput<Event>& output) override {
-    if (!has_split_) return no_more_ ? ReadStatus::kEnd : ReadStatus::kNothing;
-    for (int i = 0; i < 1024 && next_ < count_ && !output.Full(); ++i, ++next_) {
-      output.Collect({next_, kText}, EventTime::Min(), "events");
-    }
-    return next_ < count_ ? ReadStatus::kMore : ReadStatus::kEnd;
-  }
-  std::vector<SourceSplit> Snapshot(CheckpointId) override { return {}; }
-  [[nodiscard]] bool IsCaughtUp() const override { return true; }
-
- private:
-  static inline const std::string kText = std::string(90, 'x');
-  const int64_t count_;
-  int64_t next_ = 0;
-  bool has_split_ = false;
-  bool no_more_ = false;
-};
-
-class EventSource final : public Source<Event> {
- public:
-  explicit EventSource(int64_t count) : count_(count) {}
-  std::unique_ptr<SplitEnumerator> CreateEnumerator() const override {
-    return std::make_unique<OneSplit>();
-  }
-  std::unique_ptr<SourceReader<Event>> CreateReader() const override {
-    return std::make_unique<EventReader>(count_);
-  }
-
- private:
-  int64_t count_;
-};
+std::pair<Event, EventTime> MakeEvent(int64_t index) {
+  static const std::string text(90, 'x');
+  return {{index, text}, EventTime::Min()};
+}
 
 struct Settings {
   uint32_t parallelism = 2;
@@ -111,8 +54,8 @@ class BenchJob {
     StreamEnvironment environment(&graph);
     const bool slow = settings.slow;
     environment
-        .FromSource(EventSource(settings.records), WatermarkStrategy<Event>::NoWatermarks(),
-                    "Events")
+        .FromSource(CountingSource(settings.records, &MakeEvent),
+                    WatermarkStrategy<Event>::NoWatermarks(), "Events")
         .SetParallelism(1)
         .Shuffle()
         .Map([](Event event) { return event; })
@@ -190,13 +133,6 @@ void RunSlow(Settings settings) {
         static_cast<double>(taken) / absl::ToDoubleSeconds(stopwatch.Elapsed()),
         static_cast<double>(checkpoint->persisted_bytes) / 1024);
   }
-}
-
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 void RunFast(const Settings& settings) {
