@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/status_macros.h"
@@ -71,6 +72,22 @@ absl::Status SetAll(rd_kafka_conf_t* conf, const KafkaConfiguration& configurati
 }
 
 }  // namespace
+
+KafkaConfiguration ProducerConfiguration(const std::string& brokers,
+                                         KafkaConfiguration::Properties user) {
+  KafkaConfiguration configuration;
+  configuration.producer = true;
+  configuration.defaults = {
+      {"client.id", "weir"},
+      {"compression.codec", "lz4"},
+      {"linger.ms", "5"},
+      {"partitioner", "murmur2_random"},
+      {"reconnect.backoff.max.ms", "2000"},
+  };
+  configuration.user = std::move(user);
+  configuration.fixed = {{"bootstrap.servers", brokers}};
+  return configuration;
+}
 
 absl::StatusOr<rd_kafka_conf_s*> MakeKafkaConfiguration(const KafkaConfiguration& configuration) {
   rd_kafka_conf_t* conf = rd_kafka_conf_new();

@@ -25,6 +25,11 @@ struct KafkaConfiguration {
   DeliveryCallback on_delivery = nullptr;
 };
 
+/// Returns what all producers of sinks begin with, whatever their delivery guarantee: a record with
+/// a key goes to one partition with each of them.
+[[nodiscard]] KafkaConfiguration ProducerConfiguration(const std::string& brokers,
+                                                       KafkaConfiguration::Properties user);
+
 /// Makes librdkafka's configuration, to be freed or handed on. Errors: kInvalidArgument for an
 /// unknown property, with the nearest one, a wrong value, or one that weir sets itself.
 [[nodiscard]] absl::StatusOr<rd_kafka_conf_s*> MakeKafkaConfiguration(

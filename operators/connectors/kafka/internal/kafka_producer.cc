@@ -27,22 +27,10 @@ constexpr int kEndFlushMs = 5'000;
 constexpr size_t kMaxMessageBytes = 1'000'000'000;
 
 KafkaConfiguration Configuration(const KafkaSinkOptions& options) {
-  KafkaConfiguration configuration;
-  configuration.producer = true;
-  configuration.defaults = {
-      {"client.id", "weir"},
-      {"compression.codec", "lz4"},
-      {"linger.ms", "5"},
-      {"partitioner", "murmur2_random"},
-      {"reconnect.backoff.max.ms", "2000"},
-  };
-  configuration.user = options.properties;
+  KafkaConfiguration configuration = ProducerConfiguration(options.brokers, options.properties);
   const size_t queue_bytes = 2 * options.max_buffered_bytes + kMaxMessageBytes;
-  configuration.fixed = {
-      {"bootstrap.servers", options.brokers},
-      {"queue.buffering.max.messages", std::to_string(2 * kMaxMessages)},
-      {"queue.buffering.max.kbytes", std::to_string(queue_bytes >> 10)},
-  };
+  configuration.fixed["queue.buffering.max.messages"] = std::to_string(2 * kMaxMessages);
+  configuration.fixed["queue.buffering.max.kbytes"] = std::to_string(queue_bytes >> 10);
   if (options.delivery_guarantee != DeliveryGuarantee::kNone) {
     configuration.fixed["enable.idempotence"] = "true";
     configuration.fixed["acks"] = "all";

@@ -27,25 +27,13 @@ constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
 constexpr int64_t kMaxQueuedMessages = 200'000;
 
 KafkaConfiguration Configuration(const KafkaSinkOptions& options, const std::string& id) {
-  KafkaConfiguration configuration;
-  configuration.producer = true;
-  configuration.defaults = {
-      {"client.id", "weir"},
-      {"compression.codec", "lz4"},
-      {"linger.ms", "5"},
-      {"partitioner", "murmur2_random"},
-      {"reconnect.backoff.max.ms", "2000"},
-      {"transaction.timeout.ms", "300000"},
-      {"queue.buffering.max.messages", std::to_string(kMaxQueuedMessages)},
-      {"queue.buffering.max.kbytes", "65536"},
-  };
-  configuration.user = options.properties;
-  configuration.fixed = {
-      {"bootstrap.servers", options.brokers},
-      {"transactional.id", id},
-      {"enable.idempotence", "true"},
-      {"acks", "all"},
-  };
+  KafkaConfiguration configuration = ProducerConfiguration(options.brokers, options.properties);
+  configuration.defaults["transaction.timeout.ms"] = "300000";
+  configuration.defaults["queue.buffering.max.messages"] = std::to_string(kMaxQueuedMessages);
+  configuration.defaults["queue.buffering.max.kbytes"] = "65536";
+  configuration.fixed["transactional.id"] = id;
+  configuration.fixed["enable.idempotence"] = "true";
+  configuration.fixed["acks"] = "all";
   return configuration;
 }
 
