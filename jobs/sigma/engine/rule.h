@@ -41,6 +41,7 @@ struct Expression {
   std::vector<Expression> children;            ///< Of kNot exactly one, of the others at least one.
   std::shared_ptr<const Predicate> predicate;  ///< Of kTest only.
   uint32_t count = 0;                          ///< Of kAtLeast: how many children must hold.
+  std::string selection;  ///< Name of the selection that this node stands for, if it is one.
 };
 
 /// A Sigma detection rule, ready to be compiled into a set. Immutable once shared.

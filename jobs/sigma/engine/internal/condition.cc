@@ -122,7 +122,7 @@ class ConditionParser {
     if (next_ + 1 < tokens_.size() && FoldCase(tokens_[next_ + 1]) == "of") return ParseOf();
     const std::string_view name = tokens_[next_++];
     const auto found = selections_.find(name);
-    if (found != selections_.end()) return found->second;
+    if (found != selections_.end()) return Named(found->first, found->second);
     return UnknownSelection(name);
   }
 
@@ -166,9 +166,15 @@ class ConditionParser {
     std::vector<Expression> chosen;
     for (const auto& [name, expression] : selections_) {
       if (name.starts_with("_") && !take_private) continue;
-      if (pattern.Matches(name)) chosen.push_back(expression);
+      if (pattern.Matches(name)) chosen.push_back(Named(name, expression));
     }
     return chosen;
+  }
+
+  // Messages about matches say which selections held.
+  static Expression Named(std::string_view name, Expression expression) {
+    expression.selection = name;
+    return expression;
   }
 
   absl::Status UnknownSelection(std::string_view name) const {

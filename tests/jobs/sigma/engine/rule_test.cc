@@ -44,6 +44,20 @@ TEST(RuleTest, ReadsTheHead) {
   EXPECT_EQ(rule->techniques[1].id, "T1490");
 }
 
+TEST(RuleTest, RemembersWhichPartsOfTheConditionAreSelections) {
+  const absl::StatusOr<Rule> rule =
+      ParseRule(RuleText("  sel: {a: 1}\n  filter_a: {b: 1, c: 2}\n  filter_b: {d: 1}\n"
+                         "  condition: sel and not 1 of filter_*\n"));
+  ASSERT_TRUE(rule.ok()) << rule.status();
+  ASSERT_EQ(rule->condition.children.size(), 2u);
+  EXPECT_EQ(rule->condition.selection, "");
+  EXPECT_EQ(rule->condition.children[0].selection, "sel");
+  const Expression& filters = rule->condition.children[1].children[0];
+  ASSERT_EQ(filters.children.size(), 2u);
+  EXPECT_EQ(filters.children[0].selection, "filter_a");
+  EXPECT_EQ(filters.children[1].selection, "filter_b");
+}
+
 TEST(RuleTest, PrefersWhatTheCallerKnows) {
   RuleOptions options;
   options.id = "case";
