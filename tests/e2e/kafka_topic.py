@@ -15,7 +15,10 @@ _COPY_AND_BLOCK = 0x2 | 0x4
 _CONSUMER = 1
 _BEGINNING = -2
 _PARTITION_EOF = -191
+_CREATE_TOPICS = 19
 _ALTER_CLIENT_QUOTAS = 49
+_LIST_TRANSACTIONS = 66
+_TOPIC_ALREADY_EXISTS = 36
 
 
 def brokers_or_skip():
@@ -162,22 +165,62 @@ def read_committed(brokers, topic, partitions, seconds=60):
         library.rd_kafka_destroy(client)
 
 
-def limit_consumers(brokers, bytes_per_second):
-    """Lets the broker give each client at most so many bytes a second, by its default quota (AlterClientQuotas v0)."""
-    def text(value):
-        return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
+def _text(value):
+    return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
 
-    def array(*items):
-        return struct.pack(">i", len(items)) + b"".join(items)
 
-    entity = array(text("client-id") + text(None))  # None: the default of all clients.
-    change = array(text("consumer_byte_rate") + struct.pack(">d?", bytes_per_second, False))
-    request = (struct.pack(">hhi", _ALTER_CLIENT_QUOTAS, 0, 1) + text("weir-test")
-               + array(entity + change) + struct.pack(">?", False))
+def _array(*items):
+    return struct.pack(">i", len(items)) + b"".join(items)
+
+
+def _compact(*texts):
+    """A compact array of compact strings, all shorter than 127."""
+    return bytes([len(texts) + 1]) + b"".join(bytes([len(text) + 1]) + text.encode() for text in texts)
+
+
+def _ask(brokers, api, version, body, flexible=False):
+    """Sends a request to the first broker; returns the answer behind its header."""
+    tags = b"\0" if flexible else b""
+    request = struct.pack(">hhi", api, version, 1) + _text("weir-test") + tags + body
     host, port = brokers.split(",")[0].rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=60) as connection, connection.makefile("rb") as answers:
         connection.sendall(struct.pack(">i", len(request)) + request)
         answer = answers.read(struct.unpack(">i", answers.read(4))[0])
-    # Correlation id, throttle time, number of entries, then the first entry's error code.
-    error = struct.unpack_from(">iiih", answer)[3]
+    return answer[4 + len(tags):]
+
+
+def limit_consumers(brokers, bytes_per_second):
+    """Lets the broker give each client at most so many bytes a second, by its default quota (AlterClientQuotas v0)."""
+    entity = _array(_text("client-id") + _text(None))  # None: the default of all clients.
+    change = _array(_text("consumer_byte_rate") + struct.pack(">d?", bytes_per_second, False))
+    answer = _ask(brokers, _ALTER_CLIENT_QUOTAS, 0, _array(entity + change) + struct.pack(">?", False))
+    # Throttle time, number of entries, then the first entry's error code.
+    error = struct.unpack_from(">iih", answer)[2]
     assert error == 0, f"the broker refuses the quota: error code {error}"
+
+
+def create_topic(brokers, topic, partitions):
+    """Makes a topic, with one replica, unless there is one of that name (CreateTopics v2)."""
+    wanted = _text(topic) + struct.pack(">ih", partitions, 1) + _array() + _array()
+    answer = _ask(brokers, _CREATE_TOPICS, 2, _array(wanted) + struct.pack(">i?", 30_000, False))
+    # Throttle time, number of topics, the first topic's name, then its error code.
+    error = struct.unpack_from(">h", answer, 8 + 2 + len(topic))[0]
+    assert error in (0, _TOPIC_ALREADY_EXISTS), f"the broker does not make the topic {topic}: error code {error}"
+
+
+def open_transactions(brokers):
+    """Returns the transactional ids whose transaction has neither been committed nor aborted (ListTransactions v0)."""
+    states = _compact("Ongoing", "PrepareCommit", "PrepareAbort")
+    answer = _ask(brokers, _LIST_TRANSACTIONS, 0, states + _compact() + b"\0", flexible=True)
+    error, unknown = struct.unpack_from(">hB", answer, 4)  # Behind the throttle time.
+    assert error == 0 and unknown == 1, f"the broker does not list transactions: error code {error}"
+    ids = []
+    position = 7
+    count = answer[position] - 1
+    position += 1
+    for _ in range(count):
+        size = answer[position] - 1
+        ids.append(answer[position + 1:position + 1 + size].decode())
+        position += 1 + size + 8  # And the producer's id.
+        position += answer[position] + 1  # The state, and its tags.
+    return ids
