@@ -74,6 +74,8 @@ class CutConnections(Fault):
                 processes.append(("broker", chaos.broker.pid()))
         name, pid = processes[int(whose * len(processes))]
         connections = tcp_connections(pid)
+        if not connections:
+            raise Unavailable(f"{name} has none")
         # One at least; by a hash, so that the choice needs no further draw.
         chosen = sorted(connections, key=lambda descriptor: (descriptor + 1) * (2 * seed + 1) % 10_007)
         chosen = chosen[:max(1, round(share * len(connections)))]
