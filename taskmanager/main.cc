@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/allocator.h"
 #include "runtime/base/config.h"
 #include "runtime/base/failpoint.h"
 #include "runtime/base/logging.h"
@@ -48,6 +49,7 @@ absl::StatusOr<TaskManagerOptions> MakeOptions(const CommandLine& command_line) 
   if (command_line.slots.has_value()) options.num_slots = *command_line.slots;
   options.id = command_line.id;
   options.handle_crashes = true;
+  options.owns_process = true;
   return options;
 }
 
@@ -88,6 +90,7 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  weir::GiveFreedMemoryBackSoon();
 
   std::vector<std::string> arguments(argv + 1, argv + argc);
   weir::CommandLine command_line;

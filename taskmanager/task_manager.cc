@@ -26,6 +26,7 @@
 #include "taskmanager/crash_handler.h"
 #include "taskmanager/job_manager_connection.h"
 #include "taskmanager/job_registry.h"
+#include "taskmanager/memory_guard.h"
 #include "taskmanager/metrics_collector.h"
 #include "taskmanager/task_executor.h"
 #include "taskmanager/timer_thread.h"
@@ -40,6 +41,8 @@ constexpr int kBuilderThreads = 2;
 // One that was stopped takes connections, but says nothing: the next one is asked soon.
 constexpr absl::Duration kRegistrationTimeoutOfSeveral = absl::Seconds(2);
 
+// State grows by some tens of mebibytes meanwhile.
+constexpr absl::Duration kMemoryCheckInterval = absl::Milliseconds(100);
 constexpr absl::Duration kCrashReportTimeout = absl::Milliseconds(800);
 constexpr absl::Duration kEarlierCrashInterval = absl::Seconds(2);
 
@@ -97,20 +100,13 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   return options;
 }
 
-namespace {
-
-// The part of the process's memory that is counted. The rest is for what is not: the program, its
-// stacks, and what the allocator, compactions and snapshots take beside what they were asked for.
-int64_t CountedBytes(int64_t memory_bytes) { return memory_bytes / 4 * 3; }
-
-}  // namespace
-
 class TaskManager::Impl {
  public:
   Impl(TaskManagerOptions options, std::unique_ptr<WorkingFolder> folder)
       : options_(std::move(options)),
         folder_(std::move(folder)),
-        budget_(CountedBytes(options_.memory_bytes)),
+        budget_(MemoryGuard::CountedBytes(options_.memory_bytes)),
+        memory_guard_(options_.memory_bytes, &budget_),
         rocksdb_(ConfigureRocksDb(&budget_, options_.rocksdb)),
         workers_(options_.num_workers > 0 ? options_.num_workers : NumCores()),
         io_pool_("weir-io", kIoThreads),
@@ -155,6 +151,7 @@ class TaskManager::Impl {
     executor_.emplace(MakeEnvironment(), &strand_);
     RETURN_IF_ERROR(StartMetrics());
     if (options_.handle_crashes) HandleCrashes();
+    if (options_.owns_process) ScheduleMemoryCheck();
     connection_->Start(&*executor_);
     LogInfo("taskmanager",
             StrCat("started: id=", options_.id, " jobmanager=", options_.jobmanager_address,
@@ -259,6 +256,15 @@ class TaskManager::Impl {
     return absl::OkStatus();
   }
 
+  void ScheduleMemoryCheck() {
+    timers_.ScheduleAfter(kMemoryCheckInterval, [this] {
+      strand_.Post([this] {
+        memory_guard_.Check();
+        ScheduleMemoryCheck();
+      });
+    });
+  }
+
   void ScheduleMetrics() {
     timers_.ScheduleAfter(options_.metrics_interval, [this] {
       strand_.Post([this] {
@@ -292,6 +298,7 @@ class TaskManager::Impl {
   TaskManagerOptions options_;
   const std::unique_ptr<WorkingFolder> folder_;
   MemoryBudget budget_;
+  MemoryGuard memory_guard_;                   // On the strand.
   const std::shared_ptr<const void> rocksdb_;  // The set-up of the databases that charge budget_.
   TimerThread timers_;
   WorkerPool workers_;

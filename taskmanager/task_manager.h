@@ -35,6 +35,8 @@ struct TaskManagerOptions {
   std::string temp_dir;
   /// Whether the process is to tell of its crashes (see CrashHandler); of one TaskManager only.
   bool handle_crashes = false;
+  /// Whether nothing else is in the process: then all that it takes has to fit `memory_bytes`.
+  bool owns_process = false;
   /// Where metrics are served to Prometheus: "9249", "9249-9299", "0" for any free port, or empty
   /// for nowhere.
   std::string metrics_ports;

@@ -27,7 +27,24 @@ int64_t CountEntries(const char* folder) {
   return count;
 }
 
+struct Memory {
+  int64_t resident_bytes = 0;
+  int64_t mapped_file_bytes = 0;
+};
+
+Memory ReadMemory() {
+  const int64_t page_bytes = sysconf(_SC_PAGESIZE);
+  int64_t total_pages = 0;
+  int64_t resident_pages = 0;
+  int64_t shared_pages = 0;
+  std::ifstream statm("/proc/self/statm");
+  if (!(statm >> total_pages >> resident_pages >> shared_pages)) return {};
+  return {resident_pages * page_bytes, shared_pages * page_bytes};
+}
+
 }  // namespace
+
+int64_t ReadResidentBytes() { return ReadMemory().resident_bytes; }
 
 ProcessStatistics ReadProcessStatistics() {
   ProcessStatistics statistics;
@@ -41,16 +58,10 @@ ProcessStatistics ReadProcessStatistics() {
   }
   statistics.num_open_files = CountEntries("/proc/self/fd");
   statistics.num_threads = CountEntries("/proc/self/task");
-  const int64_t page_bytes = sysconf(_SC_PAGESIZE);
-  int64_t total_pages = 0;
-  int64_t resident_pages = 0;
-  int64_t shared_pages = 0;
-  std::ifstream statm("/proc/self/statm");
-  if (statm >> total_pages >> resident_pages >> shared_pages) {
-    statistics.resident_bytes = resident_pages * page_bytes;
-    statistics.mapped_file_bytes = shared_pages * page_bytes;
-  }
-  statistics.physical_memory_bytes = sysconf(_SC_PHYS_PAGES) * page_bytes;
+  const Memory memory = ReadMemory();
+  statistics.resident_bytes = memory.resident_bytes;
+  statistics.mapped_file_bytes = memory.mapped_file_bytes;
+  statistics.physical_memory_bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   statistics.num_cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   return statistics;
 }

@@ -20,6 +20,8 @@ struct ProcessStatistics {
 
 /// Reads them from /proc; what cannot be read is 0.
 [[nodiscard]] ProcessStatistics ReadProcessStatistics();
+/// Returns only how much memory is resident; some microseconds.
+[[nodiscard]] int64_t ReadResidentBytes();
 
 /// Adds the Status.JVM metrics of a process by Flink's names, and knows its CPU load.
 ///
