@@ -261,6 +261,19 @@ class ObjectTable {
   /// `protected_hash`. Looks at no more than `max_entries`, so that no step takes long.
   void Shed(uint64_t protected_hash, size_t max_entries);
 
+  /// Whether most of the memory of entries is free and Compact may give it back. Entries that are
+  /// referred to are not moved otherwise.
+  [[nodiscard]] bool IsSparse() const {
+    const size_t num_used = size_ + dead_.size() + retired_.size();
+    return pool_->bytes() > kWorthCompactingBytes &&
+           num_used * sizeof(Cell) < pool_->bytes() / kSparseParts && !snapshot_running_;
+  }
+  /// Moves all entries together and gives the rest of the memory back. Calls forward(successor)
+  /// meanwhile, where successor(reference) is what a reference that is current has to become;
+  /// others end here. Needs that no snapshot runs.
+  template <class Forward>
+  void Compact(Forward&& forward);
+
   /// Puts in an entry read from a snapshot; there must be none of that key and namespace yet.
   /// `changed` says that it is not in the base of the next snapshot.
   void Load(uint64_t hash, const K& key, const N& ns, V value, bool changed) {
@@ -525,6 +538,8 @@ class ObjectTable {
   // Makes the table one that entries may leave. Returns false if this cannot be done now.
   bool BeginEvicting();
   void Evict(Cell& cell);
+  // Moves an entry, or the record that one was erased; the old cell keeps where to.
+  Cell* MoveCell(Cell* cell, Pool& to);
   // Moves what is left of a slab that is nearly empty, and gives its memory back.
   void VacateSlab(size_t slab, uint64_t protected_hash);
   void WriteSomeDead(size_t max_entries);
@@ -564,6 +579,8 @@ class ObjectTable {
   static constexpr uint32_t kInsertionsPerShedding = 32;
   static constexpr size_t kEntriesPerShedding = 256;
   static constexpr size_t kWritesPerShedding = 64;
+  static constexpr size_t kWorthCompactingBytes = size_t{1} << 20;
+  static constexpr size_t kSparseParts = 8;
   static constexpr size_t kDeadPerEntry = 4;  // To be written, for each entry looked at.
 
   std::shared_ptr<Pool> pool_;

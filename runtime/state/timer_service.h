@@ -66,6 +66,7 @@ class TimerQueue {
   bool Delete(const K& key, uint64_t hash, const N& ns, int64_t time_ms) {
     if (!table_->Erase(hash, key, Place{std::max(time_ms, kFirstTime), ns})) return false;
     if (heap_.size() > 2 * table_->NumInMemory() + kSlack) DropAllDeleted();
+    if (table_->IsSparse()) GiveMemoryBack();
     return true;
   }
 
@@ -80,6 +81,7 @@ class TimerQueue {
     Timer<K, N> timer{heap_.front().time_ms, entry.key(), entry.hash(), entry.ns().ns};
     Pop();
     table_->Erase(timer.hash, timer.key, Place{timer.time_ms, timer.ns});
+    if (table_->IsSparse()) GiveMemoryBack();
     return timer;
   }
 
@@ -128,6 +130,15 @@ class TimerQueue {
   void DropAllDeleted() {
     std::erase_if(heap_, [](const Element& element) { return !element.entry.IsCurrent(); });
     std::make_heap(heap_.begin(), heap_.end());
+  }
+  // Of many timers, few are left.
+  void GiveMemoryBack() {
+    DropAllDeleted();
+    table_->Compact([this](const auto& successor) {
+      for (Element& element : heap_) element.entry = successor(element.entry);
+    });
+    heap_.shrink_to_fit();
+    UpdateCharge();
   }
   void UpdateCharge() { charge_.Resize(static_cast<int64_t>(heap_.capacity() * sizeof(Element))); }
 

@@ -55,7 +55,7 @@ template <class Cell>
 class CellPool {
  public:
   /// `budget` is charged per slab; borrowed, may be null.
-  explicit CellPool(MemoryBudget* budget) : charge_(budget, 0) {}
+  explicit CellPool(MemoryBudget* budget) : budget_(budget), charge_(budget, 0) {}
   CellPool(const CellPool&) = delete;
   CellPool& operator=(const CellPool&) = delete;
   ~CellPool() {
@@ -93,6 +93,7 @@ class CellPool {
     ++num_free_;
   }
 
+  [[nodiscard]] MemoryBudget* budget() const { return budget_; }
   [[nodiscard]] size_t bytes() const { return bytes_; }
   /// Returns the number of slabs, released ones included.
   [[nodiscard]] size_t num_slabs() const { return slabs_.size(); }
@@ -187,6 +188,7 @@ class CellPool {
     charge_.Resize(static_cast<int64_t>(bytes_));
   }
 
+  MemoryBudget* const budget_;
   std::vector<Slab> slabs_;
   size_t fresh_slab_ = kNone;  // Whose cells from next_in_slab_ on were never used.
   size_t next_in_slab_ = 0;

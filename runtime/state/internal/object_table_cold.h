@@ -170,6 +170,47 @@ void ObjectTable<K, N, V>::VacateSlab(size_t slab, uint64_t protected_hash) {
 
 template <class K, class N, class V>
   requires std::default_initializable<V> && std::copy_constructible<V>
+auto ObjectTable<K, N, V>::MoveCell(Cell* cell, Pool& to) -> Cell* {
+  Cell* moved = to.New(cell->hash, std::move(cell->body));
+  moved->persisted = cell->persisted;
+  moved->dead = cell->dead;
+  moved->hot = cell->hot;
+  moved->epoch = cell->epoch;
+  moved->position = cell->position;
+  std::destroy_at(&cell->body);
+  cell->in_use = false;
+  cell->next_free = moved;
+  return moved;
+}
+
+template <class K, class N, class V>
+  requires std::default_initializable<V> && std::copy_constructible<V>
+template <class Forward>
+void ObjectTable<K, N, V>::Compact(Forward&& forward) {
+  CHECK(!snapshot_running_);
+  auto fresh = std::make_shared<Pool>(pool_->budget());
+  for (Slot& slot : slots_) {
+    if (slot.cell == nullptr) continue;
+    slot.cell = MoveCell(slot.cell, *fresh);
+    if (tracking_ && slot.cell->epoch == epoch_) changed_[slot.cell->position] = slot.cell;
+  }
+  for (Cell*& dead : dead_) dead = MoveCell(dead, *fresh);
+  for (auto& [mixed, dead] : erased_) dead = dead->next_free;
+  forward([](const EntryReference& reference) {
+    DCHECK(!reference.cell_->in_use);
+    return EntryReference(reference.cell_->next_free);
+  });
+  pool_ = std::move(fresh);
+  hand_slab_ = 0;
+  hand_cell_ = 0;
+  while (size_ * 8 < slots_.size() && slots_.size() > kMinSlots) {
+    ResizeIndex(std::max(kMinSlots, slots_.size() / 4));
+  }
+  UpdateOwnedBytes();
+}
+
+template <class K, class N, class V>
+  requires std::default_initializable<V> && std::copy_constructible<V>
 void ObjectTable<K, N, V>::WriteSomeDead(size_t max_entries) {
   for (size_t i = 0; i < max_entries && !dead_.empty(); ++i) {
     Cell* cell = dead_.back();

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -83,6 +84,38 @@ TEST_F(TimerServiceTest, TakesOverTheTimersOfATable) {
   EXPECT_EQ(restored.PopDue(10)->key, "c");
   EXPECT_EQ(restored.PopDue(10)->key, "a");
   EXPECT_EQ(restored.PopDue(10)->key, "b");
+}
+
+TEST_F(TimerServiceTest, GivesMemoryBackWhenFewOfManyTimersAreLeft) {
+  constexpr int kNumTimers = 100'000;
+  MemoryBudget budget(int64_t{1} << 40);
+  Queue::Table table(/*track_changes=*/true, &budget);
+  Queue queue(&table, &budget);
+  const auto key_of = [](int i) { return "key-" + std::to_string(i); };
+  const auto add = [&](int i) { queue.Register(key_of(i), KeyHash(key_of(i)), 0, i / 2); };
+  for (int i = 0; i < kNumTimers; ++i) add(i);
+  table.EndSnapshot(table.BeginSnapshot(), SnapshotResult::kWritten);
+  const int64_t full_bytes = budget.used_bytes();
+  // What is left lies all over the memory: each thousandth, two of each time.
+  for (int i = 0; i < kNumTimers; ++i) {
+    if (i % 2000 <= 1) continue;
+    ASSERT_TRUE(queue.Delete(key_of(i), KeyHash(key_of(i)), 0, i / 2));
+  }
+  auto frozen = table.BeginSnapshot();
+  EXPECT_EQ(frozen.size(), static_cast<size_t>(kNumTimers - kNumTimers / 1000));  // All dead ones.
+  table.EndSnapshot(std::move(frozen), SnapshotResult::kWritten);
+  add(kNumTimers);
+  EXPECT_TRUE(queue.Delete(key_of(kNumTimers), KeyHash(key_of(kNumTimers)), 0, kNumTimers / 2));
+  EXPECT_LT(budget.used_bytes(), full_bytes / 50);
+  EXPECT_EQ(queue.size(), static_cast<size_t>(kNumTimers / 1000));
+  for (int i = 0; i < kNumTimers; i += i % 2000 == 0 ? 1 : 1999) {
+    const auto timer = queue.PopDue(kNumTimers);
+    ASSERT_TRUE(timer.has_value());
+    EXPECT_EQ(timer->key, key_of(i));
+    EXPECT_EQ(timer->time_ms, i / 2);
+  }
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(table.BeginSnapshot().size(), static_cast<size_t>(kNumTimers / 1000));
 }
 
 TEST_F(TimerServiceTest, FiresWhatAPlainSetHoldsAfterRandomOperations) {
