@@ -124,7 +124,8 @@ class KeyedOperator : public StreamOperator {
   }
 
   absl::StatusOr<OperatorSnapshot> Snapshot(CheckpointId checkpoint) override {
-    std::unique_ptr<KeyedSnapshot> snapshot = backend_->Snapshot(checkpoint);
+    std::unique_ptr<KeyedSnapshot> snapshot =
+        backend_->Snapshot(checkpoint, [handle = context_->handle()] { handle->Wake(); });
     OperatorSnapshot result;
     // `finish` owns the snapshot; both functions live and end together.
     result.write = [snapshot = snapshot.get(), operator_state = operator_state_.Snapshot()](

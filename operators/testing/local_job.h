@@ -43,6 +43,8 @@ struct LocalJobOptions {
   /// Where checkpoints and local state go; must exist.
   std::string directory;
   size_t channel_bytes = 64 << 10;
+  /// What batches and state may take; beyond it, state leaves for the local disk.
+  int64_t memory_bytes = int64_t{1} << 40;
   absl::Duration buffer_timeout = absl::Milliseconds(5);
   bool checkpointing = true;
   BufferDebloatOptions buffer_debloat = {};
@@ -117,7 +119,7 @@ class LocalJob final : private TaskListener {
   std::shared_ptr<StreamGraph> graph_;
   absl::Status graph_status_;
   JobGraph job_graph_;
-  MemoryBudget memory_budget_{int64_t{1} << 40};
+  MemoryBudget memory_budget_{options_.memory_bytes};
   std::unique_ptr<IoPool> io_pool_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<IoStrand> coordinator_strand_;  // All coordinators: one call at a time.

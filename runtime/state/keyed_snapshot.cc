@@ -77,11 +77,12 @@ absl::Status ForEachEntry(const std::vector<FrozenTable>& tables,
 
 KeyedSnapshot::KeyedSnapshot(CheckpointId checkpoint_id, KeyedStateHandle header,
                              std::shared_ptr<internal::SnapshotBase> base,
-                             size_t inline_limit_bytes)
+                             size_t inline_limit_bytes, std::function<void()> files_chosen)
     : checkpoint_id_(checkpoint_id),
       header_(std::move(header)),
       base_(std::move(base)),
-      inline_limit_bytes_(inline_limit_bytes) {}
+      inline_limit_bytes_(inline_limit_bytes),
+      files_chosen_(std::move(files_chosen)) {}
 
 KeyedSnapshot::~KeyedSnapshot() = default;
 
@@ -122,7 +123,11 @@ absl::StatusOr<KeyedStateHandle> KeyedSnapshot::Run(StateFileStore& store) {
   RETURN_IF_ERROR(WriteToDatabase(num_entries));
   // From here on the next snapshot can build on this one, whatever becomes of its files.
   written_ = true;
-  ASSIGN_OR_RETURN(handle.files, base_->StoreLiveFiles(checkpoint_id_, store, cancelled_));
+  const auto files_chosen = [this] {
+    if (files_chosen_) files_chosen_();
+  };
+  ASSIGN_OR_RETURN(handle.files,
+                   base_->StoreLiveFiles(checkpoint_id_, store, cancelled_, files_chosen));
   return handle;
 }
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -49,7 +50,8 @@ class KeyedSnapshot {
   friend class KeyedStateBackendBase;
 
   KeyedSnapshot(CheckpointId checkpoint_id, KeyedStateHandle header,
-                std::shared_ptr<internal::SnapshotBase> base, size_t inline_limit_bytes);
+                std::shared_ptr<internal::SnapshotBase> base, size_t inline_limit_bytes,
+                std::function<void()> files_chosen);
 
   [[nodiscard]] absl::Status CheckCancelled() const;
   // Returns nothing if it would pass the limit.
@@ -66,6 +68,7 @@ class KeyedSnapshot {
   const KeyedStateHandle header_;  // Everything but the files.
   const std::shared_ptr<internal::SnapshotBase> base_;
   const size_t inline_limit_bytes_;
+  const std::function<void()> files_chosen_;   // May be empty.
   std::vector<internal::FrozenTable> tables_;  // In order of name.
   std::atomic<bool> cancelled_{false};         // Only hurries; orders nothing.
   bool written_ = false;  // Run succeeded, and the entries are in the database.

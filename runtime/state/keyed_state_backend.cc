@@ -191,7 +191,8 @@ absl::Status KeyedStateBackendBase::RestoreRows(const KeyedStateHandle& handle, 
   return writer == nullptr ? absl::OkStatus() : database->Ingest(std::move(writer));
 }
 
-std::unique_ptr<KeyedSnapshot> KeyedStateBackendBase::Snapshot(CheckpointId checkpoint_id) {
+std::unique_ptr<KeyedSnapshot> KeyedStateBackendBase::Snapshot(CheckpointId checkpoint_id,
+                                                               std::function<void()> files_chosen) {
   CHECK(!snapshot_in_progress_);
   snapshot_in_progress_ = true;
   tracks_changes_ = true;
@@ -203,8 +204,9 @@ std::unique_ptr<KeyedSnapshot> KeyedStateBackendBase::Snapshot(CheckpointId chec
     header.states.push_back(table->schema());
     header.num_entries.push_back(table->NumEntries());
   }
-  std::unique_ptr<KeyedSnapshot> snapshot(
-      new KeyedSnapshot(checkpoint_id, std::move(header), base_, options_.inline_limit_bytes));
+  std::unique_ptr<KeyedSnapshot> snapshot(new KeyedSnapshot(checkpoint_id, std::move(header), base_,
+                                                            options_.inline_limit_bytes,
+                                                            std::move(files_chosen)));
   for (const auto& [name, table] : tables_) {
     snapshot->tables_.push_back({table.get(), EncodeKey(name), table->BeginSnapshot()});
   }
@@ -226,6 +228,11 @@ void KeyedStateBackendBase::FinishSnapshot(std::unique_ptr<KeyedSnapshot> snapsh
   replaced_tables_.clear();
   base_->EndSnapshot();
   UpdateMetrics();
+}
+
+bool KeyedStateBackendBase::GrowthMustWait() const {
+  return snapshot_in_progress_ && cold_store_ != nullptr && !cold_store_->CanWrite() &&
+         cold_store_->NearLimit();
 }
 
 void KeyedStateBackendBase::ShedMemory() {

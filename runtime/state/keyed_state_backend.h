@@ -90,11 +90,18 @@ class KeyedStateBackendBase {
   [[nodiscard]] absl::Status Restore(std::vector<KeyedStateHandle> handles, StateFileStore& store);
 
   /// Takes all changes since the last snapshot; microseconds, whatever their number. Give the
-  /// result's Run to an I/O thread, then the result to FinishSnapshot.
-  [[nodiscard]] std::unique_ptr<KeyedSnapshot> Snapshot(CheckpointId checkpoint_id);
+  /// result's Run to an I/O thread, then the result to FinishSnapshot. `files_chosen` may be empty;
+  /// Run calls it, on its thread, when GrowthMustWait has become false because of it.
+  [[nodiscard]] std::unique_ptr<KeyedSnapshot> Snapshot(CheckpointId checkpoint_id,
+                                                        std::function<void()> files_chosen = {});
   [[nodiscard]] bool SnapshotInProgress() const { return snapshot_in_progress_; }
   /// Ends the snapshot in progress. If it was not written, its entries count as changed again.
   void FinishSnapshot(std::unique_ptr<KeyedSnapshot> snapshot);
+
+  /// Whether memory is near its limit while changed entries cannot leave it, because the snapshot
+  /// in progress must not see them: whoever feeds this state should wait. That ends by itself, as
+  /// the snapshot needs nothing of the task.
+  [[nodiscard]] bool GrowthMustWait() const;
 
   /// Tells that a checkpoint has completed, so that its files may be referred to by later ones. A
   /// file that is in no completed checkpoint is stored anew, because a failed checkpoint's files

@@ -339,6 +339,7 @@ class ObjectTable {
       erased_.clear();
     }
     FreeRetired();
+    UpdateOwnedBytes();
   }
 
  private:
@@ -445,6 +446,7 @@ class ObjectTable {
       slot.cell = pool_->New(cell->hash, cell->body);
       Retire(cell);
       cell = slot.cell;
+      if (retired_.size() % kInsertionsPerShedding == 0) CountOwnedBytes();
     }
     cell->persisted = true;
     List(cell);
@@ -528,6 +530,7 @@ class ObjectTable {
   void MakeRoom(uint64_t hash) {
     if (cold_ == nullptr || --insertions_until_shedding_ != 0) return;
     insertions_until_shedding_ = kInsertionsPerShedding;
+    CountOwnedBytes();
     Shed(hash, kEntriesPerShedding);
   }
   void BringBackAll();
@@ -568,8 +571,15 @@ class ObjectTable {
             OwnedBytes(cell->body.key) + OwnedBytes(cell->body.ns) + OwnedBytes(cell->body.value);
         ++samples;
       }
-      owned_bytes_ = samples == 0 ? 0 : bytes * size_ / samples;
+      owned_per_entry_ =
+          samples == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(samples);
     }
+    CountOwnedBytes();
+  }
+  // The same by the estimate of before: cheap. Entries kept for a snapshot are much like others.
+  void CountOwnedBytes() {
+    owned_bytes_ =
+        static_cast<size_t>(owned_per_entry_ * static_cast<double>(size_ + retired_.size()));
     UpdateCharge();
   }
   void UpdateCharge() {
@@ -591,6 +601,7 @@ class ObjectTable {
   size_t num_cold_ = 0;  // Entries that are only on disk; none of them is in slots_.
   mutable uint64_t num_hits_ = 0;
   size_t owned_bytes_ = 0;
+  double owned_per_entry_ = 0;
   MemoryCharge charge_;  // For the index and what is owned; the pool charges for itself.
 
   bool tracking_;

@@ -178,7 +178,7 @@ class StreamOperator {
   /// An event from the operator's coordinator.
   [[nodiscard]] virtual absl::Status HandleCoordinatorEvent(std::string_view event);
 
-  /// What the operator keeps by key, for tests and diagnosis; null if it has no keyed state.
+  /// What the operator keeps by key; null if it has no keyed state.
   [[nodiscard]] virtual const KeyedStateBackendBase* keyed_state() const { return nullptr; }
 
   /// Releases what the operator holds. Called once or twice, after success and after failure.

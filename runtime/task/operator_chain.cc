@@ -9,6 +9,7 @@
 #include "runtime/base/failure.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/state/keyed_state_backend.h"
 #include "runtime/state/state_error.h"
 #include "runtime/task/current_operator.h"
 
@@ -345,6 +346,13 @@ absl::Status OperatorChain::EndSource() {
     return absl::OkStatus();
   });
   return ended.ok() ? ended : WithPlace(ended, head.context->place(), "");
+}
+
+bool OperatorChain::GrowthMustWait() const {
+  return std::any_of(links_.begin(), links_.end(), [](const auto& link) {
+    const KeyedStateBackendBase* const state = link->op->keyed_state();
+    return state != nullptr && state->GrowthMustWait();
+  });
 }
 
 bool OperatorChain::suspended() const { return links_.front()->suspended; }

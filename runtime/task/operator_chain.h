@@ -86,6 +86,9 @@ class OperatorChain {
   /// more, nor do operators behind it that have taken theirs get a wake. NotifyCheckpointAborted
   /// lets all go on.
   [[nodiscard]] bool suspended() const;
+  /// Whether an operator's state should not grow until its snapshot is further; see
+  /// KeyedStateBackendBase::GrowthMustWait. The task is woken then.
+  [[nodiscard]] bool GrowthMustWait() const;
 
   /// Lets the source emit a latency marker of the time `now_ms`. Returns false if its output is
   /// full.

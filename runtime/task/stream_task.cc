@@ -423,18 +423,28 @@ absl::StatusOr<StreamTask::StepEnd> StreamTask::RunSlice(int64_t deadline_nanos)
       return FinishSlice(StepEnd::kBackPressured);
     if (result == OperatorChain::RunResult::kBlocked) return FinishSlice(StepEnd::kBlocked);
     if (chain_->finished() && !input_ended_) RETURN_IF_ERROR(OnInputEnded());
-    ASSIGN_OR_RETURN(const bool took, TakeInput());
+    const bool held = HeldBySnapshot();
+    bool took = false;
+    if (!held) {
+      ASSIGN_OR_RETURN(took, TakeInput());
+    }
     if (!took) {
       // Out of input: nothing waits for a fuller batch.
       ASSIGN_OR_RETURN(const bool flushed, chain_->Flush());
       if (flushed) continue;
       FlushWriters();
+      if (held) return FinishSlice(StepEnd::kBackPressured);
       RETURN_IF_ERROR(chain_->NotifyIdle());
       if (AnyWriterFull() && !chain_->finished()) return FinishSlice(StepEnd::kBackPressured);
       return FinishSlice(operators_want_more ? StepEnd::kMore : StepEnd::kIdle);
     }
     if (MonotonicNanos() >= deadline_nanos) return FinishSlice(StepEnd::kMore);
   }
+}
+
+// A snapshot that waits for records in flight needs input to go on; any other is with the I/O pool.
+bool StreamTask::HeldBySnapshot() const {
+  return snapshot_in_flight_ && !recorded_snapshot_.has_value() && chain_->GrowthMustWait();
 }
 
 absl::StatusOr<bool> StreamTask::TakeInput() {

@@ -71,6 +71,9 @@ class StreamTask final : public Task,
   absl::StatusOr<StepEnd> RunSlice(int64_t deadline_nanos);
   /// Gives the drained chain something to do. Returns false if there is nothing now.
   absl::StatusOr<bool> TakeInput();
+  /// Whether memory is too short for more input before the snapshot that is being written is
+  /// further. Its end, or its progress, wakes the task.
+  [[nodiscard]] bool HeldBySnapshot() const;
   /// Returns whether a latency marker was due and has been emitted.
   absl::StatusOr<bool> EmitLatencyMarker();
   absl::StatusOr<StepEnd> FinishSlice(StepEnd end);

@@ -39,7 +39,8 @@ ColdStore::ColdStore(std::shared_ptr<SnapshotBase> base, const MemoryBudget* bud
     : base_(std::move(base)),
       budget_(budget),
       high_bytes_(PartOf(*budget, kHighWaterMark)),
-      low_bytes_(PartOf(*budget, kLowWaterMark)) {
+      low_bytes_(PartOf(*budget, kLowWaterMark)),
+      hold_bytes_(PartOf(*budget, kHoldMark)) {
   if (metrics == nullptr) return;
   num_evictions_ = metrics->AddCounter("state.evictions");
   num_gets_ = metrics->AddCounter("state.rocksdbGets");
@@ -57,6 +58,8 @@ bool ColdStore::UnderPressure() {
   shedding_ = used > (shedding_ ? low_bytes_ : high_bytes_);
   return shedding_;
 }
+
+bool ColdStore::NearLimit() const { return budget_->used_bytes() > hold_bytes_; }
 
 bool ColdStore::HasRoomFor(uint64_t bytes) const {
   const int64_t room = low_bytes_ - budget_->used_bytes();

@@ -25,6 +25,8 @@ class ColdStore {
   static constexpr double kHighWaterMark = 0.80;
   /// … and stop when no more than this is. The rest is for what cannot shed: buffers, RocksDB.
   static constexpr double kLowWaterMark = 0.75;
+  /// With more than this part used, state should not grow while its entries cannot leave.
+  static constexpr double kHoldMark = 0.90;
 
   /// `budget` and `metrics` are borrowed; `metrics` may be null.
   ColdStore(std::shared_ptr<SnapshotBase> base, const MemoryBudget* budget, MetricGroup* metrics);
@@ -34,6 +36,8 @@ class ColdStore {
 
   /// Whether entries should leave memory.
   [[nodiscard]] bool UnderPressure();
+  /// Whether memory is short enough that a task whose entries cannot leave should wait.
+  [[nodiscard]] bool NearLimit() const;
   /// Whether `bytes` more would fit without any having to leave.
   [[nodiscard]] bool HasRoomFor(uint64_t bytes) const;
   /// See ColdEntries::CanWrite.
@@ -58,6 +62,7 @@ class ColdStore {
   const MemoryBudget* const budget_;
   const int64_t high_bytes_;
   const int64_t low_bytes_;
+  const int64_t hold_bytes_;
   bool shedding_ = false;
   StateDatabase* database_ = nullptr;  // Of base_, once it is known to be open.
   std::unique_ptr<StateDatabase::WriteBatch> batch_;

@@ -131,11 +131,15 @@ const StateFile* SnapshotBase::FindReusable(const std::string& local_name) const
 }
 
 absl::StatusOr<std::vector<StateFile>> SnapshotBase::StoreLiveFiles(
-    CheckpointId checkpoint_id, StateFileStore& store, const std::atomic<bool>& cancelled) {
+    CheckpointId checkpoint_id, StateFileStore& store, const std::atomic<bool>& cancelled,
+    absl::FunctionRef<void()> chosen) {
   std::vector<StateFile> files;
   std::vector<std::string> stored_now;
   const absl::Status status = database()->VisitLiveFiles(
-      [&] { files_chosen_.store(true, std::memory_order_release); },
+      [&] {
+        files_chosen_.store(true, std::memory_order_release);
+        chosen();
+      },
       [&](const StateFile& live, const std::string& path) -> absl::Status {
         if (cancelled.load(std::memory_order_relaxed)) {
           return absl::AbortedError("the snapshot was cancelled");

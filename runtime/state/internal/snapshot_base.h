@@ -51,9 +51,10 @@ class SnapshotBase {
 
   /// Returns all files of the database, stored; those that are in no completed checkpoint are
   /// given to `store` now. Deletes what it stored if it fails. Stops with kAborted once
-  /// `cancelled`.
+  /// `cancelled`. Calls `chosen()` as soon as FilesChosen is true.
   [[nodiscard]] absl::StatusOr<std::vector<StateFile>> StoreLiveFiles(
-      CheckpointId checkpoint_id, StateFileStore& store, const std::atomic<bool>& cancelled);
+      CheckpointId checkpoint_id, StateFileStore& store, const std::atomic<bool>& cancelled,
+      absl::FunctionRef<void()> chosen);
 
   void NotifyCheckpointComplete(CheckpointId checkpoint_id);
 

@@ -83,6 +83,77 @@ TEST_F(StateEvictionTest, HotKeysAreReadFromMemoryAndTheRestStaysWithinTheLimit)
   EXPECT_LT(budget.peak_bytes(), kLimitBytes * 11 / 10);
 }
 
+TEST_F(StateEvictionTest, GrowthMustWaitNearTheLimitUntilTheSnapshotsFilesAreChosen) {
+  constexpr int64_t kLimitBytes = 4 << 20;
+  MemoryBudget budget(kLimitBytes);
+  MetricGroup metrics;
+  auto backend = NewBackend(&budget, &metrics);
+  auto text = *backend->GetState(kText);
+  int64_t next_key = 0;
+  const auto add_some = [&] {
+    for (int i = 0; i < 32; ++i, ++next_key) {
+      backend->SetCurrentKey(next_key, KeyHash(next_key));
+      text.Set(std::string(100, 'x'));
+    }
+  };
+  while (next_key < 100'000) {
+    add_some();
+    ASSERT_FALSE(backend->GrowthMustWait());  // Without a snapshot, others leave instead.
+  }
+  bool chosen = false;
+  auto snapshot = backend->Snapshot(CheckpointId(1), [&chosen] { chosen = true; });
+  EXPECT_FALSE(backend->GrowthMustWait());
+  while (!backend->GrowthMustWait()) {
+    add_some();
+    ASSERT_LT(next_key, 200'000);  // Nothing can leave: memory fills up.
+  }
+  EXPECT_LT(budget.peak_bytes(), kLimitBytes);
+  ASSERT_TRUE(snapshot->Run(store_).ok());
+  EXPECT_TRUE(chosen);
+  EXPECT_FALSE(backend->GrowthMustWait());  // Though the snapshot is not finished.
+  add_some();
+  EXPECT_LT(budget.used_bytes(), kLimitBytes * 9 / 10);
+  backend->FinishSnapshot(std::move(snapshot));
+  EXPECT_FALSE(backend->GrowthMustWait());
+}
+
+TEST_F(StateEvictionTest, GrowthGoesOnAfterASnapshotThatWasNotWritten) {
+  MemoryBudget budget(1 << 20);
+  MetricGroup metrics;
+  auto backend = NewBackend(&budget, &metrics);
+  auto text = *backend->GetState(kText);
+  auto snapshot = backend->Snapshot(CheckpointId(1));
+  for (int64_t key = 0; !backend->GrowthMustWait(); ++key) {
+    ASSERT_LT(key, 100'000);
+    backend->SetCurrentKey(key, KeyHash(key));
+    text.Set(std::string(100, 'x'));
+  }
+  backend->FinishSnapshot(std::move(snapshot));
+  EXPECT_FALSE(backend->GrowthMustWait());
+}
+
+TEST_F(StateEvictionTest, CopiesForASnapshotAreCharged) {
+  constexpr int64_t kNumKeys = 10'000;
+  MemoryBudget budget(int64_t{1} << 40);
+  MetricGroup metrics;
+  auto backend = NewBackend(&budget, &metrics);
+  auto text = *backend->GetState(kText);
+  const auto set_all = [&] {
+    for (int64_t key = 0; key < kNumKeys; ++key) {
+      backend->SetCurrentKey(key, KeyHash(key));
+      text.Set(std::string(1000, 'x'));
+    }
+  };
+  set_all();
+  auto snapshot = backend->Snapshot(CheckpointId(1));
+  const int64_t before = budget.used_bytes();
+  EXPECT_GT(before, kNumKeys * 1000);
+  set_all();
+  EXPECT_GT(budget.used_bytes(), before + kNumKeys * 900);
+  backend->FinishSnapshot(std::move(snapshot));
+  EXPECT_LT(budget.used_bytes(), before * 11 / 10 + (4 << 20));
+}
+
 TEST_F(StateEvictionTest, ARestoreReadsWhatIsAskedForOnly) {
   constexpr int64_t kNumKeys = 20'000;
   MemoryBudget budget(1 << 20);
