@@ -166,6 +166,13 @@ absl::Status KeyedSnapshot::WriteToDatabase(size_t num_entries) {
   uint64_t num_written = 0;
   // Some key groups after another, so that what is sorted takes a part of the memory only.
   const uint32_t groups_at_once = GroupsAtOnce(num_entries);
+  MemoryCharge order_charge(base_->budget(), 0);
+  if (groups_at_once < header_.key_groups.size()) {
+    order_charge.Resize(static_cast<int64_t>(num_entries * sizeof(uint32_t)));
+    for (const FrozenTable& table : tables_) {
+      table.snapshot->PrepareForPieces(header_.key_groups, header_.max_parallelism);
+    }
+  }
   for (uint32_t first = header_.key_groups.first; first <= header_.key_groups.last;
        first += groups_at_once) {
     const KeyGroupRange groups{first,

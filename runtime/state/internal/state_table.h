@@ -14,6 +14,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/record/byte_io.h"
 #include "runtime/state/internal/cold_store.h"
+#include "runtime/state/internal/encoded_entries.h"
 #include "runtime/state/internal/entry_key.h"
 #include "runtime/state/internal/state_expiry.h"
 #include "runtime/state/key_groups.h"
@@ -23,65 +24,13 @@
 
 namespace weir::internal {
 
-/// The encoded keys of one table's frozen entries, to be sorted, and the values that are small: a
-/// small value is best read while its entry is in the cache anyway. Plain data.
-class EncodedEntries {
- public:
-  static constexpr size_t kMaxSmallValueBytes = 128;
-
-  struct Entry {
-    uint64_t prefix;  // The first bytes of the key, so that most comparisons end here.
-    uint64_t offset;  // Of the key; a small value follows it.
-    uint32_t key_size;
-    uint32_t index;  // In the table's frozen entries.
-    uint16_t key_group;
-    uint16_t value_size;
-    bool has_value;
-    bool dead;
-  };
-
-  // The sink of KeyCodec::Encode; bytes appended belong to the entry that Finish closes.
-  void Append(const void* data, size_t size) {
-    bytes_.append(static_cast<const char*>(data), size);
-  }
-  void Finish(KeyGroup key_group, size_t index, bool dead);
-  /// Appends the value of the entry finished last, of at most kMaxSmallValueBytes if it is kept.
-  template <class Write>
-  void AddValue(Write&& write) {
-    const size_t begin = bytes_.size();
-    ByteWriter writer(&bytes_);
-    write(writer);
-    KeepValue(begin);
-  }
-
-  /// Sorts by key group, then key; of equal keys the live one first.
-  void Sort();
-  [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
-  [[nodiscard]] std::string_view Key(const Entry& entry) const {
-    return std::string_view(bytes_).substr(entry.offset, entry.key_size);
-  }
-  /// Needs entry.has_value.
-  [[nodiscard]] std::string_view Value(const Entry& entry) const {
-    return std::string_view(bytes_).substr(entry.offset + entry.key_size, entry.value_size);
-  }
-  [[nodiscard]] size_t MemoryBytes() const {
-    return bytes_.capacity() + entries_.capacity() * sizeof(Entry);
-  }
-  void Prefetch(const Entry& entry) const { __builtin_prefetch(bytes_.data() + entry.offset); }
-
- private:
-  void KeepValue(size_t begin);
-
-  std::string bytes_;
-  size_t begin_ = 0;  // Of the entry not finished yet.
-  std::vector<Entry> entries_;
-};
-
 /// The frozen entries of one table: read by the snapshot's thread, made and ended by the task's.
 class TableSnapshot {
  public:
   virtual ~TableSnapshot() = default;
   [[nodiscard]] virtual size_t NumEntries() const = 0;
+  /// Makes Encode of some key groups after another look at each entry once only; `range` are all.
+  virtual void PrepareForPieces(KeyGroupRange, uint32_t) {}
   /// Appends the entries of the key groups `groups`.
   virtual void Encode(KeyGroupRange groups, uint32_t max_parallelism,
                       EncodedEntries& out) const = 0;
@@ -211,28 +160,41 @@ class TypedStateTable final : public KeyedStateTable<K>, private ColdEntries<K, 
   struct Snapshot final : public TableSnapshot {
     explicit Snapshot(typename Table::FrozenEntries frozen) : entries(std::move(frozen)) {}
     [[nodiscard]] size_t NumEntries() const override { return entries.size(); }
+    void PrepareForPieces(KeyGroupRange range, uint32_t max_parallelism) override {
+      by_group.Sort(range, entries.size(),
+                    [&](size_t i) { return KeyGroupOf(entries[i].hash, max_parallelism); });
+    }
     void Encode(KeyGroupRange groups, uint32_t max_parallelism,
                 EncodedEntries& out) const override {
+      if (by_group.sorted()) {
+        for (const uint32_t i : by_group.Of(groups)) {
+          EncodeOne(i, KeyGroupOf(entries[i].hash, max_parallelism), out);
+        }
+        return;
+      }
       for (size_t i = 0; i < entries.size(); ++i) {
-        const auto entry = entries[i];
-        const KeyGroup group = KeyGroupOf(entry.hash, max_parallelism);
-        if (!groups.Contains(group)) continue;
-        EncodeEntry(out, entry.key, entry.ns);
-        bool dead = entry.dead;
-        if constexpr (kIsTtlValue<V>) {
-          dead = dead || expiry->IsExpired(entry.value.last_access_ms, now_ms);
-        }
-        out.Finish(group, i, dead);
-        if constexpr (sizeof(V) <= EncodedEntries::kMaxSmallValueBytes) {
-          if (dead || OwnedBytes(entry.value) > EncodedEntries::kMaxSmallValueBytes) continue;
-          out.AddValue([&](ByteWriter& writer) { Serde<V>::Write(writer, entry.value); });
-        }
+        const KeyGroup group = KeyGroupOf(entries[i].hash, max_parallelism);
+        if (groups.Contains(group)) EncodeOne(i, group, out);
+      }
+    }
+    void EncodeOne(size_t i, KeyGroup group, EncodedEntries& out) const {
+      const auto entry = entries[i];
+      EncodeEntry(out, entry.key, entry.ns);
+      bool dead = entry.dead;
+      if constexpr (kIsTtlValue<V>) {
+        dead = dead || expiry->IsExpired(entry.value.last_access_ms, now_ms);
+      }
+      out.Finish(group, i, dead);
+      if constexpr (sizeof(V) <= EncodedEntries::kMaxSmallValueBytes) {
+        if (dead || OwnedBytes(entry.value) > EncodedEntries::kMaxSmallValueBytes) return;
+        out.AddValue([&](ByteWriter& writer) { Serde<V>::Write(writer, entry.value); });
       }
     }
     void WriteValue(size_t index, ByteWriter& writer) const override {
       Serde<V>::Write(writer, entries[index].value);
     }
     typename Table::FrozenEntries entries;
+    EntriesByKeyGroup by_group;
     std::shared_ptr<const StateExpiry> expiry;  // Of tables of TtlValue.
     int64_t now_ms = 0;
   };
