@@ -148,6 +148,10 @@ class KeyedOperator : public StreamOperator {
 
   [[nodiscard]] const KeyedStateBackendBase* keyed_state() const final { return backend_.get(); }
 
+  void PublishMetrics(int64_t now_nanos) final {
+    if (backend_ != nullptr) backend_->PublishMetrics(now_nanos);
+  }
+
  protected:
   /// Registers state and binds collectors; state is restored already.
   [[nodiscard]] virtual absl::Status OpenFunction(OperatorContext& context, Output& output) = 0;

@@ -26,6 +26,7 @@ constexpr size_t kLeastEntryBytes = 6;
 constexpr uint64_t kUsualEntryBytes = 160;
 constexpr uint64_t kLeastEncodedBytes = uint64_t{256} << 10;
 constexpr uint64_t kMostEncodedBytes = uint64_t{64} << 20;
+constexpr uint32_t kMostMeasuredGroups = 128;
 
 // Calls visit(key, dead, value) with the entries of all tables in the order of the file: by key
 // group, name, key. Of entries with equal keys only the first counts. Stops at the first error.
@@ -128,6 +129,7 @@ absl::StatusOr<KeyedStateHandle> KeyedSnapshot::Run(StateFileStore& store) {
   };
   ASSIGN_OR_RETURN(handle.files,
                    base_->StoreLiveFiles(checkpoint_id_, store, cancelled_, files_chosen));
+  MeasureTables();
   return handle;
 }
 
@@ -188,6 +190,23 @@ absl::Status KeyedSnapshot::WriteToDatabase(size_t num_entries) {
   }
   RETURN_IF_ERROR(database->Flush());  // Of entries that left memory before the snapshot.
   return database->Ingest(std::move(writer));
+}
+
+void KeyedSnapshot::MeasureTables() {
+  // Keys fall evenly on key groups: some tell of all, where there are many.
+  const uint32_t stride = 1 + header_.key_groups.size() / kMostMeasuredGroups;
+  for (FrozenTable& table : tables_) {
+    std::vector<internal::StateDatabase::KeyRange> ranges;
+    for (KeyGroup group = header_.key_groups.first; group <= header_.key_groups.last;
+         group += stride) {
+      std::string begin = internal::KeyGroupPrefix(group) + table.encoded_name;
+      std::string end = begin;
+      ++end.back();  // An encoded name ends with 01.
+      ranges.push_back({std::move(begin), std::move(end)});
+    }
+    const uint64_t bytes = base_->database()->ApproximateBytes(ranges);
+    table.disk_bytes = bytes * header_.key_groups.size() / ranges.size();
+  }
 }
 
 uint32_t KeyedSnapshot::GroupsAtOnce(size_t num_entries) const {

@@ -61,6 +61,8 @@ class KeyedSnapshot {
   [[nodiscard]] absl::StatusOr<std::vector<internal::EncodedEntries>> Encode(
       KeyGroupRange groups, MemoryCharge* charge) const;
   [[nodiscard]] absl::Status WriteToDatabase(size_t num_entries);
+  // Estimates what each table takes in the database.
+  void MeasureTables();
   // Returns of how many key groups the entries are sorted at a time.
   [[nodiscard]] uint32_t GroupsAtOnce(size_t num_entries) const;
 

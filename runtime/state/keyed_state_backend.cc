@@ -28,6 +28,7 @@ constexpr uint64_t kMemoryPerFileByte = 8;
 // A restored file of many key groups is split into files of about this size.
 constexpr uint64_t kRestoredFileBytes = uint64_t{128} << 20;
 constexpr size_t kEntriesPerShedding = 256;
+constexpr int64_t kMetricsIntervalNanos = 200'000'000;
 
 }  // namespace
 
@@ -223,6 +224,7 @@ void KeyedStateBackendBase::FinishSnapshot(std::unique_ptr<KeyedSnapshot> snapsh
         base_->database() == nullptr ? SnapshotResult::kNothingWritten : SnapshotResult::kUnknown;
   }
   for (internal::FrozenTable& frozen : snapshot->tables_) {
+    if (frozen.disk_bytes.has_value()) frozen.table->set_disk_bytes(*frozen.disk_bytes);
     frozen.table->EndSnapshot(std::move(frozen.snapshot), result);
   }
   replaced_tables_.clear();
@@ -271,6 +273,23 @@ void KeyedStateBackendBase::UpdateMetrics() {
   }
   if (num_entries_ != nullptr) num_entries_->Set(static_cast<double>(NumEntries()));
   if (memory_bytes_ != nullptr) memory_bytes_->Set(static_cast<double>(MemoryBytes()));
+  if (options_.metrics == nullptr) return;
+  for (const auto& [name, state] : states_) {
+    const internal::StateTable& table = *tables_.find(name)->second;
+    auto metrics = state_metrics_.find(name);
+    if (metrics == state_metrics_.end()) {
+      if (table.NumEntries() == 0) continue;  // Until there are any, there is nothing to see.
+      MetricGroup* const group = internal::MetricGroupOfState(options_.metrics, name);
+      metrics = state_metrics_.try_emplace(name, group).first;
+    }
+    metrics->second.Update(table);
+  }
+}
+
+void KeyedStateBackendBase::PublishMetrics(int64_t now_nanos) {
+  if (now_nanos < next_metrics_nanos_) return;
+  next_metrics_nanos_ = now_nanos + kMetricsIntervalNanos;
+  UpdateMetrics();
 }
 
 void KeyedStateBackendBase::NotifyCheckpointComplete(CheckpointId checkpoint_id) {

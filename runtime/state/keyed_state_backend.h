@@ -21,10 +21,10 @@
 #include "runtime/base/strings.h"
 #include "runtime/metrics/metric_group.h"
 #include "runtime/record/key_codec.h"
-#include "runtime/state/internal/state_access.h"
+#include "runtime/state/internal/sampled_state_access.h"
 #include "runtime/state/internal/state_expiry.h"
+#include "runtime/state/internal/state_metrics.h"
 #include "runtime/state/internal/state_table.h"
-#include "runtime/state/internal/ttl_state_access.h"
 #include "runtime/state/key_groups.h"
 #include "runtime/state/keyed_snapshot.h"
 #include "runtime/state/list_table.h"
@@ -118,6 +118,10 @@ class KeyedStateBackendBase {
   /// For now and then between two keys, so that an operator without new records does so too.
   void ShedMemory();
 
+  /// Shows in metrics what has come about, unless that was done a moment ago; also done at each
+  /// ShedMemory and FinishSnapshot. `now_nanos` is of the monotonic clock.
+  void PublishMetrics(int64_t now_nanos);
+
   // What event time states expire by.
   void AdvanceWatermark(EventTime watermark) { time_->AdvanceWatermark(watermark); }
   void SetRecordTime(EventTime time) { time_->SetRecordTime(time); }
@@ -206,7 +210,9 @@ class KeyedStateBackendBase {
   bool snapshot_in_progress_ = false;
   bool tracks_changes_;
   bool restored_lazily_ = false;  // Restored entries in the database stay there until looked up.
-  Counter* num_hits_ = nullptr;   // These may be null.
+  std::map<std::string, internal::StateMetrics, std::less<>> state_metrics_;  // By name.
+  int64_t next_metrics_nanos_ = 0;
+  Counter* num_hits_ = nullptr;  // These may be null.
   Gauge* num_entries_ = nullptr;
   Gauge* memory_bytes_ = nullptr;
 };
@@ -297,6 +303,10 @@ class KeyedStateBackend final : public KeyedStateBackendBase {
   // ObjectTable<K, N, V> with the restored entries.
   template <class State, class N, class V, class Make>
   absl::StatusOr<State*> Register(const StateSchema& schema, Make&& make);
+
+  [[nodiscard]] internal::LatencySampler Sampler(const std::string& state) const {
+    return {options().metrics, state};
+  }
 
   using MadeState = absl::StatusOr<std::unique_ptr<RegisteredState>>;
 

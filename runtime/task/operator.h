@@ -181,6 +181,10 @@ class StreamOperator {
   /// What the operator keeps by key; null if it has no keyed state.
   [[nodiscard]] virtual const KeyedStateBackendBase* keyed_state() const { return nullptr; }
 
+  /// Shows in metrics what has come about; called after each step, between any two records.
+  /// `now_nanos` is of the monotonic clock.
+  virtual void PublishMetrics(int64_t) {}
+
   /// Releases what the operator holds. Called once or twice, after success and after failure.
   virtual void Close() {}
 };

@@ -473,6 +473,7 @@ bool OperatorChain::HasPendingCommits() const {
 
 void OperatorChain::PublishMetrics(int64_t now_nanos) {
   for (const auto& link : links_) {
+    link->op->PublishMetrics(now_nanos);
     auto& published = link->published;
     const uint64_t records_out = link->output.num_records_out();
     if (records_out != published.num_records_out.load(std::memory_order_relaxed)) {

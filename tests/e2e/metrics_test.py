@@ -25,7 +25,7 @@ MIN_WATERMARK = -(1 << 63)
 
 # Names of Flink that weir has not, and why.
 MISSING = {
-    # Per-state latency tracking, which is off in Flink unless it is asked for.
+    # Of states that the job of this test does not have, and sizes of keys and values by access.
     r"flink_taskmanager_job_task_operator_state_name_.*",
     r"flink_jobmanager_job_lastCheckpointMetadataSize",
     # Of each split; REST tells which one holds event time back, and since when.
@@ -160,6 +160,20 @@ def check_rest(rest, job):
     assert rest.get("/jobs/" + "0" * 31 + "1/metrics") == []
 
 
+def check_states(rest, job, found):
+    """What each keyed state holds and does, by both ways."""
+    for name in ["numEntries", "memoryBytes", "tableHits", "evictions", "rocksdbGets", "rocksdb_estimate_live_data_size"]:
+        assert f"flink_taskmanager_job_task_operator_state_name_{name}" in found, name
+    counted = {}
+    for vertex in rest.get(f"/jobs/{job}")["vertices"]:
+        base = f"/jobs/{job}/vertices/{vertex['id']}/subtasks/metrics"
+        for name in names_of(rest.get(base)):
+            if re.search(r"\.state_name\..+\.numEntries$", name):
+                counted[name] = rest.get(f"{base}?get={urllib.parse.quote(name)}&agg=sum")[0]["sum"]
+    assert any(count > 0 for count in counted.values()), counted
+    print(f"{len(counted)} keyed states")
+
+
 def check_event_time(rest, job):
     """The known delay of the events is what the first operator that knows their time says (N5 in the large)."""
     vertices = rest.get(f"/jobs/{job}")["vertices"]
@@ -248,6 +262,7 @@ def main():
             "the REST port shows the JobManager's metrics too"
         check_names(found)
         check_rest(rest, job)
+        check_states(rest, job, found)
         check_event_time(rest, job)
         check_real_prometheus(ports)
         feeder.stopped.set()

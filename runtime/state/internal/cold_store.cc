@@ -22,13 +22,19 @@ void Count(Counter* counter, uint64_t count) {
 // to other tasks meanwhile.
 class BlockingScope {
  public:
-  explicit BlockingScope(Counter* nanos) : nanos_(nanos) {}
+  explicit BlockingScope(Counter* nanos, ColdStatistics* statistics = nullptr)
+      : nanos_(nanos), statistics_(statistics) {}
   BlockingScope(const BlockingScope&) = delete;
   BlockingScope& operator=(const BlockingScope&) = delete;
-  ~BlockingScope() { Count(nanos_, static_cast<uint64_t>(watch_.ElapsedNanos())); }
+  ~BlockingScope() {
+    const auto elapsed = static_cast<uint64_t>(watch_.ElapsedNanos());
+    Count(nanos_, elapsed);
+    if (statistics_ != nullptr) statistics_->blocked_nanos += elapsed;
+  }
 
  private:
   Counter* const nanos_;
+  ColdStatistics* const statistics_;
   const Stopwatch watch_;
 };
 
@@ -78,20 +84,28 @@ StateDatabase& ColdStore::database() {
   return *database_;
 }
 
-bool ColdStore::Get(std::string_view key, absl::FunctionRef<void(std::string_view)> read) {
+bool ColdStore::Get(std::string_view key, absl::FunctionRef<void(std::string_view)> read,
+                    ColdStatistics* statistics) {
   StateDatabase& source = database();
-  const BlockingScope blocking(blocked_nanos_);
+  const BlockingScope blocking(blocked_nanos_, statistics);
   const absl::StatusOr<bool> found = source.Get(key, [&](std::string_view value) {
     Count(bytes_read_, key.size() + value.size());
     read(value);
   });
   if (!found.ok()) throw StateError(found.status());
   Count(num_gets_, 1);
-  if (*found) Count(num_found_, 1);
+  ++statistics->num_gets;
+  if (*found) {
+    Count(num_found_, 1);
+    ++statistics->num_found;
+  }
   return *found;
 }
 
-void ColdStore::CountEvictions(size_t count) { Count(num_evictions_, count); }
+void ColdStore::CountEvictions(size_t count, ColdStatistics* statistics) {
+  Count(num_evictions_, count);
+  statistics->num_evictions += count;
+}
 
 void ColdStore::Put(std::string_view key, std::string_view value) {
   if (batch_ == nullptr) batch_ = database().NewBatch();
@@ -107,12 +121,13 @@ void ColdStore::Delete(std::string_view key) {
   Count(bytes_written_, key.size());
 }
 
-void ColdStore::Commit() {
+void ColdStore::Commit(ColdStatistics* statistics) {
   if (batch_size_ == 0) return;
-  const BlockingScope blocking(blocked_nanos_);
+  const BlockingScope blocking(blocked_nanos_, statistics);
   const absl::Status written = database().Write(*batch_);
   if (!written.ok()) throw StateError(written);
-  Count(num_puts_, std::exchange(batch_size_, 0));
+  Count(num_puts_, batch_size_);
+  statistics->num_puts += std::exchange(batch_size_, 0);
 }
 
 absl::Status ColdStore::ForEach(

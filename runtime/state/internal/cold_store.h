@@ -15,6 +15,15 @@ namespace weir::internal {
 
 class SnapshotBase;
 
+/// What one table has asked of the database. Plain data.
+struct ColdStatistics {
+  uint64_t num_evictions = 0;
+  uint64_t num_gets = 0;
+  uint64_t num_found = 0;
+  uint64_t num_puts = 0;
+  uint64_t blocked_nanos = 0;
+};
+
 /// The database as the tables of one backend see it: a place for entries that memory has no room
 /// for. Opens it when the first entry leaves, and counts what is read and written.
 ///
@@ -43,13 +52,16 @@ class ColdStore {
   /// See ColdEntries::CanWrite.
   [[nodiscard]] bool CanWrite() const;
 
+  // What is done is counted in `statistics` too, which are those of the caller's state.
+
   /// Calls `read(value)` if there is an entry, and returns whether there is.
-  bool Get(std::string_view key, absl::FunctionRef<void(std::string_view value)> read);
-  void CountEvictions(size_t count);
+  bool Get(std::string_view key, absl::FunctionRef<void(std::string_view value)> read,
+           ColdStatistics* statistics);
+  void CountEvictions(size_t count, ColdStatistics* statistics);
   // Collect changes for Commit.
   void Put(std::string_view key, std::string_view value);
   void Delete(std::string_view key);
-  void Commit();
+  void Commit(ColdStatistics* statistics);
   /// Calls `visit(key, value)` with each entry from `begin` up to, not including, `end`, in order.
   [[nodiscard]] absl::Status ForEach(
       std::string_view begin, std::string_view end,

@@ -52,13 +52,14 @@ template <class K>
 template <class T>
 absl::StatusOr<ValueState<T>> KeyedStateBackend<K>::GetState(
     const ValueStateDescriptor<T>& descriptor) {
-  using State = internal::KeyedValueState<K, T>;
+  using State = internal::SampledValueState<internal::KeyedValueState<K, T>, T>;
   ASSIGN_OR_RETURN(
       State* const state,
       (Register<State, VoidNamespace, T>(
           internal::MakeStateSchema<K, VoidNamespace, T>(descriptor.name, StateKind::kValue),
           [&](auto* table) -> MadeState {
-            return std::make_unique<Registered<State>>(table, &current_);
+            return std::make_unique<Registered<State>>(
+                Sampler(descriptor.name), typename State::MetricNames{}, table, &current_);
           })));
   return ValueState<T>(state);
 }
@@ -67,17 +68,19 @@ template <class K>
 template <class T>
 absl::StatusOr<ListState<T>> KeyedStateBackend<K>::GetState(
     const ListStateDescriptor<T>& descriptor) {
-  using State = internal::KeyedListState<K, T>;
-  using Namespace = typename State::Lists::NamespaceAndIndex;
-  ASSIGN_OR_RETURN(State* const state,
-                   (Register<State, Namespace, T>(internal::MakeStateSchema<K, VoidNamespace, T>(
-                                                      descriptor.name, StateKind::kList),
-                                                  [&](auto* table) -> MadeState {
-                                                    auto made = std::make_unique<Registered<State>>(
-                                                        table, options().memory_budget, &current_);
-                                                    RETURN_IF_ERROR(made->state.Adopt());
-                                                    return made;
-                                                  })));
+  using Access = internal::KeyedListState<K, T>;
+  using State = internal::SampledListState<Access, T>;
+  using Namespace = typename Access::Lists::NamespaceAndIndex;
+  ASSIGN_OR_RETURN(
+      State* const state,
+      (Register<State, Namespace, T>(
+          internal::MakeStateSchema<K, VoidNamespace, T>(descriptor.name, StateKind::kList),
+          [&](auto* table) -> MadeState {
+            auto made = std::make_unique<Registered<State>>(Sampler(descriptor.name), table,
+                                                            options().memory_budget, &current_);
+            RETURN_IF_ERROR(made->state.Adopt());
+            return made;
+          })));
   return ListState<T>(state);
 }
 
@@ -85,14 +88,15 @@ template <class K>
 template <class UK, class UV>
 absl::StatusOr<MapState<UK, UV>> KeyedStateBackend<K>::GetState(
     const MapStateDescriptor<UK, UV>& descriptor) {
-  using State = internal::KeyedMapState<K, UK, UV>;
-  using Namespace = typename State::Maps::NamespaceAndUserKey;
+  using Access = internal::KeyedMapState<K, UK, UV>;
+  using State = internal::SampledMapState<Access, UK, UV>;
+  using Namespace = typename Access::Maps::NamespaceAndUserKey;
   ASSIGN_OR_RETURN(State* const state,
                    (Register<State, Namespace, UV>(
                        internal::MakeStateSchema<K, UK, UV>(descriptor.name, StateKind::kMap),
                        [&](auto* table) -> MadeState {
                          auto made = std::make_unique<Registered<State>>(
-                             table, options().memory_budget, &current_);
+                             Sampler(descriptor.name), table, options().memory_budget, &current_);
                          RETURN_IF_ERROR(made->state.Adopt());
                          return made;
                        })));
@@ -103,13 +107,14 @@ template <class K>
 template <class T>
 absl::StatusOr<ReducingState<T>> KeyedStateBackend<K>::GetState(
     const ReducingStateDescriptor<T>& descriptor) {
-  using State = internal::KeyedReducingState<K, T>;
+  using State = internal::SampledReducingState<internal::KeyedValueState<K, T>, T>;
   ASSIGN_OR_RETURN(
       State* const state,
       (Register<State, VoidNamespace, T>(
           internal::MakeStateSchema<K, VoidNamespace, T>(descriptor.name, StateKind::kReducing),
           [&](auto* table) -> MadeState {
-            return std::make_unique<Registered<State>>(table, &current_, descriptor.reduce);
+            return std::make_unique<Registered<State>>(Sampler(descriptor.name), descriptor.reduce,
+                                                       table, &current_);
           })));
   return state->Handle();
 }
@@ -118,13 +123,15 @@ template <class K>
 template <class In, class Acc, class Out>
 absl::StatusOr<AggregatingState<In, Out>> KeyedStateBackend<K>::GetState(
     const AggregatingStateDescriptor<In, Acc, Out>& descriptor) {
-  using State = internal::KeyedAggregatingState<K, In, Acc, Out>;
+  using State =
+      internal::SampledAggregatingState<internal::KeyedAggregatingState<K, In, Acc, Out>, In, Out>;
   ASSIGN_OR_RETURN(State* const state, (Register<State, VoidNamespace, Acc>(
                                            internal::MakeStateSchema<K, VoidNamespace, Acc>(
                                                descriptor.name, StateKind::kAggregating),
                                            [&](auto* table) -> MadeState {
                                              return std::make_unique<Registered<State>>(
-                                                 table, &current_, descriptor);
+                                                 Sampler(descriptor.name), table, &current_,
+                                                 descriptor);
                                            })));
   return AggregatingState<In, Out>(state);
 }
@@ -149,15 +156,16 @@ template <class K>
 template <class T>
 absl::StatusOr<ValueState<T>> KeyedStateBackend<K>::GetState(
     const TtlStateDescriptor<ValueStateDescriptor<T>>& descriptor) {
-  using State = internal::TtlValueState<K, T>;
+  using State = internal::SampledValueState<internal::TtlValueState<K, T>, T>;
   using Stored = internal::TtlValue<T>;
   ASSIGN_OR_RETURN(State* const state,
                    (RegisterExpiring<State, VoidNamespace, Stored>(
                        internal::MakeStateSchema<K, VoidNamespace, Stored>(
                            descriptor.descriptor.name, StateKind::kValue),
                        descriptor.ttl, [&](auto* table, auto expiry) -> MadeState {
-                         return std::make_unique<Registered<State>>(table, &current_,
-                                                                    std::move(expiry));
+                         return std::make_unique<Registered<State>>(
+                             Sampler(descriptor.descriptor.name), typename State::MetricNames{},
+                             table, &current_, std::move(expiry));
                        })));
   return ValueState<T>(state);
 }
@@ -166,15 +174,17 @@ template <class K>
 template <class T>
 absl::StatusOr<ListState<T>> KeyedStateBackend<K>::GetState(
     const TtlStateDescriptor<ListStateDescriptor<T>>& descriptor) {
-  using State = internal::TtlListState<K, T>;
+  using Access = internal::TtlListState<K, T>;
+  using State = internal::SampledListState<Access, T>;
   using Stored = internal::TtlValue<T>;
   ASSIGN_OR_RETURN(State* const state,
-                   (RegisterExpiring<State, typename State::Maps::NamespaceAndUserKey, Stored>(
+                   (RegisterExpiring<State, typename Access::Maps::NamespaceAndUserKey, Stored>(
                        internal::MakeStateSchema<K, VoidNamespace, Stored>(
                            descriptor.descriptor.name, StateKind::kList),
                        descriptor.ttl, [&](auto* table, auto expiry) -> MadeState {
                          auto made = std::make_unique<Registered<State>>(
-                             table, options().memory_budget, &current_, std::move(expiry));
+                             Sampler(descriptor.descriptor.name), table, options().memory_budget,
+                             &current_, std::move(expiry));
                          RETURN_IF_ERROR(made->state.Adopt());
                          return made;
                        })));
@@ -185,14 +195,16 @@ template <class K>
 template <class UK, class UV>
 absl::StatusOr<MapState<UK, UV>> KeyedStateBackend<K>::GetState(
     const TtlStateDescriptor<MapStateDescriptor<UK, UV>>& descriptor) {
-  using State = internal::TtlMapState<K, UK, UV>;
+  using Access = internal::TtlMapState<K, UK, UV>;
+  using State = internal::SampledMapState<Access, UK, UV>;
   using Stored = internal::TtlValue<UV>;
   ASSIGN_OR_RETURN(
       State* const state,
-      (RegisterExpiring<State, typename State::Maps::NamespaceAndUserKey, Stored>(
+      (RegisterExpiring<State, typename Access::Maps::NamespaceAndUserKey, Stored>(
           internal::MakeStateSchema<K, UK, Stored>(descriptor.descriptor.name, StateKind::kMap),
           descriptor.ttl, [&](auto* table, auto expiry) -> MadeState {
-            auto made = std::make_unique<Registered<State>>(table, options().memory_budget,
+            auto made = std::make_unique<Registered<State>>(Sampler(descriptor.descriptor.name),
+                                                            table, options().memory_budget,
                                                             &current_, std::move(expiry));
             RETURN_IF_ERROR(made->state.Adopt());
             return made;
@@ -204,7 +216,7 @@ template <class K>
 template <class T>
 absl::StatusOr<ReducingState<T>> KeyedStateBackend<K>::GetState(
     const TtlStateDescriptor<ReducingStateDescriptor<T>>& descriptor) {
-  using State = internal::TtlReducingState<K, T>;
+  using State = internal::SampledReducingState<internal::TtlValueState<K, T>, T>;
   using Stored = internal::TtlValue<T>;
   ASSIGN_OR_RETURN(State* const state,
                    (RegisterExpiring<State, VoidNamespace, Stored>(
@@ -212,7 +224,8 @@ absl::StatusOr<ReducingState<T>> KeyedStateBackend<K>::GetState(
                            descriptor.descriptor.name, StateKind::kReducing),
                        descriptor.ttl, [&](auto* table, auto expiry) -> MadeState {
                          return std::make_unique<Registered<State>>(
-                             table, &current_, std::move(expiry), descriptor.descriptor.reduce);
+                             Sampler(descriptor.descriptor.name), descriptor.descriptor.reduce,
+                             table, &current_, std::move(expiry));
                        })));
   return state->Handle();
 }
@@ -221,7 +234,8 @@ template <class K>
 template <class In, class Acc, class Out>
 absl::StatusOr<AggregatingState<In, Out>> KeyedStateBackend<K>::GetState(
     const TtlStateDescriptor<AggregatingStateDescriptor<In, Acc, Out>>& descriptor) {
-  using State = internal::TtlAggregatingState<K, In, Acc, Out>;
+  using State =
+      internal::SampledAggregatingState<internal::TtlAggregatingState<K, In, Acc, Out>, In, Out>;
   using Stored = internal::TtlValue<Acc>;
   ASSIGN_OR_RETURN(State* const state,
                    (RegisterExpiring<State, VoidNamespace, Stored>(
@@ -229,7 +243,8 @@ absl::StatusOr<AggregatingState<In, Out>> KeyedStateBackend<K>::GetState(
                            descriptor.descriptor.name, StateKind::kAggregating),
                        descriptor.ttl, [&](auto* table, auto expiry) -> MadeState {
                          return std::make_unique<Registered<State>>(
-                             table, &current_, std::move(expiry), descriptor.descriptor);
+                             Sampler(descriptor.descriptor.name), table, &current_,
+                             std::move(expiry), descriptor.descriptor);
                        })));
   return AggregatingState<In, Out>(state);
 }

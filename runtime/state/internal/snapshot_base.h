@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,8 @@ struct FrozenTable {
   StateTable* table = nullptr;  // For the task's thread only.
   std::string encoded_name;
   std::unique_ptr<TableSnapshot> snapshot;
+  // Of the table's entries in the database, once measured.
+  std::optional<uint64_t> disk_bytes = std::nullopt;
 };
 
 }  // namespace weir::internal

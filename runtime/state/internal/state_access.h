@@ -39,20 +39,6 @@ class KeyedValueState final : public ValueStateAccess<T> {
   const CurrentKey<K>* const current_;
 };
 
-template <class K, class T>
-class KeyedReducingState {
- public:
-  KeyedReducingState(typename KeyedValueState<K, T>::Table* table, const CurrentKey<K>* current,
-                     std::function<void(T&, const T&)> reduce)
-      : access_(table, current), reduce_(std::move(reduce)) {}
-
-  ReducingState<T> Handle() { return ReducingState<T>(&access_, &reduce_); }
-
- private:
-  KeyedValueState<K, T> access_;
-  const std::function<void(T&, const T&)> reduce_;
-};
-
 template <class K, class In, class Acc, class Out>
 class KeyedAggregatingState final : public AggregatingStateAccess<In, Out> {
  public:

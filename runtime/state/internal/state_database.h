@@ -74,6 +74,14 @@ class StateDatabase {
   [[nodiscard]] virtual absl::StatusOr<bool> Get(
       std::string_view key, absl::FunctionRef<void(std::string_view value)> read) = 0;
 
+  /// A range of keys, from `begin` up to, not including, `end`.
+  struct KeyRange {
+    std::string begin;
+    std::string end;
+  };
+  /// Returns about how many bytes of files the entries of `ranges` take together.
+  [[nodiscard]] virtual uint64_t ApproximateBytes(const std::vector<KeyRange>& ranges) = 0;
+
   /// Calls `visit(file, path)` with each file that the database consists of, newest data last;
   /// `file` has no path and checksum. No file is deleted meanwhile; `listed()` is called before the
   /// first one, when what is added is no longer part of them. Stops at the first error and returns

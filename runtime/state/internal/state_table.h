@@ -50,6 +50,12 @@ class StateTable {
   /// Returns how many look-ups found their entry in memory so far.
   [[nodiscard]] virtual uint64_t NumHits() const = 0;
 
+  /// What the entries have asked of the database.
+  [[nodiscard]] const ColdStatistics& cold_statistics() const { return cold_statistics_; }
+  /// Returns about how much the entries take there, as of the last snapshot that was written to it.
+  [[nodiscard]] uint64_t disk_bytes() const { return disk_bytes_; }
+  void set_disk_bytes(uint64_t bytes) { disk_bytes_ = bytes; }
+
   /// Lets entries leave for `store` and takes over `count` ones that are there already. Without a
   /// call, entries stay in memory. `range` are the backend's key groups.
   virtual void UseColdStore(ColdStore* store, KeyGroupRange range, uint32_t max_parallelism,
@@ -72,9 +78,12 @@ class StateTable {
 
  protected:
   [[nodiscard]] const std::shared_ptr<const StateExpiry>& expiry() const { return expiry_; }
+  [[nodiscard]] ColdStatistics* mutable_cold_statistics() { return &cold_statistics_; }
 
  private:
   const StateSchema schema_;
+  ColdStatistics cold_statistics_;
+  uint64_t disk_bytes_ = 0;
   std::shared_ptr<const StateExpiry> expiry_;  // Null if nothing expires.
 };
 
@@ -225,7 +234,8 @@ class TypedStateTable final : public KeyedStateTable<K>, private ColdEntries<K, 
   bool Read(uint64_t hash, const K& key, const N& ns, V& value) override {
     bool whole = true;
     const bool found = cold_.store->Get(
-        EntryKey(hash, key, ns), [&](std::string_view bytes) { whole = FromBytes(bytes, value); });
+        EntryKey(hash, key, ns), [&](std::string_view bytes) { whole = FromBytes(bytes, value); },
+        this->mutable_cold_statistics());
     if (!whole) throw StateError(MalformedEntry(schema().name, "value"));
     return found;
   }
@@ -238,8 +248,10 @@ class TypedStateTable final : public KeyedStateTable<K>, private ColdEntries<K, 
   void Delete(uint64_t hash, const K& key, const N& ns) override {
     cold_.store->Delete(EntryKey(hash, key, ns));
   }
-  void Commit() override { cold_.store->Commit(); }
-  void CountEvictions(size_t count) override { cold_.store->CountEvictions(count); }
+  void Commit() override { cold_.store->Commit(this->mutable_cold_statistics()); }
+  void CountEvictions(size_t count) override {
+    cold_.store->CountEvictions(count, this->mutable_cold_statistics());
+  }
   using Visitor = typename ColdEntries<K, N, V>::Visitor;
   void ForEach(KeyGroupRange groups, Visitor visit) override {
     groups = groups.Intersect(cold_.range);

@@ -131,24 +131,6 @@ class TtlValueState final : public ValueStateAccess<T> {
   mutable TtlValues<K, T> values_;  // A read may drop what has expired.
 };
 
-template <class K, class T>
-class TtlReducingState {
- public:
-  using Table = typename TtlValues<K, T>::Table;
-
-  TtlReducingState(Table* table, const CurrentKey<K>* current,
-                   std::shared_ptr<const StateExpiry> expiry,
-                   std::function<void(T&, const T&)> reduce)
-      : access_(table, current, std::move(expiry)), reduce_(std::move(reduce)) {}
-
-  ReducingState<T> Handle() { return ReducingState<T>(&access_, &reduce_); }
-  [[nodiscard]] TtlStateBase* ttl() { return access_.ttl(); }
-
- private:
-  TtlValueState<K, T> access_;
-  const std::function<void(T&, const T&)> reduce_;
-};
-
 template <class K, class In, class Acc, class Out>
 class TtlAggregatingState final : public AggregatingStateAccess<In, Out> {
  public:
