@@ -18,6 +18,12 @@ namespace weir {
 namespace {
 
 using Records = std::vector<std::pair<Reading, EventTime>>;
+
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr int kNumThousands = 10'000;
+#else
+constexpr int kNumThousands = 1'000;
+#endif
 using SumHarness = WindowHarness<Reading, SumAndCount>;
 
 class AlignedWindowCasesTest : public ::testing::Test {
@@ -67,11 +73,31 @@ TEST_F(AlignedWindowCasesTest, AnAggregateKeepsOneAccumulatorWhateverTheNumberOf
                      folder_.path());
   ASSERT_TRUE(harness.Start(1).ok());
   const Records batch(1000, {Reading{"a", 0, 1}, EventTime::FromMillis(5)});
-  for (int i = 0; i < 1000; ++i) harness.Push(batch);
+  for (int i = 0; i < kNumThousands; ++i) harness.Push(batch);
   EXPECT_LT(harness.TakeSnapshot()->KeyedBytes(), 1024);
   harness.PushWatermark(EventTime::Max());
   ASSERT_EQ(harness.results().size(), 1);
-  EXPECT_EQ(harness.results()[0].first.count, 1'000'000);
+  EXPECT_EQ(harness.results()[0].first.count, kNumThousands * 1000);
+}
+
+TEST_F(AlignedWindowCasesTest, OfWindowsThatAreOverNothingIsLeftInRocksDb) {
+  SumHarness harness(BySensor(&graph_)
+                         .Window(TumblingEventTimeWindows::Of(absl::Seconds(1)))
+                         .AllowedLateness(absl::Seconds(2))
+                         .Aggregate(SumAggregate()),
+                     folder_.path());
+  harness.LimitStateMemory();
+  ASSERT_TRUE(harness.Start(1).ok());
+  Records batch;
+  for (int64_t i = 0; i < 5'000; ++i) {
+    batch.emplace_back(Reading{StrCat("sensor-", i), i, 1}, EventTime::FromMillis(i));
+  }
+  harness.Push(batch);
+  EXPECT_EQ(harness.NumRows(*harness.TakeSnapshot()), 5'000);
+  harness.PushWatermark(EventTime::FromMillis(4'000));
+  EXPECT_EQ(harness.NumRows(*harness.TakeSnapshot()), 3'000);  // Late records may still come.
+  harness.PushWatermark(EventTime::Max());
+  EXPECT_EQ(harness.NumRows(*harness.TakeSnapshot()), 0);
 }
 
 TEST_F(AlignedWindowCasesTest, SlidingWindowsKeepOneAccumulatorPerSlice) {

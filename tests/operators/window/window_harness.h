@@ -22,6 +22,7 @@
 #include "runtime/graph/stream_graph.h"
 #include "runtime/record/typed_batch.h"
 #include "runtime/state/key_groups.h"
+#include "runtime/state/state_reader.h"
 #include "runtime/task/operator.h"
 #include "tests/support/connector_contexts.h"
 
@@ -169,6 +170,22 @@ class WindowHarness {
       if (completes) (void)subtask->op->NotifyCheckpointComplete(id);
     }
     return snapshot;
+  }
+
+  /// Returns how many entries the files of a snapshot hold: what lives in RocksDB, where entries
+  /// were on disk.
+  [[nodiscard]] size_t NumRows(const Snapshot& snapshot) {
+    size_t rows = 0;
+    for (const OperatorSubtaskState& state : snapshot.subtasks) {
+      if (!state.keyed.has_value()) continue;
+      const absl::Status read =
+          VisitKeyedState(*state.keyed, *store_, directory_ + "/rows", [&](const KeyedStateEntry&) {
+            ++rows;
+            return absl::OkStatus();
+          });
+      CHECK(read.ok()) << read.ToString();
+    }
+    return rows;
   }
 
   /// Everything emitted so far, with its event time.

@@ -75,6 +75,22 @@ TEST_F(WindowOperatorCasesTest, ARecordBetweenTwoSessionsMakesThemOneAndLeavesNo
   EXPECT_EQ(harness.TakeSnapshot()->KeyedBytes(), 0);
 }
 
+TEST_F(WindowOperatorCasesTest, OfSessionsThatAreOverNothingIsLeftInRocksDb) {
+  Harness harness(BySensor(&graph_)
+                      .Window(EventTimeSessionWindows::WithGap(absl::Milliseconds(100)))
+                      .Aggregate(SumAggregate()),
+                  folder_.path());
+  harness.LimitStateMemory();
+  ASSERT_TRUE(harness.Start(1).ok());
+  std::vector<std::pair<Reading, EventTime>> batch;
+  for (int64_t i = 0; i < 3'000; ++i) batch.push_back(At(i * 10, 1, StrCat("sensor-", i % 500)));
+  harness.Push(batch);
+  EXPECT_GT(harness.NumRows(*harness.TakeSnapshot()), 2'000);
+  harness.PushWatermark(EventTime::Max());
+  EXPECT_EQ(harness.results().size(), 3'000);
+  EXPECT_EQ(harness.NumRows(*harness.TakeSnapshot()), 0);
+}
+
 TEST_F(WindowOperatorCasesTest, CountWindowsPurgeAtEachFiring) {
   WindowHarness<Reading, std::string> harness(
       BySensor(&graph_).CountWindow(3).Process<std::string>(Joined()), folder_.path());
