@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Resident memory of a TaskManager whose keyed state is larger than its memory, over time.
 
-usage: tests/bench/large_state.py [--gibibytes 5] [--memory 1gb] [--seconds 120] [--value-bytes 1000] [--csv FILE] [--bin DIR]
+usage: tests/bench/large_state.py [--gibibytes 5] [--memory 1gb] [--seconds 120] [--states 16] [--value-bytes 1000]
+                                  [--csv FILE] [--bin DIR]
 
-One JobManager and one TaskManager with `taskmanager.memory.size` of --memory. A job makes keys until their values, which do
-not compress, are --gibibytes, then changes them for --seconds, nine of ten times one of the hottest hundredth; each value is
-checked when it is read. A checkpoint every ten seconds. Prints a line a second: resident memory, memory charged, state on
-disk, records. Fails if resident memory was ever more than a tenth above --memory (and --slack-mebibytes, for runs so small
+One JobManager and one TaskManager with `taskmanager.memory.size` of --memory. A job makes keys in --states states until their
+values, which do not compress, are --gibibytes, then changes them for --seconds, nine of ten times one of the hottest hundredth; each value is
+checked when it is read. A checkpoint every ten seconds. Prints a line a second: resident memory and its peak, memory charged,
+state on disk, records, checkpoints. Fails if resident memory was ever more than a tenth above --memory (and --slack-mebibytes, for runs so small
 that the program itself counts), or if a value was wrong. Everything lies in a temporary folder (TMPDIR), removed at the end:
 it takes about three times the state.
 """
@@ -39,6 +40,12 @@ def disk_mebibytes(folder):
     return sum(seen.values()) / 2**20
 
 
+def charged_mebibytes(rest):
+    used = "Status.Flink.Memory.Managed.Used"
+    manager = rest.task_managers()[0]["id"]
+    return sum(float(metric["value"]) for metric in rest.get(f"/taskmanagers/{manager}/metrics?get={used}")) / 2**20
+
+
 def records_of(rest, job):
     return max(vertex["metrics"].get("read-records", 0) for vertex in rest.get(f"/jobs/{job}")["vertices"])
 
@@ -48,6 +55,7 @@ def main():
     parser.add_argument("--gibibytes", type=float, default=5)
     parser.add_argument("--memory", default="1gb")
     parser.add_argument("--seconds", type=float, default=120, help="of changes, after all keys are there")
+    parser.add_argument("--states", type=int, default=16)
     parser.add_argument("--value-bytes", type=int, default=1000)
     parser.add_argument("--slack-mebibytes", type=float, default=0)
     parser.add_argument("--csv", type=pathlib.Path)
@@ -66,13 +74,13 @@ def main():
         rest = running.rest
         library = rest.upload(cluster.JOBS / "liblarge_state.so")
         out = running.folder / "wrong"
-        job = rest.run(library, ["--keys", keys, "--value-bytes", options.value_bytes, "--records", 1 << 40, "--out", out],
+        job = rest.run(library, ["--keys", keys, "--states", options.states, "--value-bytes", options.value_bytes, "--records", 1 << 40, "--out", out],
                        parallelism=2, settings={"execution.checkpointing.interval": "10 s"})
         rest.wait_for_state(job, "RUNNING")
         pid = running.task_managers[0].pid
         begin = time.monotonic()
         filled = None
-        print("seconds  resident MiB  peak MiB  disk MiB  records  checkpoints", flush=True)
+        print("seconds  resident MiB  peak MiB  charged MiB  disk MiB  records  checkpoints", flush=True)
         while filled is None or time.monotonic() < filled + options.seconds:
             time.sleep(1)
             assert rest.state(job) == "RUNNING", rest.failures(job)
@@ -80,14 +88,14 @@ def main():
             if filled is None and records >= keys:
                 filled = time.monotonic()
             row = (time.monotonic() - begin, processes.resident_mebibytes(pid), processes.peak_mebibytes(pid),
-                   disk_mebibytes(running.folder), records, rest.completed_checkpoints(job))
+                   charged_mebibytes(rest), disk_mebibytes(running.folder), records, rest.completed_checkpoints(job))
             rows.append(row)
-            print("{:7.0f}  {:12.0f}  {:8.0f}  {:8.0f}  {:7}  {:11}".format(*row), flush=True)
+            print("{:7.0f}  {:12.0f}  {:8.0f}  {:11.0f}  {:8.0f}  {:7}  {:11}".format(*row), flush=True)
         rest.cancel(job)
         rest.wait_for_state(job, "CANCELED", 120)
         wrong = cluster.committed_lines(out) if out.exists() else []
     if options.csv:
-        options.csv.write_text("seconds,resident_mib,peak_mib,disk_mib,records,checkpoints\n" +
+        options.csv.write_text("seconds,resident_mib,peak_mib,charged_mib,disk_mib,records,checkpoints\n" +
                                "".join(",".join(str(round(value, 1)) for value in row) + "\n" for row in rows))
     peak = max(row[2] for row in rows)
     print(f"{options.gibibytes} GiB of state, memory {memory:.0f} MiB: at most {peak:.0f} MiB resident "

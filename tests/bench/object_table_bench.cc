@@ -9,14 +9,17 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "runtime/base/ids.h"
 #include "runtime/checkpoint/file_state_store.h"
+#include "runtime/metrics/metric_group.h"
 #include "runtime/record/key_codec.h"
 #include "runtime/state/keyed_state_backend.h"
+#include "runtime/state/rocksdb_options.h"
 
 namespace weir {
 namespace {
@@ -269,6 +272,83 @@ void BenchmarkEviction(int64_t num_keys) {
   std::filesystem::remove_all(directory);
 }
 
+double CounterOf(const MetricGroup& metrics, std::string_view name) {
+  struct Finder final : public MetricGroup::Visitor {
+    explicit Finder(std::string_view wanted_in) : wanted(wanted_in) {}
+    void OnCounter(std::string_view key, uint64_t value) override {
+      if (key == wanted) found = static_cast<double>(value);
+    }
+    void OnGauge(std::string_view, double) override {}
+    void OnHistogram(std::string_view, const HistogramSnapshot&) override {}
+    const std::string_view wanted;
+    double found = 0;
+  } finder(name);
+  metrics.Visit(finder);
+  return finder.found;
+}
+
+// What the table is for: most look-ups are of few keys. `memory_bytes` are for table and RocksDB's
+// cache; without the table, all of it is for RocksDB's cache and each entry leaves at once.
+double BenchmarkHotKeys(int64_t num_keys, int64_t memory_bytes, bool with_table) {
+  const std::string directory =
+      (std::filesystem::temp_directory_path() / ("weir-bench-" + ToString(RandomId<JobId>())))
+          .string();
+  double nanoseconds = 0;
+  {
+    constexpr int64_t kMostOfLimit = 8;  // RocksDB's cache may be an eighth of the limit.
+    MemoryBudget budget(with_table ? memory_bytes : kMostOfLimit * memory_bytes);
+    MemoryCharge others(&budget, with_table ? 0 : budget.limit_bytes());
+    RocksDbOptions rocksdb;
+    rocksdb.block_cache_bytes = static_cast<size_t>(with_table ? memory_bytes / 16 : memory_bytes);
+    rocksdb.all_write_buffers_bytes = static_cast<size_t>(memory_bytes / 32);
+    const auto configured = ConfigureRocksDb(&budget, rocksdb);
+    MetricGroup metrics;
+    KeyedStateBackendOptions options;
+    options.range = {0, 127};
+    options.memory_budget = &budget;
+    options.metrics = &metrics;
+    options.local_dir = directory;
+    KeyedStateBackend<int64_t> backend(std::move(options));
+    ValueState<std::string> state = *backend.GetState(ValueStateDescriptor<std::string>{"value"});
+    const auto change = [&](int64_t key) {
+      backend.SetCurrentKey(key, KeyHash(key));
+      std::string& value = state.Mutable();
+      if (value.empty()) value.assign(100, 'x');
+      ++value[static_cast<size_t>(key % 100)];
+    };
+    for (int64_t key = 0; key < num_keys; ++key) change(key);
+    std::mt19937_64 random(1);
+    const auto num = static_cast<uint64_t>(num_keys);
+    const auto next = [&] {
+      return static_cast<int64_t>(random() % 100 < 95 ? random() % (num / 100) : random() % num);
+    };
+    for (uint64_t i = 0; i < num / 2; ++i) change(next());  // Until hot keys are where they belong.
+    const double gets_before = CounterOf(metrics, "state.rocksdbGets");
+    const size_t operations = 1'000'000;
+    const auto begin = Clock::now();
+    for (size_t i = 0; i < operations; ++i) change(next());
+    const std::chrono::duration<double, std::nano> spent = Clock::now() - begin;
+    nanoseconds = spent.count() / static_cast<double>(operations);
+    const std::string name = std::string("hot keys, 95 % of a hundredth of ") +
+                             std::to_string(num_keys) + (with_table ? "" : ", no table") + ": ";
+    Report(name + "change", nanoseconds);
+    std::printf("%-66s %9.1f %%\n", (name + "of them asked RocksDB").c_str(),
+                100 * (CounterOf(metrics, "state.rocksdbGets") - gets_before) /
+                    static_cast<double>(operations));
+  }
+  std::filesystem::remove_all(directory);
+  return nanoseconds;
+}
+
+void CompareHotKeys() {
+  constexpr int64_t kNumKeys = 2'000'000;
+  constexpr int64_t kMemoryBytes = int64_t{64} << 20;  // About a fifth of what all would take.
+  const double with_table = BenchmarkHotKeys(kNumKeys, kMemoryBytes, true);
+  const double without = BenchmarkHotKeys(kNumKeys, kMemoryBytes, false);
+  std::printf("%-66s %9.1f times\n", "hot keys: the table makes a change faster",
+              without / with_table);
+}
+
 void BenchmarkTimers(int64_t num_timers, int64_t limit_bytes) {
   const std::string directory =
       (std::filesystem::temp_directory_path() / ("weir-bench-" + ToString(RandomId<JobId>())))
@@ -311,6 +391,7 @@ void BenchmarkTimers(int64_t num_timers, int64_t limit_bytes) {
 int main(int argc, char**) {
   if (argc > 1) {  // Of state on disk only.
     weir::BenchmarkEviction(1'000'000);
+    weir::CompareHotKeys();
     weir::BenchmarkTimers(1'000'000, int64_t{1} << 30);
     weir::BenchmarkTimers(1'000'000, int64_t{64} << 20);
     weir::BenchmarkTimers(10'000'000, int64_t{256} << 20);

@@ -1,11 +1,13 @@
-// Keyed state of a chosen size, for large_state.py: --keys K --value-bytes B --records N --rate R
-// --hot-percent P --out FOLDER. Records 0 to K-1 make the keys; later ones change one of them, most
-// of them one of the hottest hundredth. A value that is not what it was is a line in FOLDER.
+// Keyed state of a chosen size, for large_state.py: --keys K --states S --value-bytes B --records N
+// --rate R --hot-percent P --out FOLDER. Records 0 to K-1 make the keys, each in one of S states;
+// later ones change one of them, most of them one of the hottest hundredth. A value that is not
+// what it was is a line in FOLDER.
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "operators/api/job.h"
 #include "operators/connectors/data_gen_source.h"
@@ -42,13 +44,18 @@ std::string PayloadOf(int64_t key, int64_t num_changes, size_t bytes) {
 
 class Keep final : public weir::KeyedProcessFunction<int64_t, Change, std::string> {
  public:
-  explicit Keep(size_t bytes) : bytes_(bytes) {}
+  Keep(size_t bytes, int64_t num_states)
+      : bytes_(bytes), values_(static_cast<size_t>(num_states)) {}
   absl::Status Open(weir::KeyedOpenContext<int64_t>& context) override {
-    ASSIGN_OR_RETURN(value_, context.GetState(weir::ValueStateDescriptor<Value>{"value"}));
+    for (size_t i = 0; i < values_.size(); ++i) {
+      ASSIGN_OR_RETURN(
+          values_[i],
+          context.GetState(weir::ValueStateDescriptor<Value>{weir::StrCat("value-", i)}));
+    }
     return absl::OkStatus();
   }
   void ProcessElement(const Change& change, Context&, weir::Collector<std::string>& out) override {
-    Value& value = value_.Mutable();
+    Value& value = values_[static_cast<size_t>(change.key) % values_.size()].Mutable();
     if (value.num_changes > 0 &&
         value.payload != PayloadOf(change.key, value.num_changes, bytes_)) {
       out.Collect(weir::StrCat(R"({"wrong_key":)", change.key, "}"));
@@ -59,20 +66,21 @@ class Keep final : public weir::KeyedProcessFunction<int64_t, Change, std::strin
 
  private:
   const size_t bytes_;
-  weir::ValueState<Value> value_;
+  std::vector<weir::ValueState<Value>> values_;
 };
 
 absl::Status Build(weir::StreamEnvironment& environment, const weir::JobArgs& args) {
   ASSIGN_OR_RETURN(const int64_t keys, args.GetInt("keys", 100'000));
+  ASSIGN_OR_RETURN(const int64_t states, args.GetInt("states", 1));
   ASSIGN_OR_RETURN(const int64_t bytes, args.GetInt("value-bytes", 1'000));
   ASSIGN_OR_RETURN(const int64_t records, args.GetInt("records", 200'000));
   ASSIGN_OR_RETURN(const double rate, args.GetDouble("rate", 0));
   ASSIGN_OR_RETURN(const int64_t hot_percent, args.GetInt("hot-percent", 90));
   ASSIGN_OR_RETURN(const std::string out, args.GetRequired("out", "a folder for what is wrong"));
-  if (keys < 1 || bytes < 1 || records < keys) {
+  if (keys < 1 || states < 1 || bytes < 1 || records < keys) {
     return absl::InvalidArgumentError(weir::StrCat(
-        "--keys and --value-bytes must be at least 1, --records at least --keys: keys=", keys,
-        " value_bytes=", bytes, " records=", records));
+        "--keys, --states and --value-bytes must be at least 1, --records at least --keys: keys=",
+        keys, " states=", states, " value_bytes=", bytes, " records=", records));
   }
   weir::DataGenSource source(
       {.count = static_cast<uint64_t>(records), .records_per_second = rate},
@@ -86,7 +94,7 @@ absl::Status Build(weir::StreamEnvironment& environment, const weir::JobArgs& ar
       });
   environment.FromSource(source, weir::WatermarkStrategy<Change>::NoWatermarks(), "changes")
       .KeyBy([](const Change& change) { return change.key; })
-      .Process(Keep(static_cast<size_t>(bytes)))
+      .Process(Keep(static_cast<size_t>(bytes), states))
       .Name("Keep")
       .Uid("keep")
       .SinkTo(weir::NdjsonFileSink<std::string>({.folder = args.ResolvePath(out)}));
