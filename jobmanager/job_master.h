@@ -251,4 +251,14 @@ class JobMaster final : public CheckpointMessenger,
   CheckpointCoordinator checkpoints_;  // Last: it sends through the members above.
 };
 
+template <class Function>
+auto JobMaster::InGeneration(Function function) {
+  return [weak = weak_from_this(), generation = generation_,
+          function = std::move(function)](auto&&... arguments) mutable {
+    const std::shared_ptr<JobMaster> self = weak.lock();
+    if (self == nullptr || self->generation_ != generation) return;
+    function(*self, std::forward<decltype(arguments)>(arguments)...);
+  };
+}
+
 }  // namespace weir
