@@ -14,6 +14,10 @@ constexpr int64_t kMostOfBudget = 2;
 // Freed pages are given back from this many percent of the memory on, if they are worth it.
 constexpr int64_t kNearLimitPercent = 90;
 constexpr int64_t kWorthwhileParts = 64;
+// From this many percent on it is measured more often; state grows by some mebibytes meanwhile.
+constexpr int64_t kMuchTakenPercent = 60;
+constexpr absl::Duration kShortInterval = absl::Milliseconds(20);
+constexpr absl::Duration kLongInterval = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -29,10 +33,12 @@ bool MemoryGuard::Update(int64_t resident_bytes, const AllocatorStatistics& allo
          freed_bytes > memory_bytes_ / kWorthwhileParts;
 }
 
-void MemoryGuard::Check() {
+absl::Duration MemoryGuard::Check() {
   const std::optional<AllocatorStatistics> allocator = ReadAllocatorStatistics();
-  if (!allocator.has_value()) return;
-  if (Update(ReadResidentBytes(), *allocator)) GiveFreedMemoryBackNow();
+  if (!allocator.has_value()) return absl::InfiniteDuration();
+  const int64_t resident_bytes = ReadResidentBytes();
+  if (Update(resident_bytes, *allocator)) GiveFreedMemoryBackNow();
+  return resident_bytes > memory_bytes_ / 100 * kMuchTakenPercent ? kShortInterval : kLongInterval;
 }
 
 }  // namespace weir

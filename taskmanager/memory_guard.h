@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/time/time.h"
 #include "runtime/base/allocator.h"
 #include "runtime/base/memory_budget.h"
 
@@ -27,9 +28,10 @@ class MemoryGuard {
   /// because the process is near its limit.
   [[nodiscard]] bool Update(int64_t resident_bytes, const AllocatorStatistics& allocator);
 
-  /// Measures this process, and does what Update says. Does nothing where the allocator does not
-  /// tell what it holds.
-  void Check();
+  /// Measures this process, and does what Update says. Returns after how long it should be called
+  /// again: soon if much of the memory is taken. Where the allocator does not tell what it holds,
+  /// it does nothing, and returns an infinite time.
+  [[nodiscard]] absl::Duration Check();
 
   /// What is charged for what nobody else does.
   [[nodiscard]] int64_t charged_bytes() const { return charge_.bytes(); }

@@ -41,8 +41,6 @@ constexpr int kBuilderThreads = 2;
 // One that was stopped takes connections, but says nothing: the next one is asked soon.
 constexpr absl::Duration kRegistrationTimeoutOfSeveral = absl::Seconds(2);
 
-// State grows by some tens of mebibytes meanwhile.
-constexpr absl::Duration kMemoryCheckInterval = absl::Milliseconds(100);
 constexpr absl::Duration kCrashReportTimeout = absl::Milliseconds(800);
 constexpr absl::Duration kEarlierCrashInterval = absl::Seconds(2);
 
@@ -153,7 +151,7 @@ class TaskManager::Impl {
     executor_.emplace(MakeEnvironment(), &strand_);
     RETURN_IF_ERROR(StartMetrics());
     if (options_.handle_crashes) HandleCrashes();
-    if (options_.owns_process) ScheduleMemoryCheck();
+    if (options_.owns_process) ScheduleMemoryCheck(absl::ZeroDuration());
     connection_->Start(&*executor_);
     LogInfo("taskmanager",
             StrCat("started: id=", options_.id, " jobmanager=", options_.jobmanager_address,
@@ -258,13 +256,10 @@ class TaskManager::Impl {
     return absl::OkStatus();
   }
 
-  void ScheduleMemoryCheck() {
-    timers_.ScheduleAfter(kMemoryCheckInterval, [this] {
-      strand_.Post([this] {
-        memory_guard_.Check();
-        ScheduleMemoryCheck();
-      });
-    });
+  void ScheduleMemoryCheck(absl::Duration delay) {
+    if (delay == absl::InfiniteDuration()) return;
+    timers_.ScheduleAfter(
+        delay, [this] { strand_.Post([this] { ScheduleMemoryCheck(memory_guard_.Check()); }); });
   }
 
   void ScheduleMetrics() {

@@ -258,7 +258,8 @@ class ObjectTable {
   /// about `count`. See ColdEntries::ForEachTimerAfter.
   int64_t BringBackTimersAfter(int64_t after_ms, size_t count);
   /// Lets some entries leave if the process is short of memory, but none of the key that hashes to
-  /// `protected_hash`. Looks at no more than `max_entries`, so that no step takes long.
+  /// `protected_hash`. Looks at no more than `max_entries`, a few times that near the
+  /// limit, so that no step takes long.
   void Shed(uint64_t protected_hash, size_t max_entries);
 
   /// Whether most of the memory of entries is free and Compact may give it back. Entries that are
@@ -589,6 +590,7 @@ class ObjectTable {
   static constexpr uint32_t kInsertionsPerShedding = 32;
   static constexpr size_t kEntriesPerShedding = 256;
   static constexpr size_t kWritesPerShedding = 64;
+  static constexpr size_t kUrgencyNearLimit = 4;
   static constexpr size_t kWorthCompactingBytes = size_t{1} << 20;
   static constexpr size_t kSparseParts = 8;
   static constexpr size_t kDeadPerEntry = 4;  // To be written, for each entry looked at.

@@ -11,8 +11,8 @@ namespace weir::internal {
 /// Where the entries of one ObjectTable go that memory has no room for, and come back from.
 ///
 /// Place: between the table and the database of its backend; implemented by TypedStateTable.
-/// Threads: the task's. All methods but UnderPressure and CanWrite may block on the local disk;
-/// they throw StateError when it fails, because a look-up has no other way to say so.
+/// Threads: the task's. All methods but UnderPressure, NearLimit and CanWrite may block on the
+/// local disk; they throw StateError when it fails, because a look-up has no other way to say so.
 template <class K, class N, class V>
 class ColdEntries {
  public:
@@ -20,6 +20,8 @@ class ColdEntries {
 
   /// Whether the process is short of memory, so that entries should leave.
   virtual bool UnderPressure() = 0;
+  /// Whether it is so short that many should leave at once.
+  [[nodiscard]] virtual bool NearLimit() const = 0;
   /// Whether changed entries may be written now. Not from the moment that a snapshot begins until
   /// its files are chosen: they would get into it. Once this is true again, the frozen entries are
   /// in the database.

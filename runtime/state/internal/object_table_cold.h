@@ -91,7 +91,10 @@ void ObjectTable<K, N, V>::Shed(uint64_t protected_hash, size_t max_entries) {
   }
   const size_t num_cold_before = num_cold_;
   size_t num_written = 0;
-  for (size_t looked_at = 0; looked_at < max_entries && num_written < kWritesPerShedding;) {
+  const size_t urgency = cold_->NearLimit() ? kUrgencyNearLimit : 1;
+  max_entries *= urgency;
+  const size_t max_written = kWritesPerShedding * urgency;
+  for (size_t looked_at = 0; looked_at < max_entries && num_written < max_written;) {
     if (hand_slab_ >= pool_->num_slabs()) {
       hand_slab_ = 0;
       if (pool_->num_slabs() == 0) break;

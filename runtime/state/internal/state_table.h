@@ -230,6 +230,7 @@ class TypedStateTable final : public KeyedStateTable<K>, private ColdEntries<K, 
   // ColdEntries: as bytes, in the backend's database.
 
   bool UnderPressure() override { return cold_.store->UnderPressure(); }
+  [[nodiscard]] bool NearLimit() const override { return cold_.store->NearLimit(); }
   [[nodiscard]] bool CanWrite() const override { return cold_.store->CanWrite(); }
   bool Read(uint64_t hash, const K& key, const N& ns, V& value) override {
     bool whole = true;

@@ -23,6 +23,7 @@ using Place = std::pair<int64_t, int32_t>;
 class FakeColdEntries final : public internal::ColdEntries<int64_t, int32_t, std::string> {
  public:
   bool UnderPressure() override { return under_pressure; }
+  [[nodiscard]] bool NearLimit() const override { return false; }
   [[nodiscard]] bool CanWrite() const override { return can_write; }
   bool Read(uint64_t, const int64_t& key, const int32_t& ns, std::string& value) override {
     EXPECT_TRUE(batch_.empty());
