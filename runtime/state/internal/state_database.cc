@@ -83,6 +83,11 @@ rocksdb::Options MakeOptions(const RocksDbResources& resources,
   table.block_cache = resources.block_cache();
   table.block_size = settings.block_bytes;
   table.cache_index_and_filter_blocks = true;
+  // A snapshot's file may be gibibytes: its index as one block would be larger than a shard of the
+  // cache, and be read and decompressed for every look-up.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.enable_index_compression = false;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
 
