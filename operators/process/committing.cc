@@ -1,6 +1,7 @@
 #include "operators/process/committing.h"
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -19,17 +20,26 @@ constexpr absl::Duration kCommitRetryLimit = absl::Seconds(60);
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(50);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
 
-absl::Status CommitWithRetries(Committer& committer, const std::atomic<bool>& closed,
-                               const std::vector<Committable>& committables) {
+// A commit that has to wait for a JobManager asks so often whether there is one.
+constexpr absl::Duration kLeasePause = absl::Milliseconds(100);
+
+absl::Status Commit(Committer& committer, const std::vector<Committable>& committables) {
+  try {
+    return committer.Commit(committables);
+  } catch (const std::exception& exception) {
+    return ThrownByUserCode(StrCat("committer threw an exception: ", exception.what()));
+  }
+}
+
+// Returns nothing if it may not go on.
+std::optional<absl::Status> CommitWithRetries(Committer& committer, const std::atomic<bool>& closed,
+                                              const TaskHandle& handle,
+                                              const std::vector<Committable>& committables) {
   const Stopwatch stopwatch;
   absl::Duration backoff = kFirstBackoff;
   while (true) {
-    absl::Status status;
-    try {
-      status = committer.Commit(committables);
-    } catch (const std::exception& exception) {
-      status = ThrownByUserCode(StrCat("committer threw an exception: ", exception.what()));
-    }
+    if (!handle.MayCommit()) return std::nullopt;
+    absl::Status status = Commit(committer, committables);
     const bool transient = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
     // Relaxed: at worst one more try.
     if (!transient || stopwatch.Elapsed() > kCommitRetryLimit ||
@@ -84,7 +94,10 @@ absl::Status Committing::Open(OperatorContext& context, std::unique_ptr<Committe
   RETURN_IF_ERROR(committer_->Open(from_checkpoint, predecessors));
   if (left_over.empty()) return absl::OkStatus();
   // Before the writer starts: it may clear away what no commit refers to.
-  return CommitWithRetries(*committer_, *closed_, left_over);
+  return CommitWithRetries(*committer_, *closed_, *context.handle(), left_over)
+      .value_or(absl::UnavailableError(
+          "the JobManager was lost before the output was committed that the restored checkpoint "
+          "holds"));
 }
 
 OperatorSnapshot Committing::Snapshot(CheckpointId checkpoint, PrepareCommit prepare) {
@@ -134,19 +147,39 @@ void Committing::Commit(CheckpointId checkpoint) {
     }
   }
   pending_ = std::move(later);
-  if (committables.empty() || committer_ == nullptr) return;  // Null: closed.
-  ++in_flight_;
-  const size_t count = committables.size();
+  if (!committables.empty()) queue_.push_back(std::move(committables));
+  StartNext();
+}
+
+void Committing::OnWake() { StartNext(); }
+
+void Committing::StartNext() {
+  if (active_ || queue_.empty() || committer_ == nullptr) return;  // Null: closed.
+  const std::shared_ptr<TaskHandle>& handle = context_->handle();
+  if (!handle->MayCommit()) {
+    handle->WakeAt(context_->clock()->Now() + kLeasePause);
+    return;
+  }
+  active_ = true;
   strand_->Post([this, committer = committer_, closed = closed_,
-                 committables = std::move(committables), count, handle = context_->handle()] {
-    absl::Status status = CommitWithRetries(*committer, *closed, committables);
-    handle->Post([this, count, status = std::move(status)] {
-      --in_flight_;
-      committing_.erase(committing_.begin(),
-                        committing_.begin() + static_cast<std::ptrdiff_t>(count));
-      return status;
+                 committables = std::move(queue_.front()), handle]() mutable {
+    std::optional<absl::Status> status =
+        CommitWithRetries(*committer, *closed, *handle, committables);
+    handle->Post([this, committables = std::move(committables),
+                  status = std::move(status)]() mutable {
+      active_ = false;
+      if (status.has_value()) {
+        committing_.erase(committing_.begin(),
+                          committing_.begin() + static_cast<std::ptrdiff_t>(committables.size()));
+      } else {
+        queue_.push_front(std::move(committables));
+      }
+      absl::Status result = std::move(status).value_or(absl::OkStatus());
+      if (result.ok()) StartNext();
+      return result;
     });
   });
+  queue_.pop_front();
 }
 
 void Committing::Close() {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,8 +21,9 @@ namespace weir::internal {
 /// A committable, and with it its files, is in every snapshot from its own checkpoint on until its
 /// commit has succeeded; what a restored snapshot holds belongs to a completed checkpoint and is
 /// committed at once. The committables of one subtask are one element of the state, so that a
-/// change of parallelism never divides them among committers. Threads: the task's; commits run on
-/// the I/O pool, in order.
+/// change of parallelism never divides them among committers. A commit is tried only while the task
+/// may commit; else it waits, without holding a thread, and goes on by itself. Threads: the task's;
+/// commits run on the I/O pool, in order.
 class Committing {
  public:
   /// `committer` may be null: then nothing is ever prepared.
@@ -30,7 +32,9 @@ class Committing {
   [[nodiscard]] OperatorSnapshot Snapshot(CheckpointId checkpoint, PrepareCommit prepare);
   /// Begins to commit everything that was prepared for `checkpoint` or an earlier one.
   void Commit(CheckpointId checkpoint);
-  [[nodiscard]] bool in_flight() const { return in_flight_ > 0; }
+  /// Goes on with commits that had to wait. Called whenever the task was woken.
+  void OnWake();
+  [[nodiscard]] bool in_flight() const { return active_ || !queue_.empty(); }
   /// No commit is tried again; one under way ends soon.
   void Close();
 
@@ -48,14 +52,16 @@ class Committing {
   static constexpr const char* kStateName = "committables-of-subtasks";
 
   static absl::StatusOr<OperatorSubtaskState> Store(Share share);
+  void StartNext();
 
   OperatorContext* context_ = nullptr;
   std::shared_ptr<Committer> committer_;
   const std::shared_ptr<std::atomic<bool>> closed_ = std::make_shared<std::atomic<bool>>(false);
   std::unique_ptr<IoStrand> strand_;
-  std::vector<Prepared> pending_;     // Prepared; waits for its checkpoint.
-  std::vector<Prepared> committing_;  // Handed to the committer, in order.
-  int in_flight_ = 0;
+  std::vector<Prepared> pending_;               // Prepared; waits for its checkpoint.
+  std::vector<Prepared> committing_;            // Handed to the committer, in order.
+  std::deque<std::vector<Committable>> queue_;  // Of committing_, what is not under way.
+  bool active_ = false;                         // The committer is at the first of committing_.
 };
 
 }  // namespace weir::internal

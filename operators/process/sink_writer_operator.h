@@ -47,6 +47,11 @@ class SinkWriterOperator final : public StreamOperator, public SinkContext {
     return progress;
   }
 
+  absl::StatusOr<Progress> OnWake(Output&) override {
+    committing_.OnWake();
+    return Progress::kDone;
+  }
+
   absl::Status OnIdle() override {
     if (!std::exchange(unflushed_, false)) return absl::OkStatus();
     return writer_->Flush();

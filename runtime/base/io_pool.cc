@@ -95,8 +95,12 @@ void IoPool::RunThread(int index) {
         return;  // Work that still runs elsewhere posts for its own thread, which returns here.
       work = std::move(queue_.front());
       queue_.pop_front();
+      ++num_running_;
     }
     work();
+    work = nullptr;  // What it owns goes first.
+    const MutexLock lock(&mutex_);
+    --num_running_;
   }
 }
 
@@ -113,6 +117,11 @@ void IoPool::Shutdown() {
 size_t IoPool::queued() const {
   const MutexLock lock(&mutex_);
   return queue_.size() - num_strand_turns_ + num_in_strands_;
+}
+
+bool IoPool::idle() const {
+  const MutexLock lock(&mutex_);
+  return queue_.empty() && num_running_ == 0;
 }
 
 IoStrand::IoStrand(IoPool* pool)

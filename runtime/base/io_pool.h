@@ -46,6 +46,8 @@ class IoPool {
 
   /// Returns how much work, of strands too, waits to be started.
   [[nodiscard]] size_t queued() const;
+  /// Returns whether nothing runs or waits at this moment: whoever posts no more has no work here.
+  [[nodiscard]] bool idle() const;
   [[nodiscard]] int num_threads() const { return num_threads_; }
 
  private:
@@ -64,6 +66,7 @@ class IoPool {
   size_t num_in_strands_ ABSL_GUARDED_BY(mutex_) = 0;  // Work that waits in strands.
   size_t num_strand_turns_ ABSL_GUARDED_BY(mutex_) =
       0;  // Entries of queue_ that are a strand's turn.
+  int num_running_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::once_flag joined_;
   std::vector<std::jthread> threads_;

@@ -77,6 +77,8 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kFailureRateDelay);
   registry->Add(kHeartbeatInterval);
   registry->Add(kHeartbeatTimeout);
+  registry->Add(kTaskManagerJobManagerLossTimeout);
+  registry->Add(kJobManagerReconciliationTimeout);
   registry->Add(kSlotRequestTimeout);
   registry->Add(kJobManagerScheduler);
   registry->Add(kSchedulerMode);

@@ -230,6 +230,15 @@ inline constexpr ConfigOption<absl::Duration> kHeartbeatInterval{
 inline constexpr ConfigOption<absl::Duration> kHeartbeatTimeout{
     "heartbeat.timeout", absl::Seconds(5),
     "Time without a heartbeat after which a peer counts as lost."};
+inline constexpr ConfigOption<absl::Duration> kTaskManagerJobManagerLossTimeout{
+    "taskmanager.jobmanager-loss.timeout", absl::Minutes(1),
+    "Time that tasks go on running after the JobManager's process has died, until they are "
+    "cancelled if no other has taken them over. 0: they are cancelled at once."};
+inline constexpr ConfigOption<absl::Duration> kJobManagerReconciliationTimeout{
+    "jobmanager.reconciliation.timeout", absl::Seconds(5),
+    "Time that a JobManager waits for TaskManagers on which a job runs since before it led; then "
+    "the rest is restarted. It counts as heartbeat.timeout if that is longer. 0: nothing is waited "
+    "for nor taken over."};
 inline constexpr ConfigOption<absl::Duration> kSlotRequestTimeout{
     "slot.request.timeout", absl::Minutes(5), "Time that a job waits for slots before it fails."};
 

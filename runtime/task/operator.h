@@ -56,6 +56,9 @@ class TaskHandle {
   virtual void WakeAt(absl::Time time) = 0;
   /// Fails the task with a reason found outside of a step.
   virtual void Fail(absl::Status reason) = 0;
+  /// Whether output may be made visible at this moment: not while the TaskManager has no JobManager
+  /// that owns the task. To be asked before each try of a commit.
+  [[nodiscard]] virtual bool MayCommit() const { return true; }
 };
 
 /// How far event time has come in one split of a source, and since when: what tells who holds the

@@ -26,7 +26,8 @@ constexpr size_t kOvertakingBytes = size_t{1} << 20;
 
 class StreamTaskHandle final : public TaskHandle {
  public:
-  explicit StreamTaskHandle(std::weak_ptr<StreamTask> task) : task_(std::move(task)) {}
+  StreamTaskHandle(std::weak_ptr<StreamTask> task, const Lease* commit_lease)
+      : task_(std::move(task)), commit_lease_(commit_lease) {}
 
   void Post(absl::AnyInvocable<absl::Status()> mail) override {
     if (const auto task = task_.lock()) task->Post(std::move(mail));
@@ -40,9 +41,13 @@ class StreamTaskHandle final : public TaskHandle {
   void Fail(absl::Status reason) override {
     Post([reason = std::move(reason)] { return reason; });
   }
+  [[nodiscard]] bool MayCommit() const override {
+    return commit_lease_ == nullptr || commit_lease_->Holds();
+  }
 
  private:
   const std::weak_ptr<StreamTask> task_;
+  const Lease* const commit_lease_;
 };
 
 class StreamTaskContext final : public OperatorContext {
@@ -163,7 +168,8 @@ StreamTask::~StreamTask() = default;
 absl::Status StreamTask::Init() {
   const StreamGraph& graph = *description_.graph;
   if (description_.operators.empty()) return absl::InvalidArgumentError("a task needs an operator");
-  const auto handle = std::make_shared<StreamTaskHandle>(weak_from_this());
+  const auto handle =
+      std::make_shared<StreamTaskHandle>(weak_from_this(), environment_.commit_lease);
 
   std::vector<OperatorChain::Link> links;
   for (const TaskDescription::Operator& op : description_.operators) {
@@ -360,6 +366,17 @@ void StreamTask::NotifyCheckpointAborted(CheckpointId checkpoint) {
     }
     if (stop_savepoint_ <= checkpoint) stop_savepoint_.reset();
     return chain_->NotifyCheckpointAborted(checkpoint);
+  });
+}
+
+void StreamTask::AbandonAlignment(CheckpointId newest) {
+  Post([this, newest] {
+    if (recorded_snapshot_.has_value() && recorded_snapshot_->ack.checkpoint <= newest) {
+      gate_->OnCheckpointAborted(recorded_snapshot_->ack.checkpoint);
+      AbandonRecordedSnapshot();
+    }
+    if (gate_ != nullptr) gate_->OnCheckpointAborted(newest);
+    return absl::OkStatus();
   });
 }
 

@@ -45,6 +45,7 @@ class StreamTask final : public Task,
   void TriggerCheckpoint(CheckpointBarrier barrier) override;
   void NotifyCheckpointComplete(CheckpointId checkpoint) override;
   void NotifyCheckpointAborted(CheckpointId checkpoint) override;
+  void AbandonAlignment(CheckpointId newest) override;
   void HandleCoordinatorEvent(OperatorId operator_id, std::string payload) override;
   [[nodiscard]] TaskMetricsSnapshot metrics() const override;
   [[nodiscard]] std::vector<OperatorMetrics> operator_metrics() const override;

@@ -13,6 +13,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/io_pool.h"
+#include "runtime/base/lease.h"
 #include "runtime/base/memory_budget.h"
 #include "runtime/checkpoint/barrier_aligner.h"
 #include "runtime/checkpoint/channel_state.h"
@@ -163,6 +164,8 @@ struct TaskEnvironment {
   /// Where the job's state files go; the task keeps it.
   std::shared_ptr<StateFileStore> state_store;
   BufferDebloatOptions buffer_debloat = {};
+  /// While it holds, output may be made visible. Null: always.
+  const Lease* commit_lease = nullptr;
 };
 
 /// Totals since the task began, and what it is at now.
@@ -220,6 +223,9 @@ class Task {
   virtual void TriggerCheckpoint(CheckpointBarrier barrier) = 0;
   virtual void NotifyCheckpointComplete(CheckpointId checkpoint) = 0;
   virtual void NotifyCheckpointAborted(CheckpointId checkpoint) = 0;
+  /// Nobody is there to say how checkpoints up to `newest` end, so the task holds back nothing for
+  /// their barriers. What it has prepared for them stays, until they are complete or aborted.
+  virtual void AbandonAlignment(CheckpointId newest) = 0;
   virtual void HandleCoordinatorEvent(OperatorId operator_id, std::string payload) = 0;
   [[nodiscard]] virtual TaskMetricsSnapshot metrics() const = 0;
   /// What is dearer to ask: for reports every few seconds. Head operator first.

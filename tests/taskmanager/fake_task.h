@@ -24,6 +24,7 @@ class FakeTask final : public Task {
   void TriggerCheckpoint(CheckpointBarrier) override {}
   void NotifyCheckpointComplete(CheckpointId) override {}
   void NotifyCheckpointAborted(CheckpointId) override {}
+  void AbandonAlignment(CheckpointId) override {}
   void HandleCoordinatorEvent(OperatorId, std::string) override {}
   [[nodiscard]] TaskMetricsSnapshot metrics() const override { return snapshot; }
   [[nodiscard]] std::vector<OperatorMetrics> operator_metrics() const override {
