@@ -158,6 +158,15 @@ void AdaptiveScheduler::OnDeployed(uint64_t restored_checkpoint) {
   history_.Enter(RescalePhase::kStart, Now());
 }
 
+void AdaptiveScheduler::OnAdopted(const VertexParallelism& parallelism) {
+  phase_ = Phase::kStarting;
+  ++attempt_;
+  current_ = parallelism;
+  next_ = parallelism;
+  // Then the former leader did not come to what it was asked for.
+  asked_ = !is_adaptive() && parallelism != Wanted(requirements_);
+}
+
 void AdaptiveScheduler::OnAllRunning() {
   if (phase_ != Phase::kStarting) return;
   phase_ = Phase::kExecuting;

@@ -100,6 +100,8 @@ class AdaptiveScheduler {
   void OnSlots();
   void OnDeployed(uint64_t restored_checkpoint);
   void OnAllRunning();
+  /// The job goes on with tasks that an earlier JobManager deployed with that parallelism.
+  void OnAdopted(const VertexParallelism& parallelism);
   /// Tasks failed, or are cancelled by others than the scheduler.
   void OnFailure();
   /// The job ends, as `reason` says.

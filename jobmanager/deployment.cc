@@ -75,14 +75,15 @@ void FillTask(const StateAssignment& state, const ExecutionJobVertex& vertex,
 }  // namespace
 
 std::map<TaskManagerGateway*, proto::JobManagerMessage> MakeDeployments(
-    const JobDescription& job, const StateAssignment& state, LeaderEpoch leader_epoch,
+    const JobDescription& job, const StateAssignment& state, DeploymentId deployment,
     const std::set<size_t>& regions, ExecutionGraph* executions) {
   std::map<TaskManagerGateway*, proto::JobManagerMessage> messages;
   const auto message_for = [&](TaskManagerGateway* location) {
     const auto [entry, is_new] = messages.try_emplace(location);
     proto::DeployTasks* const deploy = entry->second.mutable_deploy();
     if (is_new) {
-      deploy->set_leader_epoch(leader_epoch.value());
+      deploy->set_leader_epoch(deployment.leader_epoch);
+      deploy->set_deployment_number(deployment.number);
       FillInformation(job, deploy->mutable_job());
     }
     return deploy;

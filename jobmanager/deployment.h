@@ -18,7 +18,7 @@ namespace weir {
 ///
 /// A FORWARD edge has one subpartition per producer; all others have one per consumer.
 [[nodiscard]] std::map<TaskManagerGateway*, proto::JobManagerMessage> MakeDeployments(
-    const JobDescription& job, const StateAssignment& state, LeaderEpoch leader_epoch,
+    const JobDescription& job, const StateAssignment& state, DeploymentId deployment,
     const std::set<size_t>& regions, ExecutionGraph* executions);
 
 }  // namespace weir

@@ -19,11 +19,15 @@
 namespace weir {
 namespace {
 
-absl::Status NoSuchJob(JobId job_id) {
-  return absl::NotFoundError(StrCat("Job ", ToString(job_id), " not found"));
-}
-
 constexpr absl::Duration kStoreRetryPause = absl::Seconds(1);
+
+// A TaskManager that cannot reach this leader finds out within the heartbeat's time-out, and
+// cancels its tasks: not before may they begin elsewhere.
+absl::Duration ReconciliationTimeout(const Configuration& configuration, bool keeps_jobs) {
+  const absl::Duration timeout = configuration.Get(kJobManagerReconciliationTimeout);
+  if (!keeps_jobs || timeout <= absl::ZeroDuration()) return absl::ZeroDuration();
+  return std::max(timeout, configuration.Get(kHeartbeatTimeout));
+}
 
 // Returns the snapshot as it is retained, with the files that it needs as far as its metadata can
 // be read.
@@ -81,10 +85,16 @@ const CheckpointDetails* FindCheckpoint(const CheckpointStatistics& checkpoints,
 
 }  // namespace
 
+absl::Status NoSuchJobError(JobId job_id) {
+  return absl::NotFoundError(StrCat("Job ", ToString(job_id), " not found"));
+}
+
 absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store) {
   RecoveredJobs recovered;
   ASSIGN_OR_RETURN(JobStore::Contents contents, store->Load());
   recovered.ended_jobs = std::move(contents.ended_jobs);
+  ASSIGN_OR_RETURN(recovered.task_managers, store->LoadTaskManagers());
+  ASSIGN_OR_RETURN(recovered.savepoints, store->LoadSavepoints());
   for (JobStore::StoredJob& stored : contents.jobs) {
     RecoveredJobs::Job job;
     job.recovery = ReadRecovery(stored.checkpoints);
@@ -121,13 +131,6 @@ Dispatcher::EndedJob Dispatcher::FromRecord(EndedJobRecord record) {
   return job;
 }
 
-struct Dispatcher::PreparedJob {
-  std::string entry;
-  std::shared_ptr<const JobGraph> graph;
-  std::string library_hash;
-  std::string files_hash;
-};
-
 Dispatcher::Dispatcher(DispatcherOptions options, MainThreadExecutor* executor,
                        const BlobStore* blobs, JarStore* jars, const JobBuilder* builder)
     : options_(std::move(options)),
@@ -140,24 +143,11 @@ Dispatcher::Dispatcher(DispatcherOptions options, MainThreadExecutor* executor,
                          .leader_epoch = options_.leader_epoch,
                          .abi_stamp = options_.abi_stamp},
                         executor, this),
+      reconciliation_timeout_(
+          ReconciliationTimeout(options_.configuration, options_.job_store != nullptr)),
       metric_labels_(PrometheusLabel("host", options_.configuration.Get(kJobManagerRpcAddress))) {}
 
 Dispatcher::~Dispatcher() = default;
-
-absl::Status Dispatcher::CheckIsNew(JobId job_id) const {
-  if (!jobs_.contains(job_id) && !submitting_.contains(job_id) && FindEnded(job_id) == nullptr) {
-    return absl::OkStatus();
-  }
-  return absl::AlreadyExistsError(
-      StrCat("a job of this id was submitted before: ", ToString(job_id)));
-}
-
-absl::Status Dispatcher::Submit(JobDescription job) {
-  RETURN_IF_ERROR(CheckIsNew(job.id));
-  job.checkpoint_dir = StrCat(options_.checkpoint_dir, "/", ToString(job.id));
-  AddJob(std::move(job), {})->Start();
-  return absl::OkStatus();
-}
 
 std::shared_ptr<JobMaster> Dispatcher::AddJob(JobDescription job, CheckpointPointers pointers) {
   const JobId id = job.id;
@@ -182,7 +172,8 @@ std::shared_ptr<JobMaster> Dispatcher::AddJob(JobDescription job, CheckpointPoin
                               OnAttempts(job_id, gone, begun);
                             },
                         .on_ended = [this](JobId ended) { OnJobEnded(ended); },
-                        .record_end = std::move(record_end)},
+                        .record_end = std::move(record_end),
+                        .reconciliation_timeout = reconciliation_timeout_},
       std::move(storage));
   jobs_.emplace(id, master);
   return master;
@@ -193,12 +184,28 @@ void Dispatcher::Recover(RecoveredJobs recovered) {
     ended_jobs_.push_back(FromRecord(std::move(record)));
   }
   ForgetOldResults();
+  ExpectTaskManagers(std::move(recovered.task_managers));
+  savepoints_.assign(std::make_move_iterator(recovered.savepoints.begin()),
+                     std::make_move_iterator(recovered.savepoints.end()));
+  num_former_savepoints_ = savepoints_.size();
   for (RecoveredJobs::Job& job : recovered.jobs) {
     LogInfo("dispatcher", StrCat("job recovered: job=", ToString(job.description.id),
                                  " name=", job.description.graph->job_name,
                                  " checkpoints=", job.pointers.checkpoints.size()));
-    AddJob(std::move(job.description), std::move(job.pointers))->Recover(std::move(job.recovery));
+    const bool is_cancelled = job.description.is_cancelled;
+    const std::shared_ptr<JobMaster> master =
+        AddJob(std::move(job.description), std::move(job.pointers));
+    master->Recover(std::move(job.recovery));
+    if (is_cancelled) static_cast<void>(master->Cancel());
   }
+  if (expected_.empty()) OnAllRegistered();
+}
+
+void Dispatcher::ExpectTaskManagers(std::set<std::string> ids) {
+  if (options_.job_store == nullptr) return;
+  roster_.emplace(options_.job_store, executor_, ids);
+  expected_ = std::move(ids);
+  expectation_timer_ = executor_->PostAfter(reconciliation_timeout_, [this] { OnAllRegistered(); });
 }
 
 void Dispatcher::CloseConnections() {
@@ -295,7 +302,7 @@ void Dispatcher::AnswerByJob(JobId job_id, Callback<T> done, OfRunning of_runnin
     } else if (const EndedJob* const ended = FindEnded(job_id)) {
       done(of_ended(*ended));
     } else {
-      done(NoSuchJob(job_id));
+      done(NoSuchJobError(job_id));
     }
   });
 }
@@ -348,7 +355,9 @@ void Dispatcher::CancelJob(JobId job_id, StatusCallback done) {
   executor_->Post([this, job_id, done = std::move(done)] {
     if (const auto running = jobs_.find(job_id); running != jobs_.end()) {
       const std::shared_ptr<JobMaster> job = running->second;  // Cancel may end it.
-      done(job->Cancel());
+      const absl::Status status = job->Cancel();
+      if (status.ok()) KeepDescription(job_id, [](const absl::Status&) {});
+      done(status);
     } else if (const EndedJob* const ended = FindEnded(job_id)) {
       const JobStatus status = ended->overview.status;
       done(status == JobStatus::kCanceled
@@ -357,7 +366,7 @@ void Dispatcher::CancelJob(JobId job_id, StatusCallback done) {
                      StrCat("the job cannot be cancelled, for it has ended: ", ToString(job_id),
                             " is ", JobStatusName(status))));
     } else {
-      done(NoSuchJob(job_id));
+      done(NoSuchJobError(job_id));
     }
   });
 }
@@ -388,13 +397,60 @@ void Dispatcher::UpdateRequirements(JobId job_id, ResourceRequirements requireme
   executor_->Post([this, job_id, requirements = std::move(requirements), done = std::move(done)] {
     if (const auto running = jobs_.find(job_id); running != jobs_.end()) {
       const std::shared_ptr<JobMaster> job = running->second;  // It may end by it.
-      done(job->UpdateRequirements(requirements));
+      const absl::Status status = job->UpdateRequirements(requirements);
+      if (status.ok()) {
+        KeepDescription(job_id, done);
+      } else {
+        done(status);
+      }
     } else if (FindEnded(job_id) != nullptr) {
       done(absl::FailedPreconditionError(
           StrCat("the job cannot be rescaled, for it has ended: ", ToString(job_id))));
     } else {
-      done(NoSuchJob(job_id));
+      done(NoSuchJobError(job_id));
     }
+  });
+}
+
+void Dispatcher::KeepDescription(JobId job_id, StatusCallback done) {
+  if (options_.job_store == nullptr || !jobs_.contains(job_id)) {
+    done(absl::OkStatus());
+    return;
+  }
+  DescriptionWrite& write = description_writes_[job_id];
+  write.waiting.push_back(std::move(done));
+  if (!write.is_under_way) WriteDescription(job_id);
+}
+
+// One write at a time, so that the newest is the last.
+void Dispatcher::WriteDescription(JobId job_id) {
+  DescriptionWrite& write = description_writes_[job_id];
+  const auto job = jobs_.find(job_id);
+  const std::vector<StatusCallback> waiting = std::exchange(write.waiting, {});
+  if (job == jobs_.end()) {
+    description_writes_.erase(job_id);  // It has ended meanwhile.
+    for (const StatusCallback& done : waiting) done(absl::OkStatus());
+    return;
+  }
+  write.is_under_way = true;
+  executor_->RunBlocking([this, store = options_.job_store, job_id, waiting,
+                          description = job->second->Description()] {
+    return Mail([this, job_id, waiting, status = store->PutJob(description)] {
+      DescriptionWrite& written = description_writes_[job_id];
+      written.is_under_way = false;
+      if (written.waiting.empty()) {
+        description_writes_.erase(job_id);
+      } else {
+        WriteDescription(job_id);
+      }
+      for (const StatusCallback& done : waiting) {
+        done(status.ok()
+                 ? status
+                 : absl::UnavailableError(StrCat("it is in effect, but cannot be kept for the next "
+                                                 "JobManager; try again: ",
+                                                 ToStd(status.message()))));
+      }
+    });
   });
 }
 
@@ -433,58 +489,8 @@ void Dispatcher::TriggerCheckpoint(JobId job_id, Callback<CheckpointId> done) {
       done(absl::FailedPreconditionError(
           StrCat("cannot trigger a checkpoint: the job has ended: ", ToString(job_id))));
     } else {
-      done(NoSuchJob(job_id));
+      done(NoSuchJobError(job_id));
     }
-  });
-}
-
-void Dispatcher::ResolveSavepointDirectory(JobId job_id, std::string given,
-                                           Callback<std::string> done) {
-  executor_->Post([this, job_id, given = std::move(given), done = std::move(done)] {
-    const auto running = jobs_.find(job_id);
-    if (running == jobs_.end()) {
-      done(FindEnded(job_id) == nullptr
-               ? NoSuchJob(job_id)
-               : absl::FailedPreconditionError(
-                     StrCat("cannot take a savepoint: the job has ended: ", ToString(job_id))));
-      return;
-    }
-    const std::string folder = given.empty() ? running->second->SavepointDirectory() : given;
-    if (folder.empty()) {
-      done(absl::InvalidArgumentError(
-          StrCat("Config key [", kSavepointDir.key,
-                 "] is not set. Property [target-directory] must be provided.")));
-      return;
-    }
-    done(NormalizedPath(folder));
-  });
-}
-
-void Dispatcher::TriggerSavepoint(JobId job_id, SavepointRequest request,
-                                  Callback<std::string> done) {
-  executor_->Post([this, job_id, request = std::move(request), done = std::move(done)] {
-    if (const auto running = jobs_.find(job_id); running != jobs_.end()) {
-      const std::shared_ptr<JobMaster> job = running->second;  // It may end meanwhile.
-      job->TriggerSavepoint(request, done);
-    } else {
-      done(NoSuchJob(job_id));
-    }
-  });
-}
-
-void Dispatcher::DisposeSavepoint(std::string path, StatusCallback done) {
-  path = SnapshotFolder(path);
-  executor_->Post([this, path = std::move(path), done = std::move(done)] {
-    for (const auto& [id, job] : jobs_) {
-      if (!job->NeedsSnapshot(path)) continue;
-      done(absl::FailedPreconditionError(
-          StrCat("cannot dispose of a snapshot that a running job needs; cancel or stop the job "
-                 "first: job=",
-                 ToString(id), " path=", path)));
-      return;
-    }
-    executor_->RunBlocking(
-        [path, done] { return Mail([status = DisposeSnapshot(path), done] { done(status); }); });
   });
 }
 
@@ -568,227 +574,6 @@ void Dispatcher::RequestConfig(Callback<std::vector<ConfigurationEntry>> done) {
   std::vector<ConfigurationEntry> entries;
   for (auto& [key, value] : options_.configuration.ToMap()) entries.push_back({key, value});
   done(std::move(entries));
-}
-
-void Dispatcher::UploadJar(std::string name, std::string path, Callback<std::string> done) {
-  executor_->RunBlocking([jars = jars_, name = std::move(name), path = std::move(path),
-                          done = std::move(done)]() mutable {
-    return Mail([id = jars->Upload(name, path), done = std::move(done)] { done(id); });
-  });
-}
-
-void Dispatcher::ListJars(Callback<std::vector<JarFile>> done) {
-  executor_->RunBlocking([jars = jars_, done = std::move(done)]() mutable {
-    return Mail([list = jars->List(), done = std::move(done)] { done(list); });
-  });
-}
-
-void Dispatcher::DeleteJar(std::string jar_id, StatusCallback done) {
-  executor_->RunBlocking(
-      [jars = jars_, jar_id = std::move(jar_id), done = std::move(done)]() mutable {
-        return Mail([status = jars->Delete(jar_id), done = std::move(done)] { done(status); });
-      });
-}
-
-void Dispatcher::RunJar(JarRunRequest request, Callback<JobId> done) {
-  absl::StatusOr<Configuration> settings =
-      MakeJobSettings(options_.configuration, {}, request.flink_configuration);
-  if (!settings.ok()) {
-    done(settings.status());
-    return;
-  }
-  executor_->RunBlocking([this, request = std::move(request), settings = *std::move(settings),
-                          done = std::move(done)]() mutable {
-    absl::StatusOr<PreparedJob> prepared = Prepare(request, settings);
-    return Mail([this, request = std::move(request), prepared = std::move(prepared),
-                 done = std::move(done)]() mutable {
-      if (prepared.ok()) {
-        SubmitPrepared(std::move(request), *std::move(prepared), std::move(done));
-      } else {
-        done(prepared.status());
-      }
-    });
-  });
-}
-
-absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest& request,
-                                                            const Configuration& settings) {
-  ASSIGN_OR_RETURN(JarStore::JobLocation job, jars_->FindJob(request.jar_id, request.entry_class));
-  PreparedJob prepared;
-  ASSIGN_OR_RETURN(prepared.library_hash, blobs_->PutFile(job.path));
-  prepared.entry = job.entry;
-  BuildRequest build;
-  // The blob, not the file that it was made of: what is built is what TaskManagers will load.
-  build.library = blobs_->PathOf(prepared.library_hash);
-  build.entry = std::move(job.entry);
-  build.arguments = request.program_args;
-  build.default_parallelism =
-      request.parallelism.value_or(static_cast<uint32_t>(settings.Get(kParallelismDefault)));
-  build.max_parallelism = static_cast<uint32_t>(settings.Get(kPipelineMaxParallelism));
-  build.chaining = settings.Get(kOperatorChaining);
-  absl::StatusOr<BuiltJob> built = builder_->Build(build);
-  // Whatever Build did wrong is the request's fault, not the server's.
-  if (!built.ok() && !absl::IsUnavailable(built.status())) {
-    return absl::InvalidArgumentError(built.status().message());
-  }
-  if (!built.ok()) return built.status();
-  if (!built->files.empty()) {
-    ASSIGN_OR_RETURN(prepared.files_hash, blobs_->Put(built->files));
-  }
-  if (std::string name = settings.Get(kPipelineName); !name.empty()) {
-    built->graph.job_name = std::move(name);
-  }
-  prepared.graph = std::make_shared<const JobGraph>(std::move(built->graph));
-  return prepared;
-}
-
-void Dispatcher::SubmitPrepared(JarRunRequest request, PreparedJob prepared, Callback<JobId> done) {
-  absl::StatusOr<JobDescription> job = Describe(std::move(request), std::move(prepared));
-  if (!job.ok()) return done(job.status());
-  const JobId id = job->id;
-  const auto submit = [this, id](JobDescription description) -> absl::StatusOr<JobId> {
-    LogInfo("dispatcher",
-            StrCat("job submitted: job=", ToString(id), " name=", description.graph->job_name));
-    RETURN_IF_ERROR(Submit(std::move(description)));
-    return id;
-  };
-  if (options_.job_store == nullptr) return done(submit(*std::move(job)));
-  if (const absl::Status status = CheckIsNew(id); !status.ok()) return done(status);
-  submitting_.insert(id);
-  // Whoever is told that the job was taken in finds it after any crash.
-  executor_->RunBlocking([this, id, submit, store = options_.job_store, job = *std::move(job),
-                          done = std::move(done)]() mutable {
-    absl::Status status = store->PutJob(job);
-    return Mail([this, id, submit, status = std::move(status), job = std::move(job),
-                 done = std::move(done)]() mutable {
-      submitting_.erase(id);
-      if (status.ok()) {
-        done(submit(std::move(job)));
-      } else {
-        done(absl::UnavailableError(StrCat("the job cannot be kept, so it is not run; try again: ",
-                                           ToStd(status.message()))));
-      }
-    });
-  });
-}
-
-absl::StatusOr<JobDescription> Dispatcher::Describe(JarRunRequest request,
-                                                    PreparedJob prepared) const {
-  JobDescription job;
-  ASSIGN_OR_RETURN(job.settings, MakeJobSettings(options_.configuration, prepared.graph->settings,
-                                                 request.flink_configuration));
-  if (request.parallelism.has_value()) {
-    job.settings.Set(kParallelismDefault, *request.parallelism);
-  }
-  job.id = request.job_id.has_value() ? *request.job_id : RandomId<JobId>();
-  job.graph = std::move(prepared.graph);
-  job.library_hash = std::move(prepared.library_hash);
-  job.files_hash = std::move(prepared.files_hash);
-  job.entry = std::move(prepared.entry);
-  job.arguments = std::move(request.program_args);
-  if (!request.savepoint_path.empty()) {
-    job.savepoint_path = SnapshotFolder(request.savepoint_path);
-  }
-  job.allow_non_restored_state = request.allow_non_restored_state;
-  job.claim_mode = request.claim_mode;
-  job.request_settings = std::move(request.flink_configuration);
-  job.requested_parallelism = request.parallelism;
-  job.checkpoint_dir = StrCat(options_.checkpoint_dir, "/", ToString(job.id));
-  return job;
-}
-
-void Dispatcher::OnRegister(std::shared_ptr<TaskManagerGateway> task_manager,
-                            const proto::Register& registration) {
-  resource_manager_.Register(std::move(task_manager), registration);
-}
-
-void Dispatcher::OnMessage(TaskManagerGateway* task_manager,
-                           const proto::TaskManagerMessage& message) {
-  if (!resource_manager_.IsRegistered(task_manager)) {
-    ++num_stale_messages_;  // From a TaskManager that was given up, or replaced.
-    return;
-  }
-  if (message.has_heartbeat()) {
-    resource_manager_.OnHeartbeat(task_manager, message.heartbeat());
-    for (const proto::TaskMetrics& task : message.heartbeat().tasks()) {
-      const auto job = jobs_by_attempt_.find(IdFromBytes<ExecutionAttemptId>(task.attempt()));
-      if (job != jobs_by_attempt_.end()) job->second->UpdateTask(task_manager, task);
-    }
-    return;
-  }
-  if (message.has_metrics()) {
-    for (MetricsDecoder::Scope& scope :
-         resource_manager_.OnMetrics(task_manager, message.metrics())) {
-      const auto job = jobs_.find(scope.job);
-      if (job != jobs_.end()) job->second->UpdateReport(scope.attempt, std::move(scope.report));
-    }
-    return;
-  }
-  const std::shared_ptr<JobMaster> job = FindRecipient(message);  // The message may end it.
-  if (job == nullptr || !job->HandleMessage(message)) ++num_stale_messages_;
-}
-
-std::shared_ptr<JobMaster> Dispatcher::FindRecipient(
-    const proto::TaskManagerMessage& message) const {
-  const auto by_attempt = [this](const std::string& attempt) -> std::shared_ptr<JobMaster> {
-    const auto job = jobs_by_attempt_.find(IdFromBytes<ExecutionAttemptId>(attempt));
-    return job == jobs_by_attempt_.end() ? nullptr : job->second->shared_from_this();
-  };
-  const auto by_job = [this](const proto::OperatorEvent& event) -> std::shared_ptr<JobMaster> {
-    const auto job = jobs_.find(IdFromBytes<JobId>(event.job_id()));
-    return job == jobs_.end() ? nullptr : job->second;
-  };
-  switch (message.kind_case()) {
-    case proto::TaskManagerMessage::kTaskState:
-      return by_attempt(message.task_state().attempt());
-    case proto::TaskManagerMessage::kInputEnded:
-      return by_attempt(message.input_ended().attempt());
-    case proto::TaskManagerMessage::kCheckpointAck:
-      return by_attempt(message.checkpoint_ack().attempt());
-    case proto::TaskManagerMessage::kCheckpointDecline:
-      return by_attempt(message.checkpoint_decline().attempt());
-    case proto::TaskManagerMessage::kCoordinatorAck:
-      return by_attempt(message.coordinator_ack().attempt());
-    case proto::TaskManagerMessage::kCoordinatorFailed:
-      return by_attempt(message.coordinator_failed().attempt());
-    case proto::TaskManagerMessage::kEventToCoordinator:
-      return by_job(message.event_to_coordinator());
-    case proto::TaskManagerMessage::kEventToTask:
-      return by_job(message.event_to_task());
-    case proto::TaskManagerMessage::kEventToCoordinators:
-      return by_job(message.event_to_coordinators());
-    default:
-      return nullptr;
-  }
-}
-
-void Dispatcher::OnClosed(TaskManagerGateway* task_manager) {
-  resource_manager_.OnClosed(task_manager);
-}
-
-void Dispatcher::OnCrash(const proto::CrashReport& report) {
-  LogError("dispatcher", StrCat("TaskManager crashed: id=", report.task_manager_id(),
-                                " signal=", report.signal(), " operator=", report.operator_name()));
-  const auto job = jobs_.find(IdFromBytes<JobId>(report.job_id()));
-  if (job != jobs_.end()) {
-    const std::shared_ptr<JobMaster> kept = job->second;
-    kept->OnCrash(report);
-  }
-  resource_manager_.OnCrashed(report);
-}
-
-void Dispatcher::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) {
-  if (stopping_) return;  // Jobs do not fail because their JobManager ends.
-  std::vector<std::shared_ptr<JobMaster>> jobs;
-  for (const auto& [id, job] : jobs_) jobs.push_back(job);
-  for (const auto& job : jobs) job->OnTaskManagerLost(task_manager, reason);
-}
-
-void Dispatcher::OnSlotsChanged() {
-  if (stopping_) return;
-  std::vector<std::shared_ptr<JobMaster>> jobs;
-  for (const auto& [id, job] : jobs_) jobs.push_back(job);
-  for (const auto& job : jobs) job->OnSlotsChanged();
 }
 
 }  // namespace weir

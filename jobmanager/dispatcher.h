@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "jobmanager/control_server.h"
 #include "jobmanager/dispatcher_gateway.h"
 #include "jobmanager/ha/job_store.h"
+#include "jobmanager/ha/task_manager_roster.h"
 #include "jobmanager/jar_store.h"
 #include "jobmanager/job_builder.h"
 #include "jobmanager/job_master.h"
@@ -33,12 +35,18 @@ struct RecoveredJobs {
   };
   std::vector<Job> jobs;
   std::vector<EndedJobRecord> ended_jobs;  // Newest first.
+  /// The ids of the TaskManagers that may still run tasks.
+  std::set<std::string> task_managers;
+  std::vector<SavepointOperation> savepoints;  // Oldest first.
 };
 
 /// Reads all that `store` holds, with the metadata of the checkpoints. Blocks. Errors: as
 /// JobStore::Load. A checkpoint that cannot be read stays a candidate, and the JobMaster that is to
 /// restore it will say why not.
 [[nodiscard]] absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store);
+
+/// Returns what is answered about a job that there is not: kNotFound.
+[[nodiscard]] absl::Status NoSuchJobError(JobId job_id);
 
 struct DispatcherOptions {
   /// The cluster's settings.
@@ -96,6 +104,8 @@ class Dispatcher final : public DispatcherGateway,
                                  Callback<std::string> done) override;
   void TriggerSavepoint(JobId job_id, SavepointRequest request,
                         Callback<std::string> done) override;
+  void RequestFormerSavepoint(JobId job_id, std::string operation_id,
+                              Callback<std::string> done) override;
   void DisposeSavepoint(std::string path, StatusCallback done) override;
   void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
   void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;
@@ -148,6 +158,23 @@ class Dispatcher final : public DispatcherGateway,
   /// Makes the job's JobMaster, which is yet to be started.
   [[nodiscard]] std::shared_ptr<JobMaster> AddJob(JobDescription job, CheckpointPointers pointers);
   void RecordEnd(const JobMaster& job, std::function<void()> then);
+  void NoteSavepoint(JobId job_id, const SavepointRequest& request);
+  void NoteSavepointResult(const std::string& operation_id,
+                           const absl::StatusOr<std::string>& path);
+  void KeepSavepoint(const SavepointOperation& savepoint);
+  void WriteSavepoints();
+  /// Keeps the job as it is to be found by the next leader.
+  void KeepDescription(JobId job_id, StatusCallback done);
+  void WriteDescription(JobId job_id);
+  void ExpectTaskManagers(std::set<std::string> ids);
+  void TakeIn(const std::shared_ptr<TaskManagerGateway>& task_manager,
+              const proto::Register& registration);
+  /// Nothing of the job on that TaskManager is wanted any more.
+  void Disown(TaskManagerGateway* task_manager, const std::string& job_id, bool job_goes_on);
+  /// Strikes a TaskManager off the roster, unless it is back.
+  void StrikeOff(const std::string& task_manager_id);
+  /// Every TaskManager that may run tasks has registered, or had the time to.
+  void OnAllRegistered();
   /// Keeps how a job ended, again and again until it is done or this JobManager is deposed.
   void WriteResult(std::shared_ptr<const EndedJobRecord> ended, std::function<void()> then);
   void ForgetOldResults();
@@ -170,7 +197,20 @@ class Dispatcher final : public DispatcherGateway,
   std::set<JobId> submitting_;  // Being written to the job store.
   /// Whose attempts they are: the newest ones of the jobs in jobs_.
   absl::flat_hash_map<ExecutionAttemptId, JobMaster*> jobs_by_attempt_;
-  std::deque<EndedJob> ended_jobs_;  // Newest first.
+  struct DescriptionWrite {
+    bool is_under_way = false;
+    std::vector<StatusCallback> waiting;  // For the next one.
+  };
+  std::map<JobId, DescriptionWrite> description_writes_;
+  std::deque<SavepointOperation> savepoints_;  // Oldest first; those of earlier leaders begin it.
+  size_t num_former_savepoints_ = 0;
+  std::deque<SavepointOperation> savepoint_writes_;               // The first is under way.
+  std::deque<EndedJob> ended_jobs_;                               // Newest first.
+  std::optional<TaskManagerRoster> roster_;                       // Where jobs are kept.
+  std::map<const TaskManagerGateway*, std::string> registering_;  // Being noted in the roster.
+  std::set<std::string> expected_;  // May run tasks, and are to register.
+  TimerId expectation_timer_;
+  const absl::Duration reconciliation_timeout_;
   uint64_t num_stale_messages_ = 0;
   const std::string metric_labels_;
   ProcessMetrics process_metrics_{0};

@@ -72,6 +72,11 @@ class DispatcherGateway {
   /// request says. Errors: why there is none.
   virtual void TriggerSavepoint(JobId job_id, SavepointRequest request,
                                 Callback<std::string> done) = 0;
+  /// Answers the result of a savepoint that was triggered under an earlier leader. Errors:
+  /// kNotFound if none is known by that id; kAborted if that leader was lost meanwhile; else as
+  /// TriggerSavepoint's.
+  virtual void RequestFormerSavepoint(JobId job_id, std::string operation_id,
+                                      Callback<std::string> done) = 0;
   /// Deletes a savepoint or a retained checkpoint with its files. Errors: kNotFound if there is
   /// none, kFailedPrecondition if a job needs it, kDataLoss if its metadata is damaged.
   virtual void DisposeSavepoint(std::string path, StatusCallback done) = 0;

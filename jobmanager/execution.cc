@@ -56,9 +56,11 @@ bool IsLegalTransition(JobStatus from, JobStatus to) {
   if (IsGloballyTerminal(from) || from == to) return false;
   switch (to) {
     case JobStatus::kCreated:
-      return from == JobStatus::kInitializing || from == JobStatus::kRestarting;
+      return from == JobStatus::kInitializing || from == JobStatus::kReconciling ||
+             from == JobStatus::kRestarting;
     case JobStatus::kRunning:
-      return from == JobStatus::kCreated || from == JobStatus::kRestarting;
+      return from == JobStatus::kCreated || from == JobStatus::kReconciling ||
+             from == JobStatus::kRestarting;
     case JobStatus::kFinished:
       return from == JobStatus::kRunning;
     case JobStatus::kRestarting:
@@ -71,8 +73,31 @@ bool IsLegalTransition(JobStatus from, JobStatus to) {
       return true;
     case JobStatus::kCanceled:
       return from == JobStatus::kCancelling;
+    case JobStatus::kReconciling:
+      return from == JobStatus::kInitializing;
     default:
       return false;
+  }
+}
+
+std::optional<ExecutionState> ExecutionStateFromWire(int state) {
+  switch (state) {
+    case proto::DEPLOYING:
+      return ExecutionState::kDeploying;
+    case proto::INITIALIZING:
+      return ExecutionState::kInitializing;
+    case proto::RUNNING:
+      return ExecutionState::kRunning;
+    case proto::FINISHED:
+      return ExecutionState::kFinished;
+    case proto::CANCELING:
+      return ExecutionState::kCanceling;
+    case proto::CANCELED:
+      return ExecutionState::kCanceled;
+    case proto::FAILED:
+      return ExecutionState::kFailed;
+    default:
+      return std::nullopt;  // States before deployment are the JobManager's own.
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,6 +35,18 @@ class TaskMetrics;
 
 /// Returns whether a job may go from one state to the other; see the diagram at JobStatus.
 [[nodiscard]] bool IsLegalTransition(JobStatus from, JobStatus to);
+
+/// Returns the state that a message names, a proto::TaskState; nothing if it is one of before the
+/// deployment, which are the JobManager's own, or none.
+[[nodiscard]] std::optional<ExecutionState> ExecutionStateFromWire(int state);
+
+/// What of a job was deployed together: the leader's epoch, and its number of the deployment. A
+/// later one is greater.
+struct DeploymentId {
+  uint64_t leader_epoch = 0;
+  uint64_t number = 0;
+  friend auto operator<=>(const DeploymentId&, const DeploymentId&) = default;
+};
 
 /// One attempt at running one subtask, as the JobMaster sees it. Threads: main thread.
 class Execution {

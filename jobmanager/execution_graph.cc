@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/base/check.h"
 #include "runtime/base/strings.h"
 #include "xxhash.h"
 
@@ -79,6 +80,25 @@ void ExecutionGraph::NewAttempts(const std::set<size_t>& regions, absl::Time now
     if (!regions.contains(coordinator.region)) continue;
     coordinator.attempt = RandomId<ExecutionAttemptId>();
     coordinator.report = {};
+  }
+}
+
+void ExecutionGraph::Adopt(ExecutionVertex* vertex, ExecutionAttemptId attempt,
+                           uint32_t attempt_number, ExecutionState state,
+                           std::shared_ptr<TaskManagerGateway> location, absl::Time now) {
+  by_attempt_.erase(vertex->current->id());
+  vertex->current = std::make_unique<Execution>(attempt, attempt_number, now);
+  vertex->current->Assign(std::move(location));
+  by_attempt_.emplace(attempt, vertex);
+  CHECK(vertex->current->Transition(ExecutionState::kScheduled, now).ok());
+  CHECK(vertex->current->Transition(ExecutionState::kDeploying, now).ok());
+  if (state == ExecutionState::kDeploying) return;
+  CHECK(vertex->current->Transition(state, now).ok()) << ExecutionStateName(state);
+}
+
+void ExecutionGraph::AdoptCoordinator(OperatorId op, ExecutionAttemptId attempt) {
+  for (CoordinatorExecution& coordinator : coordinators_) {
+    if (coordinator.operator_id == op) coordinator.attempt = attempt;
   }
 }
 

@@ -59,6 +59,12 @@ class ExecutionGraph {
   /// Gives every subtask and coordinator of `regions` a fresh attempt, in state CREATED.
   void NewAttempts(const std::set<size_t>& regions, absl::Time now);
 
+  /// Takes an attempt of an earlier leader in place of the newest one, which was never deployed.
+  /// `state` is one of those from DEPLOYING on.
+  void Adopt(ExecutionVertex* vertex, ExecutionAttemptId attempt, uint32_t attempt_number,
+             ExecutionState state, std::shared_ptr<TaskManagerGateway> location, absl::Time now);
+  void AdoptCoordinator(OperatorId op, ExecutionAttemptId attempt);
+
   /// Takes on the parallelism of `graph`, which is borrowed and else the one it has. Subtasks that
   /// stay keep their attempts, none of which may have been deployed; new ones get their first.
   void Rescale(const JobGraph* graph, absl::Time now);
@@ -98,6 +104,8 @@ class ExecutionGraph {
   [[nodiscard]] std::vector<VertexDetails> Details() const;
   [[nodiscard]] JobPlan MakePlan() const;
 
+  [[nodiscard]] FailoverStrategy strategy() const { return strategy_; }
+  [[nodiscard]] const FailoverRegions& regions() const { return regions_; }
   [[nodiscard]] const JobGraph& graph() const { return *graph_; }
   [[nodiscard]] std::vector<ExecutionJobVertex>& vertices() { return vertices_; }
   [[nodiscard]] const std::vector<CoordinatorExecution>& coordinators() const {

@@ -40,6 +40,8 @@ struct JobDescription {
   ClaimMode claim_mode = ClaimMode::kNoClaim;
   /// Empty: what the graph and the settings say.
   ResourceRequirements requirements = {};
+  /// Somebody cancelled it, which had not ended yet.
+  bool is_cancelled = false;
 };
 
 }  // namespace weir

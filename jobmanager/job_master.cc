@@ -45,7 +45,10 @@ JobMaster::JobMaster(JobDescription job, JobMasterServices services,
   last_slots_.resize(executions_.num_slots());
 }
 
-JobMaster::~JobMaster() { services_.executor->CancelTimer(restart_timer_); }
+JobMaster::~JobMaster() {
+  services_.executor->CancelTimer(restart_timer_);
+  services_.executor->CancelTimer(reconciliation_timer_);
+}
 
 void JobMaster::TransitionTo(JobStatus status) {
   CHECK(IsLegalTransition(status_, status))
@@ -67,30 +70,20 @@ void JobMaster::TransitionTo(JobStatus status) {
 
 void JobMaster::Start() {
   NewAttempts();
+  Begin();
+}
+
+void JobMaster::Begin() {
   // Of an earlier run under the same id, that has crashed.
   storage_->Sweep(InGeneration([](JobMaster& self, uint64_t newest_checkpoint) {
     self.checkpoints_.NumberFrom(CheckpointId(newest_checkpoint));
-    if (self.job_.savepoint_path.empty()) {
+    if (self.job_.savepoint_path.empty() ||
+        self.checkpoints_.newest_completed() != CheckpointId()) {
       self.TransitionTo(JobStatus::kCreated);
       self.BeginAttempt();
     } else {
       self.RestoreUsersCheckpoint();
     }
-  }));
-}
-
-void JobMaster::Recover(JobRecovery recovery) {
-  const bool from_start = recovery.checkpoints.empty();
-  checkpoints_.AddRecovered(std::move(recovery.checkpoints), recovery.last_checkpoint_id);
-  if (from_start) {
-    Start();
-    return;
-  }
-  NewAttempts();
-  storage_->Sweep(InGeneration([](JobMaster& self, uint64_t newest_checkpoint) {
-    self.checkpoints_.NumberFrom(CheckpointId(newest_checkpoint));
-    self.TransitionTo(JobStatus::kCreated);
-    self.BeginAttempt();
   }));
 }
 
@@ -292,8 +285,8 @@ void JobMaster::Deploy(const StateAssignment& state) {
     checkpoints_.Resume(executions_.MakeCheckpointPlan());
   }
   const std::set<size_t> regions = std::exchange(down_, {});
-  for (const auto& [location, message] :
-       MakeDeployments(job_, state, services_.leader_epoch, regions, &executions_)) {
+  for (const auto& [location, message] : MakeDeployments(
+           job_, state, {services_.leader_epoch.value(), generation_}, regions, &executions_)) {
     location->Send(message);
   }
   scheduler_.OnDeployed(restored_checkpoint_);
@@ -334,6 +327,14 @@ void JobMaster::End(JobStatus status) {
   release.mutable_release_job()->set_job_id(IdToBytes(job_.id));
   for (const auto& task_manager : task_managers_) task_manager->Send(release);
   if (services_.on_ended) services_.on_ended(job_.id);
+}
+
+JobDescription JobMaster::Description() const {
+  JobDescription description = job_;
+  description.graph = submitted_graph_;
+  description.requirements = scheduler_.requirements();
+  description.is_cancelled = status_ == JobStatus::kCancelling;
+  return description;
 }
 
 absl::Status JobMaster::UpdateRequirements(ResourceRequirements requirements) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -21,6 +22,7 @@
 #include "jobmanager/job_details.h"
 #include "jobmanager/main_thread_executor.h"
 #include "jobmanager/metric_query.h"
+#include "jobmanager/reconciliation.h"
 #include "jobmanager/resource_manager.h"
 #include "jobmanager/restart_strategy.h"
 
@@ -29,6 +31,7 @@ namespace weir {
 namespace proto {
 class CrashReport;
 class JobManagerMessage;
+class RunningJob;
 class TaskManagerMessage;
 class TaskMetrics;
 }  // namespace proto
@@ -57,6 +60,8 @@ struct JobMasterServices {
   /// Keeps how the job ended, and then calls `then` on the main thread: only then may its
   /// checkpoints go. If empty, nothing is kept.
   std::function<void(const JobMaster&, std::function<void()> then)> record_end = {};
+  /// How long a recovered job waits for TaskManagers on which it still runs; zero: not at all.
+  absl::Duration reconciliation_timeout = absl::ZeroDuration();
 };
 
 /// Runs one job from submission to its end: gets slots, deploys, watches, cancels, restarts from
@@ -79,8 +84,17 @@ class JobMaster final : public CheckpointMessenger,
 
   /// Begins. Called once, when a shared pointer to it exists.
   void Start();
-  /// Begins where another JobMaster of the job ended. Called instead of Start.
+  /// Begins where another JobMaster of the job ended. Called instead of Start. Regions whose tasks
+  /// TaskManagers still run, all of them, go on with those; the others are restarted.
   void Recover(JobRecovery recovery);
+  /// Whether it waits for reports of TaskManagers.
+  [[nodiscard]] bool is_reconciling() const { return status_ == JobStatus::kReconciling; }
+  /// How many slots of a TaskManager what it reports of the job takes.
+  [[nodiscard]] uint32_t NumSlotsOf(const proto::RunningJob& report) const;
+  /// A TaskManager has registered and runs tasks of the job. Only while it is reconciling.
+  void OnReport(std::shared_ptr<TaskManagerGateway> task_manager, const proto::RunningJob& report);
+  /// No more reports are to come.
+  void OnAllReported();
   /// Begins to cancel. Errors: kFailedPrecondition if the job has FINISHED or FAILED.
   [[nodiscard]] absl::Status Cancel();
 
@@ -113,6 +127,8 @@ class JobMaster final : public CheckpointMessenger,
   }
 
   [[nodiscard]] JobId id() const { return job_.id; }
+  /// What is to be kept of it: as it was submitted, with what was asked for since.
+  [[nodiscard]] JobDescription Description() const;
   [[nodiscard]] JobStatus status() const { return status_; }
   /// The newest attempts of all subtasks and coordinators: whose messages are this job's.
   [[nodiscard]] std::vector<ExecutionAttemptId> Attempts() const { return executions_.Attempts(); }
@@ -158,6 +174,7 @@ class JobMaster final : public CheckpointMessenger,
   void TransitionTo(JobStatus status);
 
   // Start and restart, in this order. Each answer names the generation that asked.
+  void Begin();
   void RestoreUsersCheckpoint();
   void NewAttempts();
   void BeginAttempt();
@@ -166,6 +183,14 @@ class JobMaster final : public CheckpointMessenger,
   void OnSlots();
   void AssignState(std::shared_ptr<const CheckpointMetadata> metadata);
   void Deploy(const StateAssignment& state);
+
+  // Between two leaders.
+  void TryReconcile();
+  void EndReconciliation();
+  /// Takes what was reported into the executions; returns the regions that can go on.
+  std::map<size_t, Reconciliation::Region> TakeOver();
+  void GoOnWith(const std::map<size_t, Reconciliation::Region>& regions);
+  void RestartRest();
 
   // Reports.
   bool OnTaskState(const proto::TaskManagerMessage& message);
@@ -233,6 +258,11 @@ class JobMaster final : public CheckpointMessenger,
   std::vector<std::shared_ptr<TaskManagerGateway>> slots_;
   std::vector<std::string> last_slots_;
   uint64_t restored_checkpoint_ = 0;
+  Reconciliation reconciliation_;
+  TimerId reconciliation_timer_;
+  bool is_latest_loaded_ = false;    // What adopted tasks' checkpoints build on.
+  bool is_latest_readable_ = false;  // Without it, nothing can be adopted.
+  bool all_reported_ = false;
   struct CompletedStop {
     std::string savepoint;
     CheckpointCoordinator::SavepointCallback done;

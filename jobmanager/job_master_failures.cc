@@ -59,6 +59,7 @@ void JobMaster::OnTaskFailed(ExecutionVertex& vertex, absl::Status reason, Execu
 
 void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) {
   if (IsGloballyTerminal(status_)) return;
+  reconciliation_.Remove(task_manager);
   const absl::Time now = services_.executor->clock()->Now();
   ExecutionVertex* first_lost = nullptr;
   ExecutionVertex* first_canceling = nullptr;
@@ -140,6 +141,8 @@ absl::Status JobMaster::Cancel() {
   }
   ++generation_;
   services_.executor->CancelTimer(restart_timer_);
+  services_.executor->CancelTimer(reconciliation_timer_);
+  if (is_reconciling()) static_cast<void>(TakeOver());  // To be cancelled like any other.
   AnswerStop(absl::CancelledError("the job is being cancelled"));
   TransitionTo(JobStatus::kCancelling);
   checkpoints_.Stop(absl::CancelledError("the job is being cancelled"));

@@ -13,27 +13,6 @@
 namespace weir {
 namespace {
 
-std::optional<ExecutionState> FromWire(proto::TaskState state) {
-  switch (state) {
-    case proto::DEPLOYING:
-      return ExecutionState::kDeploying;
-    case proto::INITIALIZING:
-      return ExecutionState::kInitializing;
-    case proto::RUNNING:
-      return ExecutionState::kRunning;
-    case proto::FINISHED:
-      return ExecutionState::kFinished;
-    case proto::CANCELING:
-      return ExecutionState::kCanceling;
-    case proto::CANCELED:
-      return ExecutionState::kCanceled;
-    case proto::FAILED:
-      return ExecutionState::kFailed;
-    default:
-      return std::nullopt;  // States before deployment are the JobManager's own.
-  }
-}
-
 // `report` is a TaskStateChanged or a CoordinatorFailed.
 template <class Report>
 absl::Status FailureFromWire(const Report& report) {
@@ -87,7 +66,7 @@ bool JobMaster::OnTaskState(const proto::TaskManagerMessage& message) {
   if (vertex == nullptr) return false;
   if (report.has_metrics()) vertex->current->UpdateMetrics(report.metrics());
   const ExecutionState before = vertex->current->state();
-  const std::optional<ExecutionState> state = FromWire(report.state());
+  const std::optional<ExecutionState> state = ExecutionStateFromWire(report.state());
   if (state == before) return true;
   if (!state.has_value() ||
       !vertex->current->Transition(*state, services_.executor->clock()->Now()).ok()) {

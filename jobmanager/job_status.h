@@ -16,7 +16,9 @@ namespace weir {
 ///                    |          |-> FAILING -> FAILED
 ///                    |          |-> CANCELLING -> CANCELED
 ///                    |          `-> RESTARTING -> CREATED, or RUNNING if some of its tasks ran on
-/// SUSPENDED: this JobManager lost the lead.  RECONCILING: a new one looks for the job's tasks.
+///
+/// INITIALIZING -> RECONCILING -> RUNNING if tasks that ran before go on, else CREATED
+/// SUSPENDED: this JobManager lost the lead.
 /// ```
 enum class JobStatus : uint8_t {
   kInitializing,

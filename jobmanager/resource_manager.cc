@@ -56,8 +56,9 @@ ResourceManager::~ResourceManager() {
   for (const auto& request : requests_) executor_->CancelTimer(request->timer);
 }
 
-void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
-                               const proto::Register& registration) {
+bool ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
+                               const proto::Register& registration,
+                               const std::map<JobId, uint32_t>& held) {
   std::string refusal;
   if (task_manager->id().empty() || task_manager->num_slots() == 0) {
     refusal = "a TaskManager needs an id and at least one slot";
@@ -73,9 +74,16 @@ void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
     answer.mutable_refused()->set_reason(refusal);
     task_manager->Send(answer);
     task_manager->Close();
-    return;
+    return false;
   }
   Lose(task_manager->id(), absl::UnavailableError("the TaskManager has registered anew"));
+  if (registration.jobs_size() > 0 &&
+      registration.leader_epoch() == options_.leader_epoch.value()) {
+    answer.mutable_dismissed()->set_reason("its connection ended, so its tasks begin anew");
+    task_manager->Send(answer);
+    task_manager->Close();
+    return false;
+  }
   auto registered = std::make_unique<Registered>();
   registered->gateway = task_manager;
   registered->pid = registration.pid();
@@ -83,6 +91,10 @@ void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
   registered->memory_bytes = registration.memory_bytes();
   registered->last_heartbeat = executor_->clock()->Now();
   registered->last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
+  for (const auto& [job, num_slots] : held) {
+    const uint32_t num_held = std::min(num_slots, registered->num_free());
+    if (num_held > 0) registered->slots_by_job[job] = num_held;
+  }
   task_managers_[task_manager->id()] = std::move(registered);
   LogInfo(kComponent, StrCat("TaskManager registered: id=", task_manager->id(), " host=",
                              task_manager->host(), " data_port=", task_manager->data_port(),
@@ -94,6 +106,7 @@ void ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
   task_manager->Send(answer);
   ServeRequests();
   AnnounceSlots();
+  return true;
 }
 
 void ResourceManager::OnHeartbeat(TaskManagerGateway* task_manager,
@@ -151,6 +164,10 @@ void ResourceManager::Lose(const std::string& id, const absl::Status& reason) {
   const std::shared_ptr<TaskManagerGateway> gateway = found.mapped()->gateway;
   LogWarning(kComponent,
              StrCat("TaskManager lost: id=", gateway->id(), ": ", ToStd(reason.message())));
+  // If it lives, it is not to go on with what begins anew elsewhere.
+  proto::JobManagerMessage dismissal;
+  dismissal.mutable_dismissed()->set_reason(std::string(ToStd(reason.message())));
+  gateway->Send(dismissal);
   gateway->Close();
   absl::Status loss =
       absl::UnavailableError(StrCat("TaskManager ", gateway->id(), " at ", gateway->host(), ":",
@@ -212,6 +229,17 @@ void ResourceManager::ReleaseSlots(JobId job_id, const Slots& slots) {
   }
   ServeRequests();
   if (!slots.empty()) AnnounceSlots();
+}
+
+void ResourceManager::SetSlots(JobId job_id, const Slots& slots) {
+  for (const auto& [id, registered] : task_managers_) registered->slots_by_job.erase(job_id);
+  for (const std::shared_ptr<TaskManagerGateway>& slot : slots) {
+    if (slot == nullptr || !IsRegistered(slot.get())) continue;
+    Registered& registered = *task_managers_.at(slot->id());
+    if (registered.num_free() > 0) ++registered.slots_by_job[job_id];
+  }
+  ServeRequests();
+  AnnounceSlots();
 }
 
 void ResourceManager::ForgetRequest(JobId job_id) {

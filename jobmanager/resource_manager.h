@@ -65,9 +65,11 @@ class ResourceManager {
   ResourceManager(const ResourceManager&) = delete;
   ResourceManager& operator=(const ResourceManager&) = delete;
 
-  /// Takes in a TaskManager, in place of an older one of the same id, or refuses it.
-  void Register(std::shared_ptr<TaskManagerGateway> task_manager,
-                const proto::Register& registration);
+  /// Takes in a TaskManager, in place of an older one of the same id, or refuses it. One that runs
+  /// tasks of this very leader's is dismissed: they were given up when its connection ended.
+  /// `held` are the slots that jobs have on it already. Returns whether it was taken in.
+  bool Register(std::shared_ptr<TaskManagerGateway> task_manager,
+                const proto::Register& registration, const std::map<JobId, uint32_t>& held = {});
   void OnHeartbeat(TaskManagerGateway* task_manager, const proto::TaskManagerHeartbeat& heartbeat);
   /// Takes in a part of its metrics and returns those of jobs.
   [[nodiscard]] std::vector<MetricsDecoder::Scope> OnMetrics(TaskManagerGateway* task_manager,
@@ -81,6 +83,9 @@ class ResourceManager {
   /// Returns whether messages from this connection count: it is registered and not replaced.
   [[nodiscard]] bool IsRegistered(const TaskManagerGateway* task_manager) const;
 
+  /// Returns whether a TaskManager of that id is registered.
+  [[nodiscard]] bool Knows(const std::string& id) const { return task_managers_.contains(id); }
+
   /// Asks for a slot for each entry of `preferred`: the id of the TaskManager where it should be,
   /// or empty if that is all the same. A job has one request at a time. `done` is called once,
   /// possibly before this returns. Errors: kResourceExhausted after `timeout`.
@@ -88,6 +93,8 @@ class ResourceManager {
                     SlotsCallback done);
   /// Gives back some of the job's slots, each named by its TaskManager, which may be lost.
   void ReleaseSlots(JobId job_id, const Slots& slots);
+  /// Makes these the slots that the job holds; some may be null.
+  void SetSlots(JobId job_id, const Slots& slots);
   /// Replaces the slots that the job holds, if any, and its request by one for each entry of
   /// `preferred`, ahead of whoever waits. Errors: kResourceExhausted; then nothing has changed.
   [[nodiscard]] absl::StatusOr<Slots> ReplaceSlots(JobId job_id,

@@ -42,6 +42,8 @@ struct SavepointRequest {
   /// The savepoint becomes a new folder in it.
   std::string target_directory = {};
   AfterSavepoint then = AfterSavepoint::kGoOn;
+  /// By which the result is found under a later leader, too; empty: nobody will ask then.
+  std::string operation_id = {};
 };
 
 /// Whom the snapshot belongs to that a job is restored from.

@@ -17,6 +17,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/mutex.h"
 #include "runtime/base/strings.h"
+#include "taskmanager/address_probe.h"
 
 namespace weir {
 namespace {
@@ -100,7 +101,7 @@ std::vector<Peer> MakePeers(const ControlClientOptions& options) {
 class Stream {
  public:
   using MessageHandler = std::function<void(std::unique_ptr<proto::JobManagerMessage>)>;
-  using EndHandler = std::function<void(const absl::Status&)>;
+  using EndHandler = std::function<void(const StreamEnd&)>;
 
   Stream(const proto::TaskManagerMessage& first, MessageHandler on_message, EndHandler on_end)
       : on_message_(std::move(on_message)), on_end_(std::move(on_end)) {
@@ -141,6 +142,15 @@ class Stream {
       grpc::ClientReaderWriter<proto::TaskManagerMessage, proto::JobManagerMessage>;
 
   void Run(const Peer& peer) {
+    // Asked outright, because gRPC says why it could not connect to people only.
+    if (ProbeAddress(peer.address, absl::FromChrono(kConnectWait)) == ProbeResult::kRefused) {
+      {
+        const MutexLock lock(&mutex_);
+        over_ = true;
+      }
+      on_end_({absl::UnavailableError("nobody listens there"), peer.address, /*refused=*/true});
+      return;
+    }
     peer.channel->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
     const std::unique_ptr<ReaderWriter> stream = peer.stub->Connect(&context_);
     std::jthread writer([this, &stream] {
@@ -163,7 +173,8 @@ class Stream {
       const MutexLock lock(&mutex_);
       if (!close_reason_.ok()) reason = close_reason_;
     }
-    on_end_(reason.ok() ? absl::UnavailableError("the JobManager ended the stream") : reason);
+    if (reason.ok()) reason = absl::UnavailableError("the JobManager ended the stream");
+    on_end_({std::move(reason), peer.address, /*refused=*/false});
   }
 
   void Write(ReaderWriter& stream) {
@@ -230,15 +241,17 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
         newest_(peers_.size() - 1),
         backoff_(absl::ZeroDuration()) {}
 
-  void Open(const proto::TaskManagerMessage& first) {
+  void Open(const proto::TaskManagerMessage& first, bool at_once) {
     absl::Duration pause;
     {
       const MutexLock lock(&mutex_);
       if (stopping_) return;
       newest_ = (newest_ + 1) % peers_.size();
-      pause = backoff_;
-      backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
-                                                  : std::min(backoff_ * 2, options_.max_backoff);
+      pause = at_once ? absl::ZeroDuration() : backoff_;
+      if (!at_once) {
+        backoff_ = backoff_ == absl::ZeroDuration() ? options_.initial_backoff
+                                                    : std::min(backoff_ * 2, options_.max_backoff);
+      }
     }
     // Always by the timer's thread, so that streams start one at a time.
     timers_->ScheduleAfter(pause, [weak = weak_from_this(), first] {
@@ -249,6 +262,12 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
   std::string address() {
     const MutexLock lock(&mutex_);
     return peers_[newest_].address;
+  }
+
+  std::vector<std::string> addresses() const {
+    std::vector<std::string> addresses;
+    for (const Peer& peer : peers_) addresses.push_back(peer.address);
+    return addresses;
   }
 
   void ResetBackoff() {
@@ -319,7 +338,7 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
       listener_->OnMessage(std::move(message));
     };
     auto stream =
-        std::make_shared<Stream>(first, on_message, [this](const absl::Status& r) { OnEnd(r); });
+        std::make_shared<Stream>(first, on_message, [this](const StreamEnd& end) { OnEnd(end); });
     std::shared_ptr<Stream> earlier;  // Joined without the lock: its thread is just about to end.
     {
       const MutexLock lock(&mutex_);
@@ -330,13 +349,13 @@ class ControlClient::Impl : public std::enable_shared_from_this<Impl> {
     stream->Start(NewestPeer());
   }
 
-  void OnEnd(const absl::Status& reason) {
+  void OnEnd(const StreamEnd& end) {
     {
       const MutexLock lock(&mutex_);
       stream_open_ = false;
       telling_ = true;
     }
-    listener_->OnStreamEnded(reason);
+    listener_->OnStreamEnded(end);
     const MutexLock lock(&mutex_);
     telling_ = false;
     changed_.SignalAll();
@@ -380,7 +399,13 @@ ControlClient::ControlClient(ControlClientOptions options, ControlListener* list
                              TimerThread* timers)
     : impl_(std::make_shared<Impl>(std::move(options), listener, timers)) {}
 ControlClient::~ControlClient() { Stop(); }
-void ControlClient::Open(const proto::TaskManagerMessage& first) { impl_->Open(first); }
+void ControlClient::Open(const proto::TaskManagerMessage& first) {
+  impl_->Open(first, /*at_once=*/false);
+}
+void ControlClient::OpenAtOnce(const proto::TaskManagerMessage& first) {
+  impl_->Open(first, /*at_once=*/true);
+}
+std::vector<std::string> ControlClient::addresses() const { return impl_->addresses(); }
 std::string ControlClient::address() const { return impl_->address(); }
 void ControlClient::ResetBackoff() { impl_->ResetBackoff(); }
 void ControlClient::Send(const proto::TaskManagerMessage& message) { impl_->Send(message); }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -17,6 +18,15 @@ class JobManagerMessage;
 class TaskManagerMessage;
 }  // namespace proto
 
+/// How a stream ended, or why it never came about.
+struct StreamEnd {
+  absl::Status reason = {};
+  /// Of the JobManager it was to.
+  std::string address = {};
+  /// Nobody listened there: the JobManager's process, if there was one, is dead.
+  bool refused = false;
+};
+
 /// Hears what comes from the JobManager. Called on the client's reading thread; must return soon.
 class ControlListener {
  public:
@@ -24,7 +34,7 @@ class ControlListener {
   virtual void OnMessage(std::unique_ptr<proto::JobManagerMessage> message) = 0;
   /// The stream is over; nothing more comes until the next Open. Also called if it never came
   /// about.
-  virtual void OnStreamEnded(const absl::Status& reason) = 0;
+  virtual void OnStreamEnded(const StreamEnd& end) = 0;
 };
 
 struct ControlClientOptions {
@@ -55,6 +65,10 @@ class ControlClient {
   /// Starts a stream that begins with `first`: the first one at once, later ones after a pause that
   /// grows with each until ResetBackoff. Not before the last one's OnStreamEnded.
   void Open(const proto::TaskManagerMessage& first);
+  /// The same without a pause, for a caller that makes its own.
+  void OpenAtOnce(const proto::TaskManagerMessage& first);
+  /// Returns the addresses of all JobManagers, in the order in which they are asked.
+  [[nodiscard]] std::vector<std::string> addresses() const;
   /// Returns the address of the newest stream.
   [[nodiscard]] std::string address() const;
   /// Says that the stream proved good, so that the next one follows after the shortest pause.

@@ -73,17 +73,22 @@ void CoordinatorHost::Close() {
   strand_.Post([self = shared_from_this()] {
     if (self->phase_ == Phase::kClosed) return;
     self->phase_ = Phase::kClosed;
-    if (self->coordinator_ == nullptr) return;
-    absl::AnyInvocable<absl::Status()> close = [&] {
-      self->coordinator_->Close();
-      self->coordinator_.reset();
-      return absl::OkStatus();
-    };
-    if (const absl::Status status = self->Guard(close); !status.ok()) {
-      LogWarning("coordinator", ToStd(status.message()));
-    }
+    self->DestroyCoordinator();
     self->graph_.reset();
+    self->closed_.store(true, std::memory_order_release);
   });
+}
+
+void CoordinatorHost::DestroyCoordinator() {
+  if (coordinator_ == nullptr) return;
+  absl::AnyInvocable<absl::Status()> close = [this] {
+    coordinator_->Close();
+    coordinator_.reset();
+    return absl::OkStatus();
+  };
+  if (const absl::Status status = Guard(close); !status.ok()) {
+    LogWarning("coordinator", ToStd(status.message()));
+  }
 }
 
 void CoordinatorHost::SendEvent(uint32_t subtask, std::string event) {

@@ -81,6 +81,10 @@ class CoordinatorHost final : public CoordinatorContext,
   void TriggerCheckpoint(CheckpointId checkpoint);
   void NotifyCheckpointComplete(CheckpointId checkpoint);
   void Close();
+  /// Whether it has failed or been closed.
+  [[nodiscard]] bool has_ended() const { return ended_.load(std::memory_order_acquire); }
+  /// Whether the coordinator is gone, and starts no work any more.
+  [[nodiscard]] bool is_closed() const { return closed_.load(std::memory_order_acquire); }
 
   [[nodiscard]] const CoordinatorDescription& description() const { return description_; }
 
@@ -101,6 +105,7 @@ class CoordinatorHost final : public CoordinatorContext,
   void Run(absl::AnyInvocable<absl::Status()> call);
   absl::Status Guard(absl::AnyInvocable<absl::Status()>& call);
   void FailNow(const absl::Status& reason);
+  void DestroyCoordinator();
 
   std::shared_ptr<const StreamGraph> graph_;  // The strand's own; let go by Close.
   const CoordinatorDescription description_;  // Without the graph.
@@ -109,6 +114,7 @@ class CoordinatorHost final : public CoordinatorContext,
   IoStrand strand_;
   MetricGroup metrics_;
   std::atomic<bool> ended_{false};  // Failed or closed: nothing more is sent.
+  std::atomic<bool> closed_{false};
   // The strand's own.
   Phase phase_ = Phase::kCreated;
   std::unique_ptr<OperatorCoordinator> coordinator_;

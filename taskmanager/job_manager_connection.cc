@@ -19,6 +19,10 @@ namespace {
 constexpr std::string_view kComponent = "taskmanager";
 constexpr std::string_view kVersion = "0.1.0";
 constexpr absl::Duration kLossLogInterval = absl::Seconds(10);
+// An orphaned TaskManager asks an address so often, and once a stream has ended it waits so long
+// for the first answer: a JobManager that lives saw it end too, and may begin the tasks anew.
+constexpr absl::Duration kOrphanedPause = absl::Milliseconds(100);
+constexpr absl::Duration kFirstAnswerTimeout = absl::Seconds(1);
 
 proto::TaskManagerMessage MakeRegistration(const TaskManagerDescription& description) {
   proto::TaskManagerMessage message;
@@ -104,14 +108,79 @@ void JobManagerConnection::Connect() {
   if (phase_ == Phase::kTerminated) return;
   phase_ = Phase::kConnecting;
   stream_ended_ = false;
-  const uint64_t connection = ++connection_;
+  ++connection_;
   client_.Open(MakeRegistration(options_.description));
+  AwaitAnswer();
+}
+
+void JobManagerConnection::AwaitAnswer() {
   // The client's pause before a stream counts too; it is shorter.
-  After(options_.registration_timeout, [this, connection] {
-    if (connection == connection_ && phase_ == Phase::kConnecting) {
+  After(options_.registration_timeout, [this, connection = connection_] {
+    if (connection == connection_ && !stream_ended_ && phase_ != Phase::kRegistered) {
       client_.Close(absl::DeadlineExceededError("the JobManager did not answer the registration"));
     }
   });
+}
+
+void JobManagerConnection::Orphan(const StreamEnd& end) {
+  phase_ = Phase::kOrphaned;
+  lease_nanos_.store(0, std::memory_order_release);
+  const uint64_t orphanage = ++orphanage_;
+  executor_->Orphan();
+  // While the leader was there, nobody led elsewhere.
+  const absl::Duration rest = std::min(kFirstAnswerTimeout, lease_ - SinceLastHeard());
+  const int64_t until = MonotonicNanos() + absl::ToInt64Nanoseconds(rest);
+  dead_until_nanos_.clear();
+  for (const std::string& address : client_.addresses()) dead_until_nanos_[address] = until;
+  LogWarning(kComponent,
+             StrCat("the JobManager is gone; tasks go on until another one takes them over: "
+                    "tasks=",
+                    executor_->num_tasks(), " reason=", ToStd(end.reason.message())));
+  After(options_.jobmanager_loss_timeout, [this, orphanage] {
+    if (phase_ != Phase::kOrphaned || orphanage != orphanage_) return;
+    const absl::Status reason = absl::DeadlineExceededError(
+        "no JobManager came to take the tasks over (taskmanager.jobmanager-loss.timeout)");
+    Lose(reason);
+    client_.Close(reason);
+  });
+  ConnectOrphaned(orphanage);
+  CheckOrphaned(orphanage);
+}
+
+void JobManagerConnection::ConnectOrphaned(uint64_t orphanage) {
+  if (phase_ != Phase::kOrphaned || orphanage != orphanage_) return;
+  stream_ended_ = false;
+  ++connection_;
+  proto::TaskManagerMessage registration = MakeRegistration(options_.description);
+  registration.mutable_register_()->set_leader_epoch(leader_epoch_);
+  executor_->Describe(registration.mutable_register_());
+  client_.OpenAtOnce(registration);
+  AwaitAnswer();
+}
+
+void JobManagerConnection::NoteAnswer(const StreamEnd& end) {
+  if (!end.refused) return;
+  dead_until_nanos_[end.address] = MonotonicNanos() + absl::ToInt64Nanoseconds(lease_);
+}
+
+void JobManagerConnection::CheckOrphaned(uint64_t orphanage) {
+  if (phase_ != Phase::kOrphaned || orphanage != orphanage_ || LoseIfUnsure()) return;
+  After(kOrphanedPause, [this, orphanage] { CheckOrphaned(orphanage); });
+}
+
+bool JobManagerConnection::LoseIfUnsure() {
+  const int64_t now = MonotonicNanos();
+  for (const auto& [address, until] : dead_until_nanos_) {
+    if (now <= until) continue;
+    const absl::Status reason = absl::DeadlineExceededError(
+        StrCat("a JobManager may live that cannot be reached, so the tasks may run elsewhere soon: "
+               "address=",
+               address));
+    Lose(reason);
+    client_.Close(reason);
+    return true;
+  }
+  return false;
 }
 
 void JobManagerConnection::OnMessage(std::unique_ptr<proto::JobManagerMessage> message) {
@@ -127,12 +196,25 @@ void JobManagerConnection::OnMessage(std::unique_ptr<proto::JobManagerMessage> m
                            std::move(message))] { Handle(shared); });
 }
 
-void JobManagerConnection::OnStreamEnded(const absl::Status& reason) {
-  strand_->Post([this, reason] {
+void JobManagerConnection::OnStreamEnded(const StreamEnd& end) {
+  strand_->Post([this, end] {
     stream_ended_ = true;
-    Lose(reason);
+    if (phase_ == Phase::kOrphaned) {
+      NoteAnswer(end);
+      After(kOrphanedPause, [this, orphanage = orphanage_] { ConnectOrphaned(orphanage); });
+      return;
+    }
+    const bool may_go_on = options_.jobmanager_loss_timeout > absl::ZeroDuration() &&
+                           SinceLastHeard() <= lease_ && executor_->has_jobs();
+    if (phase_ == Phase::kRegistered && may_go_on) return Orphan(end);
+    Lose(end.reason);
     ReconnectIfIdle();
   });
+}
+
+bool JobManagerConnection::Holds() const {
+  const absl::Duration lease = absl::Nanoseconds(lease_nanos_.load(std::memory_order_acquire));
+  return lease > absl::ZeroDuration() && SinceLastHeard() <= lease && !executor_->awaits_adoption();
 }
 
 void JobManagerConnection::Report(const proto::TaskManagerMessage& message) {
@@ -151,6 +233,15 @@ void JobManagerConnection::Handle(const std::shared_ptr<const proto::JobManagerM
     case proto::JobManagerMessage::kRefused:
       return Terminate(absl::FailedPreconditionError(
           StrCat("the JobManager refused this TaskManager: ", message->refused().reason())));
+    case proto::JobManagerMessage::kDismissed: {
+      const absl::Status reason = absl::AbortedError(
+          StrCat("the JobManager has given this TaskManager up: ", message->dismissed().reason()));
+      Lose(reason);
+      return client_.Close(reason);
+    }
+    case proto::JobManagerMessage::kAdopt:
+      if (IsStale(message->adopt().leader_epoch())) return;
+      break;
     case proto::JobManagerMessage::kHeartbeat:
       static_cast<void>(IsStale(message->heartbeat().leader_epoch()));
       return;
@@ -165,9 +256,23 @@ void JobManagerConnection::Handle(const std::shared_ptr<const proto::JobManagerM
 
 void JobManagerConnection::HandleRegistered(const proto::JobManagerMessage& message) {
   const proto::Registered& registered = message.registered();
-  if (phase_ != Phase::kConnecting) return;
+  const bool orphaned = phase_ == Phase::kOrphaned;
+  // A process that was stopped for long may find an answer that is as old.
+  if (orphaned && LoseIfUnsure()) return;
+  if (phase_ != Phase::kConnecting && !orphaned) {
+    client_.Close(absl::CancelledError("the tasks that were registered are being cancelled"));
+    return;
+  }
   if (IsStale(registered.leader_epoch())) {
     client_.Close(absl::AbortedError("the JobManager is not the leader any more"));
+    return;
+  }
+  if (orphaned && registered.leader_epoch() == leader_epoch_) {
+    // It lives and saw the stream end, so it has begun the tasks anew.
+    const absl::Status reason =
+        absl::AbortedError("the JobManager that the tasks are of takes them for lost");
+    Lose(reason);
+    client_.Close(reason);
     return;
   }
   leader_epoch_ = registered.leader_epoch();
@@ -177,8 +282,8 @@ void JobManagerConnection::HandleRegistered(const proto::JobManagerMessage& mess
   heartbeat_interval_ =
       absl::Milliseconds(std::max<int64_t>(1, registered.heartbeat_interval_ms()));
   const absl::Duration timeout = absl::Milliseconds(registered.heartbeat_timeout_ms());
-  const absl::Duration lease = std::max(timeout / 2, timeout - heartbeat_interval_);
-  lease_nanos_.store(absl::ToInt64Nanoseconds(lease), std::memory_order_release);
+  lease_ = std::max(timeout / 2, timeout - heartbeat_interval_);
+  lease_nanos_.store(absl::ToInt64Nanoseconds(lease_), std::memory_order_release);
   LogInfo(kComponent, StrCat("registered with the JobManager: address=", client_.address(),
                              " id=", options_.description.id, " leader_epoch=", leader_epoch_));
   SendHeartbeat(connection_);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/io_pool.h"
+#include "runtime/base/lease.h"
 #include "runtime/base/memory_budget.h"
 #include "taskmanager/control_client.h"
 #include "taskmanager/crash_handler.h"
@@ -35,21 +37,32 @@ struct JobManagerConnectionOptions {
   absl::Duration registration_timeout = absl::Seconds(10);
   /// How long tasks may take to stop before the TaskManager gives itself up.
   absl::Duration cancellation_timeout = absl::Seconds(180);
+  /// How long tasks go on running without a JobManager once its process is known to be dead.
+  absl::Duration jobmanager_loss_timeout = absl::Minutes(1);
 };
 
 /// Keeps the TaskManager registered with its JobManager, and its tasks under the lease that this
 /// gives.
 ///
-///   connecting ──Registered──▶ registered ──stream ended, lease lapsed──▶ lost ──all tasks
-///   ended──▶ connecting … any ──Refused, tasks do not stop──▶ terminated        any ──Stop──▶
-///   terminated
+///   connecting ──Registered──▶ registered ──lease lapsed, dismissed──▶ lost ──all tasks ended──▶
+///   connecting …        registered ──stream ended──▶ orphaned ──Registered by a newer leader──▶
+///   registered       orphaned ──a JobManager may live, time-out──▶ lost
+///   any ──Refused, tasks do not stop──▶ terminated        any ──Stop──▶ terminated
 ///
 /// The lease lasts while messages come in time; it is shorter than the time after which the
 /// JobManager takes this process for dead, and is checked before any message is acted on: a process
 /// that was stopped for long cancels its tasks before it does anything else. Messages of an older
-/// leader than the newest seen are dropped and counted. Threads: any; its state lives on `strand`,
-/// on which it also drives the executor. Lifecycle: Bind, Start, Stop.
-class JobManagerConnection final : public ControlListener, public ReportSink {
+/// leader than the newest seen are dropped and counted.
+///
+/// When the stream ends, though, the JobManager's process has most likely died, and nobody begins
+/// the tasks anew before the next leader has waited for them. So they go on, without checkpoints
+/// and commits, as long as it is known that no JobManager lives that this one cannot reach: the
+/// hosts of all their addresses answer, again and again, that nobody listens. One that is silent
+/// for as long as the lease may lead; then the tasks are cancelled. See docs/decisions/0006.
+///
+/// Threads: any; its state lives on `strand`, on which it also drives the executor. Lifecycle:
+/// Start, Stop.
+class JobManagerConnection final : public ControlListener, public ReportSink, public Lease {
  public:
   /// `terminated` is called at most once, from any thread, when the connection is given up for
   /// good. The pointers are borrowed.
@@ -79,14 +92,23 @@ class JobManagerConnection final : public ControlListener, public ReportSink {
   }
 
   void OnMessage(std::unique_ptr<proto::JobManagerMessage> message) override;
-  void OnStreamEnded(const absl::Status& reason) override;
+  void OnStreamEnded(const StreamEnd& end) override;
   void Report(const proto::TaskManagerMessage& message) override;
+  /// Whether there is a JobManager whose own all tasks are: for commits.
+  [[nodiscard]] bool Holds() const override;
 
  private:
-  enum class Phase : uint8_t { kConnecting, kRegistered, kLost, kTerminated };
+  enum class Phase : uint8_t { kConnecting, kRegistered, kOrphaned, kLost, kTerminated };
 
   // All on the strand.
   void Connect();
+  void AwaitAnswer();
+  void Orphan(const StreamEnd& end);
+  void ConnectOrphaned(uint64_t orphanage);
+  void NoteAnswer(const StreamEnd& end);
+  void CheckOrphaned(uint64_t orphanage);
+  /// Gives the tasks up, and returns true, if somebody may lead who cannot be reached.
+  bool LoseIfUnsure();
   void Handle(const std::shared_ptr<const proto::JobManagerMessage>& message);
   void HandleRegistered(const proto::JobManagerMessage& message);
   bool IsStale(uint64_t leader_epoch);
@@ -119,6 +141,10 @@ class JobManagerConnection final : public ControlListener, public ReportSink {
   MetricsEncoder metrics_encoder_;
   bool tasks_ended_ = true;
   bool stream_ended_ = true;
+  uint64_t orphanage_ = 0;  // Counts times without a JobManager, as `connection_`.
+  absl::Duration lease_;    // As it was given last.
+  // While orphaned, by address: until when nobody can lead there. Monotonic.
+  std::map<std::string, int64_t> dead_until_nanos_;
   int64_t last_loss_log_nanos_ = 0;
 
   ControlClient client_;  // Last: its listener is this.

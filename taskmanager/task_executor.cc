@@ -77,6 +77,8 @@ void TaskExecutor::Handle(Message message) {
           [this, message] { DeliverToCoordinators(message->event_to_coordinators()); });
     case proto::JobManagerMessage::kTriggerCoordinator:
       return TriggerCoordinators(message);
+    case proto::JobManagerMessage::kAdopt:
+      return Adopt(message);
     case proto::JobManagerMessage::kReleaseJob:
       return ReleaseJob(FromWireId<JobId>(message->release_job().job_id()));
     default:
@@ -87,14 +89,15 @@ void TaskExecutor::Handle(Message message) {
 void TaskExecutor::Deploy(const Message& message) {
   const proto::DeployTasks& deploy = message->deploy();
   const auto id = FromWireId<JobId>(deploy.job().job_id());
+  const Deployment number(deploy.leader_epoch(), deploy.deployment_number());
   Job& job = jobs_[id];
   for (const proto::TaskDeployment& deployment : deploy.tasks()) {
     const auto attempt = FromWireId<ExecutionAttemptId>(deployment.attempt());
     job.tasks.insert(attempt);
     RunningTask& task = tasks_[attempt];
     task.job = id;
-    task.vertex = FromWireId<JobVertexId>(deployment.vertex());
-    task.subtask = deployment.subtask();
+    task.identity = {FromWireId<JobVertexId>(deployment.vertex()), deployment.subtask(),
+                     deployment.attempt_number(), number, deployment.restored_checkpoint()};
     {
       const MutexLock lock(&attempts_mutex_);
       attempts_[attempt].job = id;
@@ -104,7 +107,8 @@ void TaskExecutor::Deploy(const Message& message) {
   for (const proto::CoordinatorDeployment& deployment : deploy.coordinators()) {
     const auto attempt = FromWireId<ExecutionAttemptId>(deployment.attempt());
     job.coordinators.insert(attempt);
-    coordinators_[attempt] = {id, FromWireId<OperatorId>(deployment.operator_id()), nullptr};
+    coordinators_[attempt] = {id, FromWireId<OperatorId>(deployment.operator_id()), nullptr,
+                              number};
   }
   if (!job.building && !job.built.ok()) {
     job.building = true;
@@ -169,6 +173,12 @@ void TaskExecutor::Materialize(const Message& message) {
   const auto id = FromWireId<JobId>(deploy.job().job_id());
   Job& job = jobs_[id];
   const absl::StatusOr<PreparedJob> plan = MakePlan(id, job, deploy.job());
+  if (plan.ok()) {
+    job.parallelism.clear();
+    for (const JobGraph::Vertex& vertex : plan->job_graph.vertices) {
+      job.parallelism[vertex.id] = vertex.parallelism;
+    }
+  }
   // Coordinators first: the readers that follow may ask them at once.
   for (int i = 0; i < deploy.coordinators_size(); ++i) {
     const auto attempt = FromWireId<ExecutionAttemptId>(deploy.coordinators(i).attempt());
@@ -176,7 +186,7 @@ void TaskExecutor::Materialize(const Message& message) {
     const absl::Status status = plan.ok() ? StartCoordinator(*plan, message, i) : plan.status();
     if (status.ok()) continue;
     ForgetCoordinator(attempt);
-    ReportCoordinatorFailed(attempt, status);
+    ReportCoordinatorFailed(id, attempt, status);
   }
   for (int i = 0; i < deploy.tasks_size(); ++i) {
     const auto attempt = FromWireId<ExecutionAttemptId>(deploy.tasks(i).attempt());
@@ -192,7 +202,7 @@ void TaskExecutor::Materialize(const Message& message) {
 // At once, so that a deployment that waits does not start it and nobody ends it twice.
 void TaskExecutor::EndDeployment(ExecutionAttemptId attempt, TaskState state,
                                  const absl::Status& reason) {
-  static_cast<void>(ForgetAttempt(attempt));
+  static_cast<void>(EndAttempt(attempt, state));
   ReportTaskState(attempt, state, reason);
   TaskEnded(attempt, state);
 }
@@ -210,11 +220,11 @@ absl::Status TaskExecutor::StartTask(const PreparedJob& plan, Job& job, const Me
   for (const TaskDescription::Operator& op : prepared.description.operators) {
     job.subtasks[{plan.graph->operator_id(op.node), deployment.subtask()}] = attempt;
   }
-  if (const auto earlier = job.finished.find({running.vertex, running.subtask});
+  if (const auto earlier = job.finished.find({running.identity.vertex, running.identity.subtask});
       earlier != job.finished.end()) {
-    for (const ExecutionAttemptId& old : earlier->second) {
+    for (const FinishedTask& old : earlier->second) {
       environment_.channels.registry->Release(
-          old, absl::CancelledError("superseded by a newer attempt"));
+          old.attempt, absl::CancelledError("superseded by a newer attempt"));
     }
     job.finished.erase(earlier);
   }
@@ -226,11 +236,12 @@ absl::Status TaskExecutor::StartTask(const PreparedJob& plan, Job& job, const Me
   environment.listener = this;
   environment.state_store = job.state_store;
   environment.buffer_debloat = environment_.buffer_debloat;
+  environment.commit_lease = environment_.commit_lease;
   TaskIdentity identity{plan.job,
                         message->deploy().job().job_name(),
-                        running.vertex,
+                        running.identity.vertex,
                         prepared.description.vertex_name,
-                        running.subtask,
+                        running.identity.subtask,
                         attempt,
                         prepared.description.attempt_number};
   ASSIGN_OR_RETURN(running.task, CreateTask(std::move(prepared.description), environment));
@@ -324,6 +335,19 @@ void TaskExecutor::ForgetCoordinator(ExecutionAttemptId attempt) {
     job->second.coordinators.erase(attempt);
   }
   coordinators_.erase(found);
+  const MutexLock lock(&attempts_mutex_);
+  events_.Forget(attempt);
+}
+
+void TaskExecutor::DropClosedCoordinators() {
+  std::vector<std::shared_ptr<CoordinatorHost>> rest;
+  // Closed first: what is closed then posts nothing behind the look at the pool.
+  for (const auto& host : closed_coordinators_) {
+    if (!host->is_closed()) rest.push_back(host);
+  }
+  if (rest.size() < closed_coordinators_.size() && environment_.io_pool->idle()) {
+    closed_coordinators_.swap(rest);
+  }
 }
 
 void TaskExecutor::TriggerCheckpoint(const Message& message) {
@@ -334,6 +358,8 @@ void TaskExecutor::TriggerCheckpoint(const Message& message) {
     const auto attempt = FromWireId<ExecutionAttemptId>(id);
     const auto found = tasks_.find(attempt);
     if (found == tasks_.end()) continue;
+    NoteCheckpoint(found->second.job, barrier.id);
+    if (StopsTask(barrier.kind)) found->second.stop_checkpoint = barrier.id;
     WhenBuilt(found->second.job, [this, attempt, barrier] {
       const auto task = tasks_.find(attempt);
       if (task != tasks_.end() && task->second.task != nullptr)
@@ -343,14 +369,17 @@ void TaskExecutor::TriggerCheckpoint(const Message& message) {
 }
 
 void TaskExecutor::CompleteCheckpoint(const Message& message) {
-  const Job& job = jobs_[FromWireId<JobId>(message->complete().job_id())];
+  const auto id = FromWireId<JobId>(message->complete().job_id());
+  const Job& job = jobs_[id];
   const CheckpointId checkpoint(message->complete().checkpoint_id());
+  NoteCheckpoint(id, checkpoint);
   if (job.state_store != nullptr && job.state_store->keeps_files()) {
     environment_.io_pool->Post(
         [store = job.state_store, checkpoint] { store->OnComplete(checkpoint); });
   }
   for (const ExecutionAttemptId& attempt : job.tasks) {
-    const RunningTask& running = tasks_.at(attempt);
+    RunningTask& running = tasks_.at(attempt);
+    if (running.stop_checkpoint <= checkpoint) running.stop_checkpoint = CheckpointId();
     if (running.task != nullptr) running.task->NotifyCheckpointComplete(checkpoint);
   }
   for (const ExecutionAttemptId& attempt : job.coordinators) {
@@ -360,10 +389,13 @@ void TaskExecutor::CompleteCheckpoint(const Message& message) {
 }
 
 void TaskExecutor::AbortCheckpoint(const Message& message) {
-  const Job& job = jobs_[FromWireId<JobId>(message->aborted().job_id())];
+  const auto id = FromWireId<JobId>(message->aborted().job_id());
+  const Job& job = jobs_[id];
   const CheckpointId checkpoint(message->aborted().checkpoint_id());
+  NoteCheckpoint(id, checkpoint);
   for (const ExecutionAttemptId& attempt : job.tasks) {
-    const RunningTask& running = tasks_.at(attempt);
+    RunningTask& running = tasks_.at(attempt);
+    if (running.stop_checkpoint <= checkpoint) running.stop_checkpoint = CheckpointId();
     if (running.task != nullptr) running.task->NotifyCheckpointAborted(checkpoint);
   }
 }
@@ -375,6 +407,7 @@ void TaskExecutor::DeliverToTask(const proto::OperatorEvent& event) {
   if (subtask == job.subtasks.end()) return;
   const auto task = tasks_.find(subtask->second);
   if (task == tasks_.end() || task->second.task == nullptr) return;
+  ++task->second.received[EventChannelId::Of(proto::EventChannel::TO_TASK, event)];
   task->second.task->HandleCoordinatorEvent(operator_id, event.payload());
 }
 
@@ -382,8 +415,9 @@ void TaskExecutor::DeliverToCoordinator(const proto::OperatorEvent& event) {
   const Job& job = jobs_[FromWireId<JobId>(event.job_id())];
   const auto operator_id = FromWireId<OperatorId>(event.operator_id());
   for (const ExecutionAttemptId& attempt : job.coordinators) {
-    const RunningCoordinator& coordinator = coordinators_.at(attempt);
+    RunningCoordinator& coordinator = coordinators_.at(attempt);
     if (coordinator.operator_id == operator_id && coordinator.host != nullptr) {
+      ++coordinator.received[EventChannelId::Of(proto::EventChannel::TO_COORDINATOR, event)];
       coordinator.host->HandleEvent(event.subtask(), event.payload());
     }
   }
@@ -393,8 +427,9 @@ void TaskExecutor::DeliverToCoordinators(const proto::OperatorEvent& event) {
   const Job& job = jobs_[FromWireId<JobId>(event.job_id())];
   const auto sender = FromWireId<OperatorId>(event.operator_id());
   for (const ExecutionAttemptId& attempt : job.coordinators) {
-    const RunningCoordinator& coordinator = coordinators_.at(attempt);
+    RunningCoordinator& coordinator = coordinators_.at(attempt);
     if (coordinator.operator_id != sender && coordinator.host != nullptr) {
+      ++coordinator.received[EventChannelId::Of(proto::EventChannel::TO_COORDINATORS, event)];
       coordinator.host->HandleCoordinatorEvent(sender, event.payload());
     }
   }
@@ -406,6 +441,7 @@ void TaskExecutor::TriggerCoordinators(const Message& message) {
     const auto attempt = FromWireId<ExecutionAttemptId>(id);
     const auto found = coordinators_.find(attempt);
     if (found == coordinators_.end()) continue;
+    NoteCheckpoint(found->second.job, checkpoint);
     WhenBuilt(found->second.job, [this, attempt, checkpoint] {
       const auto coordinator = coordinators_.find(attempt);
       if (coordinator != coordinators_.end() && coordinator->second.host != nullptr) {
@@ -427,6 +463,7 @@ void TaskExecutor::ReleaseJob(JobId id) {
   for (const ExecutionAttemptId& attempt : coordinators) CloseCoordinator(attempt);
   ReleaseFinished(found->second);
   jobs_.erase(found);
+  StopHolding(id);
   // Tasks that are still being cancelled remove their own folders, which lie in this one.
   RemoveFolder(StrCat(environment_.local_dir, "/", ToString(id)));
 }
@@ -444,6 +481,11 @@ void TaskExecutor::CancelAll(std::function<void()> ended) {
     RemoveFolder(StrCat(environment_.local_dir, "/", ToString(id)));
   }
   jobs_.clear();
+  {
+    const MutexLock lock(&attempts_mutex_);
+    held_.clear();
+    awaits_adoption_.store(false, std::memory_order_release);
+  }
   CallIfIdle();
 }
 
@@ -458,12 +500,18 @@ void TaskExecutor::TaskEnded(ExecutionAttemptId attempt, TaskState state) {
   if (found == tasks_.end()) return;
   RunningTask ended = std::move(found->second);
   tasks_.erase(found);
+  {
+    const MutexLock lock(&attempts_mutex_);
+    attempts_.erase(attempt);
+    events_.Forget(attempt);
+  }
   environment_.metrics->RemoveTask(attempt);
   for (ChannelHandle& channel : ended.remote_channels) channel.Close();
   const auto job = jobs_.find(ended.job);
   if (job != jobs_.end()) job->second.tasks.erase(attempt);
   if (state == TaskState::kFinished && job != jobs_.end()) {
-    job->second.finished[{ended.vertex, ended.subtask}].push_back(attempt);
+    job->second.finished[{ended.identity.vertex, ended.identity.subtask}].push_back(
+        {attempt, ended.identity});
   } else {
     environment_.channels.registry->Release(
         attempt, absl::CancelledError(StrCat("the producer has ended: state=", ToString(state))));
@@ -482,8 +530,9 @@ void TaskExecutor::TaskEnded(ExecutionAttemptId attempt, TaskState state) {
 
 void TaskExecutor::ReleaseFinished(Job& job) {
   for (const auto& [subtask, attempts] : job.finished) {
-    for (const ExecutionAttemptId& attempt : attempts) {
-      environment_.channels.registry->Release(attempt, absl::CancelledError("the job has ended"));
+    for (const FinishedTask& task : attempts) {
+      environment_.channels.registry->Release(task.attempt,
+                                              absl::CancelledError("the job has ended"));
     }
   }
   job.finished.clear();

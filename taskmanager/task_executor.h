@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/io_pool.h"
+#include "runtime/base/lease.h"
 #include "runtime/base/mutex.h"
 #include "runtime/state/state_file_store.h"
 #include "runtime/task/buffer_debloater.h"
@@ -27,6 +29,7 @@
 #include "taskmanager/job_registry.h"
 #include "taskmanager/local_state_store.h"
 #include "taskmanager/metrics_collector.h"
+#include "taskmanager/operator_event_log.h"
 #include "taskmanager/task_activity.h"
 #include "taskmanager/task_preparation.h"
 
@@ -37,6 +40,8 @@ class DeployTasks;
 class JobInformation;
 class JobManagerMessage;
 class OperatorEvent;
+class Register;
+class RunningJob;
 class TaskManagerHeartbeat;
 class TaskManagerMessage;
 }  // namespace proto
@@ -69,6 +74,8 @@ struct TaskExecutorEnvironment {
   ReportSink* reports = nullptr;
   /// Told of every task and coordinator that runs.
   MetricsCollector* metrics = nullptr;
+  /// While it holds, tasks may commit. Null: always.
+  const Lease* commit_lease = nullptr;
 };
 
 /// Runs the tasks and coordinators that the JobManager deploys here, and says what becomes of them.
@@ -76,7 +83,9 @@ struct TaskExecutorEnvironment {
 /// Place: one per TaskManager; it knows nothing of connections and leaders.
 /// Threads: every method runs on `strand`, in the order the messages came; the listeners' are
 /// called from anywhere. While a job's graph is being built, what arrives for that job waits, in
-/// order; only a cancellation acts at once. Lifecycle: CancelAll and wait for it, then Detach,
+/// order; only a cancellation acts at once. From Orphan on until a leader has said which of a job's
+/// tasks are its own, what they have to say waits too, but for answers to checkpoints, which nobody
+/// wants any more. Lifecycle: CancelAll and wait for it, then Detach,
 /// before it is destroyed.
 class TaskExecutor final : public TaskListener, public CoordinatorListener {
  public:
@@ -90,10 +99,19 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   /// Cancels all tasks, closes all coordinators and forgets all jobs. Calls `ended`, on the strand,
   /// once nothing runs.
   void CancelAll(std::function<void()> ended);
+  /// The JobManager is gone, while tasks go on.
+  void Orphan();
+  /// Whether what a leader does not own yet runs here. Any thread.
+  [[nodiscard]] bool awaits_adoption() const {
+    return awaits_adoption_.load(std::memory_order_acquire);
+  }
+  /// Says what runs here, for the next leader.
+  void Describe(proto::Register* registration);
   /// Adds the metrics of the running tasks that have done something since they were last added, and
   /// of the idle ones now and then. `now_nanos` is of the monotonic clock.
   void AddMetrics(int64_t now_nanos, proto::TaskManagerHeartbeat* heartbeat);
   [[nodiscard]] size_t num_tasks() const { return tasks_.size(); }
+  [[nodiscard]] bool has_jobs() const { return !jobs_.empty(); }
 
   void OnTaskState(ExecutionAttemptId attempt, TaskState state,
                    const absl::Status& reason) override;
@@ -116,23 +134,40 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   using Message = std::shared_ptr<const proto::JobManagerMessage>;
   using Work = std::function<void()>;
 
+  // What was deployed together: leader's epoch and number.
+  using Deployment = std::pair<uint64_t, uint64_t>;
+  // What of an attempt is as it was deployed.
+  struct AttemptIdentity {
+    JobVertexId vertex;
+    uint32_t subtask = 0;
+    uint32_t attempt_number = 0;
+    Deployment deployment;
+    uint64_t restored_checkpoint = 0;
+  };
   // A task from its deployment's arrival on, first without `task`, to its end.
   struct RunningTask {
     JobId job;
-    JobVertexId vertex;
-    uint32_t subtask = 0;
+    AttemptIdentity identity;
     std::shared_ptr<Task> task;
     std::vector<ChannelHandle> remote_channels;
     std::vector<ExecutionAttemptId> local_producers;
     std::string local_dir;
-    TaskActivity activity;       // Between two reports.
-    int64_t reported_nanos = 0;  // When its metrics were added last.
-    bool reported_idle = false;  // As they were of a time in which it did nothing.
+    TaskActivity activity;         // Between two reports.
+    int64_t reported_nanos = 0;    // When its metrics were added last.
+    bool reported_idle = false;    // As they were of a time in which it did nothing.
+    CheckpointId stop_checkpoint;  // Of a source: triggered last to stop it, if not ended.
+    EventCounts received;
   };
   struct RunningCoordinator {
     JobId job;
     OperatorId operator_id;
     std::shared_ptr<CoordinatorHost> host;  // Null until the job's graph is there.
+    Deployment deployment = {};
+    EventCounts received = {};
+  };
+  struct FinishedTask {
+    ExecutionAttemptId attempt;
+    AttemptIdentity identity;
   };
   struct Job {
     bool building = false;
@@ -145,7 +180,9 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     // Newest attempt of each subtask of each operator: where its coordinator's events go.
     std::map<std::pair<OperatorId, uint32_t>, ExecutionAttemptId> subtasks;
     // Attempts that finished: their consumers may not have drained, or even opened, their channels.
-    std::map<std::pair<JobVertexId, uint32_t>, std::vector<ExecutionAttemptId>> finished;
+    std::map<std::pair<JobVertexId, uint32_t>, std::vector<FinishedTask>> finished;
+    CheckpointId last_checkpoint;                 // The greatest one that was heard of.
+    std::map<JobVertexId, uint32_t> parallelism;  // As in the newest deployment.
   };
 
   void Deploy(const Message& message);
@@ -167,21 +204,36 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   void DeliverToCoordinators(const proto::OperatorEvent& event);
   void TriggerCoordinators(const Message& message);
   void ReleaseJob(JobId job);
+  void Adopt(const Message& message);
+  void CancelUnwanted(const Message& message);
+  void SendHeld(JobId job, const Message& message);
+  void DescribeJob(const Job& job, proto::RunningJob* out);
+  void NoteCheckpoint(JobId job, CheckpointId checkpoint);
+  void StopHolding(JobId job);
   void EndDeployment(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
-  struct Attempt {
-    bool canceling = false;  // It was to be cancelled.
+  struct EndedAttempt {
+    TaskState state = TaskState::kCanceled;
     std::shared_ptr<const Task> task;
   };
-  Attempt ForgetAttempt(ExecutionAttemptId attempt);
+  // Notes its end, of which TaskEnded hears later. A task that is being cancelled may see its
+  // producers go first; that is no failure of its own.
+  EndedAttempt EndAttempt(ExecutionAttemptId attempt, TaskState state);
   void TaskEnded(ExecutionAttemptId attempt, TaskState state);
   void ForgetCoordinator(ExecutionAttemptId attempt);
+  void DropClosedCoordinators();
   void ReleaseFinished(Job& job);
   void RemoveFolder(std::string path) const;
   void CallIfIdle();
 
   void ReportTaskState(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason,
                        const Task* task = nullptr);
-  void ReportCoordinatorFailed(ExecutionAttemptId attempt, const absl::Status& reason);
+  /// Sends the message, holds it back or, if nobody is there to wait for it, drops it.
+  enum class WhileOrphaned : uint8_t { kHold, kDrop };
+  void Report(JobId job, const proto::TaskManagerMessage& message, WhileOrphaned otherwise);
+  void ReportOf(ExecutionAttemptId attempt, const proto::TaskManagerMessage& message,
+                WhileOrphaned otherwise);
+  void ReportEvent(JobId job, ExecutionAttemptId sender, const proto::TaskManagerMessage& message);
+  void ReportCoordinatorFailed(JobId job, ExecutionAttemptId attempt, const absl::Status& reason);
   int64_t CountNewBytes(const TaskCheckpointAck& ack);
   void LogRestored(ExecutionAttemptId attempt);
   void KeepLocally(const TaskCheckpointAck& ack);
@@ -193,7 +245,8 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   std::map<JobId, Job> jobs_;
   absl::flat_hash_map<ExecutionAttemptId, RunningTask> tasks_;
   absl::flat_hash_map<ExecutionAttemptId, RunningCoordinator> coordinators_;
-  // Work on the I/O pool may still hold a closed coordinator's context, so the (empty) hosts stay.
+  // Work on the I/O pool may still use a closed coordinator's context, so the (empty) hosts stay
+  // until the pool has been seen without work.
   std::vector<std::shared_ptr<CoordinatorHost>> closed_coordinators_;
   std::vector<std::function<void()>> when_idle_;
 
@@ -205,9 +258,16 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
     std::weak_ptr<const Task> task;
     std::shared_ptr<LocalStateStore> state_store;
     bool restores = false;
+    TaskState state = TaskState::kDeploying;
+    bool input_ended = false;
   };
   Mutex attempts_mutex_;
   absl::flat_hash_map<ExecutionAttemptId, AttemptRecord> attempts_ ABSL_GUARDED_BY(attempts_mutex_);
+  // By job that waits for a leader's word, what is held back until then, in order.
+  absl::flat_hash_map<JobId, std::vector<proto::TaskManagerMessage>> held_
+      ABSL_GUARDED_BY(attempts_mutex_);
+  OperatorEventLog events_ ABSL_GUARDED_BY(attempts_mutex_);
+  std::atomic<bool> awaits_adoption_{false};  // held_ is not empty.
 };
 
 }  // namespace weir

@@ -12,29 +12,10 @@
 #include "runtime/state/operator_subtask_state.h"
 #include "taskmanager/task_executor.h"
 #include "taskmanager/wire_ids.h"
+#include "taskmanager/wire_states.h"
 
 namespace weir {
 namespace {
-
-proto::TaskState ToProto(TaskState state) {
-  switch (state) {
-    case TaskState::kDeploying:
-      return proto::DEPLOYING;
-    case TaskState::kInitializing:
-      return proto::INITIALIZING;
-    case TaskState::kRunning:
-      return proto::RUNNING;
-    case TaskState::kFinished:
-      return proto::FINISHED;
-    case TaskState::kCanceling:
-      return proto::CANCELING;
-    case TaskState::kCanceled:
-      return proto::CANCELED;
-    case TaskState::kFailed:
-      return proto::FAILED;
-  }
-  return proto::FAILED;
-}
 
 // An idle task's metrics, of which only the idle time changes, are told so often.
 constexpr int64_t kIdleReportNanos = 10'000'000'000;
@@ -85,10 +66,47 @@ void TaskExecutor::ReportTaskState(ExecutionAttemptId attempt, TaskState state,
     changed->set_failure_origin(static_cast<int32_t>(failure.origin));
   }
   if (task != nullptr) WriteMetrics(attempt, task->metrics(), changed->mutable_metrics());
+  ReportOf(attempt, message, WhileOrphaned::kHold);
+}
+
+void TaskExecutor::Report(JobId job, const proto::TaskManagerMessage& message,
+                          WhileOrphaned otherwise) {
+  {
+    const MutexLock lock(&attempts_mutex_);
+    if (const auto held = held_.find(job); held != held_.end()) {
+      if (otherwise == WhileOrphaned::kHold) held->second.push_back(message);
+      return;
+    }
+  }
   environment_.reports->Report(message);
 }
 
-void TaskExecutor::ReportCoordinatorFailed(ExecutionAttemptId attempt, const absl::Status& reason) {
+void TaskExecutor::ReportOf(ExecutionAttemptId attempt, const proto::TaskManagerMessage& message,
+                            WhileOrphaned otherwise) {
+  JobId job;
+  {
+    const MutexLock lock(&attempts_mutex_);
+    if (const auto record = attempts_.find(attempt); record != attempts_.end()) {
+      job = record->second.job;
+    }
+  }
+  Report(job, message, otherwise);
+}
+
+// What is held back of events stays in their log.
+void TaskExecutor::ReportEvent(JobId job, ExecutionAttemptId sender,
+                               const proto::TaskManagerMessage& message) {
+  {
+    const MutexLock lock(&attempts_mutex_);
+    const bool lost = held_.contains(job);
+    events_.Add(sender, message, lost);
+    if (lost) return;
+  }
+  environment_.reports->Report(message);
+}
+
+void TaskExecutor::ReportCoordinatorFailed(JobId job, ExecutionAttemptId attempt,
+                                           const absl::Status& reason) {
   proto::TaskManagerMessage message;
   proto::CoordinatorFailed* const failed = message.mutable_coordinator_failed();
   failed->set_attempt(ToWireId(attempt));
@@ -97,28 +115,34 @@ void TaskExecutor::ReportCoordinatorFailed(ExecutionAttemptId attempt, const abs
   const Failure failure = DescribeFailure(reason);
   failed->set_exception_name(failure.exception_name);
   failed->set_failure_origin(static_cast<int32_t>(failure.origin));
-  environment_.reports->Report(message);
+  Report(job, message, WhileOrphaned::kHold);
 }
 
 void TaskExecutor::OnTaskState(ExecutionAttemptId attempt, TaskState state,
                                const absl::Status& reason) {
   if (state == TaskState::kRunning) LogRestored(attempt);
-  if (!IsTerminal(state)) return ReportTaskState(attempt, state, reason);
-  // A task that is being cancelled may see its producers go first; that is no failure of its own.
-  const Attempt forgotten = ForgetAttempt(attempt);
-  const bool canceled = forgotten.canceling && state == TaskState::kFailed;
-  const TaskState end = canceled ? TaskState::kCanceled : state;
-  ReportTaskState(attempt, end, canceled ? absl::OkStatus() : reason, forgotten.task.get());
-  strand_->Post([this, attempt, end] { TaskEnded(attempt, end); });
+  if (!IsTerminal(state)) {
+    {
+      const MutexLock lock(&attempts_mutex_);
+      if (const auto record = attempts_.find(attempt); record != attempts_.end()) {
+        record->second.state = state;
+      }
+    }
+    return ReportTaskState(attempt, state, reason);
+  }
+  const EndedAttempt ended = EndAttempt(attempt, state);
+  const bool canceled = ended.state == TaskState::kCanceled;
+  ReportTaskState(attempt, ended.state, canceled ? absl::OkStatus() : reason, ended.task.get());
+  strand_->Post([this, attempt, end = ended.state] { TaskEnded(attempt, end); });
 }
 
-TaskExecutor::Attempt TaskExecutor::ForgetAttempt(ExecutionAttemptId attempt) {
+TaskExecutor::EndedAttempt TaskExecutor::EndAttempt(ExecutionAttemptId attempt, TaskState state) {
   const MutexLock lock(&attempts_mutex_);
   const auto record = attempts_.find(attempt);
-  if (record == attempts_.end()) return {};
-  Attempt forgotten{record->second.canceling, record->second.task.lock()};
-  attempts_.erase(record);
-  return forgotten;
+  if (record == attempts_.end()) return {state, nullptr};
+  const bool canceled = record->second.canceling && state == TaskState::kFailed;
+  record->second.state = canceled ? TaskState::kCanceled : state;
+  return {record->second.state, record->second.task.lock()};
 }
 
 void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
@@ -146,7 +170,7 @@ void TaskExecutor::OnCheckpointAck(TaskCheckpointAck ack) {
   out->set_state_bytes(state_bytes);
   out->set_checkpointed_bytes(CountNewBytes(ack));
   KeepLocally(ack);
-  environment_.reports->Report(message);
+  ReportOf(ack.attempt, message, WhileOrphaned::kDrop);
 }
 
 // Returns the size of what this checkpoint has and the task's one before it had not.
@@ -212,30 +236,38 @@ void TaskExecutor::OnCheckpointDecline(ExecutionAttemptId attempt, CheckpointId 
   decline->set_attempt(ToWireId(attempt));
   decline->set_checkpoint_id(checkpoint.value());
   decline->set_reason(StrCat(ToStd(reason.message())));
-  environment_.reports->Report(message);
+  ReportOf(attempt, message, WhileOrphaned::kDrop);
 }
 
 void TaskExecutor::OnInputEnded(ExecutionAttemptId attempt) {
   proto::TaskManagerMessage message;
   message.mutable_input_ended()->set_attempt(ToWireId(attempt));
-  environment_.reports->Report(message);
+  {
+    const MutexLock lock(&attempts_mutex_);
+    if (const auto record = attempts_.find(attempt); record != attempts_.end()) {
+      record->second.input_ended = true;
+    }
+  }
+  ReportOf(attempt, message, WhileOrphaned::kHold);
 }
 
 void TaskExecutor::OnEventToCoordinator(ExecutionAttemptId attempt, OperatorId operator_id,
                                         uint32_t subtask, std::string payload) {
   proto::TaskManagerMessage message;
   proto::OperatorEvent* const event = message.mutable_event_to_coordinator();
+  JobId job;
   {
     const MutexLock lock(&attempts_mutex_);
     const auto record = attempts_.find(attempt);
-    if (record == attempts_.end()) return;  // It has ended.
-    event->set_job_id(ToWireId(record->second.job));
+    if (record == attempts_.end() || IsTerminal(record->second.state)) return;
+    job = record->second.job;
   }
+  event->set_job_id(ToWireId(job));
   event->set_operator_id(ToWireId(operator_id));
   event->set_subtask(subtask);
   event->set_payload(std::move(payload));
   event->set_sender_attempt(ToWireId(attempt));
-  environment_.reports->Report(message);
+  ReportEvent(job, attempt, message);
 }
 
 void TaskExecutor::OnCoordinatorEvent(const CoordinatorDescription& coordinator, uint32_t subtask,
@@ -247,7 +279,7 @@ void TaskExecutor::OnCoordinatorEvent(const CoordinatorDescription& coordinator,
   out->set_subtask(subtask);
   out->set_payload(std::move(event));
   out->set_sender_attempt(ToWireId(coordinator.attempt));
-  environment_.reports->Report(message);
+  ReportEvent(coordinator.job, coordinator.attempt, message);
 }
 
 void TaskExecutor::OnEventToCoordinators(const CoordinatorDescription& coordinator,
@@ -258,7 +290,7 @@ void TaskExecutor::OnEventToCoordinators(const CoordinatorDescription& coordinat
   out->set_operator_id(ToWireId(coordinator.operator_id));
   out->set_payload(std::move(event));
   out->set_sender_attempt(ToWireId(coordinator.attempt));
-  environment_.reports->Report(message);
+  ReportEvent(coordinator.job, coordinator.attempt, message);
 }
 
 void TaskExecutor::OnCoordinatorSnapshot(const CoordinatorDescription& coordinator,
@@ -274,15 +306,16 @@ void TaskExecutor::OnCoordinatorSnapshot(const CoordinatorDescription& coordinat
     const std::string error = StrCat(ToStd(state.status().message()));
     ack->set_error(error.empty() ? state.status().ToString() : error);
   }
-  environment_.reports->Report(message);
+  Report(coordinator.job, message, WhileOrphaned::kDrop);
 }
 
 void TaskExecutor::OnCoordinatorFailed(const CoordinatorDescription& coordinator,
                                        const absl::Status& reason) {
-  ReportCoordinatorFailed(coordinator.attempt, reason);
+  ReportCoordinatorFailed(coordinator.job, coordinator.attempt, reason);
 }
 
 void TaskExecutor::AddMetrics(int64_t now_nanos, proto::TaskManagerHeartbeat* heartbeat) {
+  DropClosedCoordinators();
   for (auto& [attempt, running] : tasks_) {
     if (running.task == nullptr) continue;
     const TaskMetricsSnapshot metrics = running.task->metrics();

@@ -92,6 +92,7 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
       static_cast<int>(configuration.Get(kBufferDebloatThresholdPercentages))};
   options.compress_batches = configuration.Get(kNetworkCompressionCodec) == "LZ4";
   options.temp_dir = configuration.Get(kIoTmpDirs);
+  options.jobmanager_loss_timeout = configuration.Get(kTaskManagerJobManagerLossTimeout);
   options.metrics_ports = configuration.Get(kMetricsReporterPromPort);
   options.metrics_interval = configuration.Get(kMetricsInterval);
   return options;
@@ -148,6 +149,7 @@ class TaskManager::Impl {
                               static_cast<uint32_t>(NumCores()),
                               options_.memory_bytes};
     connection.cancellation_timeout = options_.cancellation_timeout;
+    connection.jobmanager_loss_timeout = options_.jobmanager_loss_timeout;
     metrics_.emplace(ProcessSources{options_.id, options_.host, &budget_, &data_server_.counters(),
                                     &data_client_.counters()});
     connection_.emplace(std::move(connection), &strand_, &timers_, &budget_,
@@ -285,6 +287,7 @@ class TaskManager::Impl {
     environment.local_dir = StrCat(folder_->path(), "/jobs");
     environment.reports = &*connection_;
     environment.metrics = &*metrics_;
+    environment.commit_lease = &*connection_;
     return environment;
   }
 

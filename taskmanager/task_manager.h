@@ -43,6 +43,8 @@ struct TaskManagerOptions {
   absl::Duration job_build_timeout = absl::Minutes(2);
   /// How long tasks may take to stop before it gives itself up.
   absl::Duration cancellation_timeout = absl::Minutes(3);
+  /// How long tasks go on running once the JobManager's process has died.
+  absl::Duration jobmanager_loss_timeout = absl::Minutes(1);
 
   [[nodiscard]] static TaskManagerOptions FromConfiguration(const Configuration& configuration);
 };

@@ -70,6 +70,22 @@ void CheckpointCoordinator::Start(CheckpointPlan plan) {
   last_end_ = absl::InfinitePast();
 }
 
+void CheckpointCoordinator::Adopt(CheckpointPlan plan, std::set<ExecutionAttemptId> finished,
+                                  std::set<ExecutionAttemptId> input_ended, bool stopping) {
+  Start(std::move(plan));
+  finished_ = std::move(finished);
+  input_ended_ = std::move(input_ended);
+  stopping_ = stopping;
+  CheckInputEnded();
+  const std::deque<RetainedCheckpoint>& kept = completed_.checkpoints();
+  // Of a savepoint that the job went on after, tasks are not told.
+  const auto newest = std::find_if(
+      kept.rbegin(), kept.rend(),
+      [stopping](const RetainedCheckpoint& checkpoint) { return checkpoint.owned || stopping; });
+  if (newest != kept.rend()) messenger_->NotifyCheckpointComplete(newest->id);
+  if (!stopping && last_id_ > 0) messenger_->NotifyCheckpointAborted(CheckpointId(last_id_));
+}
+
 void CheckpointCoordinator::Stop(const absl::Status& reason) {
   if (!started_) return;
   started_ = false;
@@ -562,6 +578,19 @@ void CheckpointCoordinator::RestoreLatest(
     return;
   }
   ReadNewest(std::move(done));
+}
+
+void CheckpointCoordinator::LoadLatest(std::function<void(absl::Status)> done) {
+  if (completed_.checkpoints().empty()) return done(absl::OkStatus());
+  storage_->Read(completed_.checkpoints().back().path,
+                 [this, alive = std::weak_ptr<Alive>(alive_),
+                  done = std::move(done)](absl::StatusOr<CheckpointMetadata> read) {
+                   if (alive.expired()) return;
+                   if (read.ok()) {
+                     last_completed_ = std::make_shared<const CheckpointMetadata>(*std::move(read));
+                   }
+                   done(read.status());
+                 });
 }
 
 void CheckpointCoordinator::ReadNewest(

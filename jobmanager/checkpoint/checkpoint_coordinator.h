@@ -112,6 +112,13 @@ class CheckpointCoordinator {
   /// `plan` names the fresh attempts in place of those that failed.
   void Resume(CheckpointPlan plan);
 
+  /// Begins an attempt whose tasks an earlier JobManager deployed, and tells them of the newest
+  /// checkpoint that it completed, and that all later ones are given up. Some have finished, of
+  /// some the input has ended. `stopping`: the newest is the savepoint that the job was stopped
+  /// with.
+  void Adopt(CheckpointPlan plan, std::set<ExecutionAttemptId> finished,
+             std::set<ExecutionAttemptId> input_ended, bool stopping);
+
   void OnAllTasksRunning();
   void OnTaskFinished(ExecutionAttemptId task);
   void OnInputEnded(ExecutionAttemptId task);
@@ -135,6 +142,13 @@ class CheckpointCoordinator {
   /// before it. Errors: kDataLoss if there are checkpoints but none can be read; kUnavailable.
   void RestoreLatest(
       std::function<void(absl::StatusOr<std::shared_ptr<const CheckpointMetadata>>)> done);
+  /// Reads the newest checkpoint, on which those of adopted tasks build. Errors: kDataLoss if it
+  /// cannot be read; kUnavailable.
+  void LoadLatest(std::function<void(absl::Status)> done);
+  /// The newest that has completed; 0 if there is none.
+  [[nodiscard]] CheckpointId newest_completed() const {
+    return completed_.checkpoints().empty() ? CheckpointId() : completed_.checkpoints().back().id;
+  }
   /// Returns why checkpoints were passed over since the last call, oldest first.
   [[nodiscard]] std::vector<absl::Status> TakeUnreadable() {
     return std::exchange(unreadable_, {});

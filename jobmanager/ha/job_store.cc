@@ -22,6 +22,8 @@ constexpr std::string_view kComponent = "job-store";
 constexpr std::string_view kJobPrefix = "job-";
 constexpr std::string_view kCheckpointsPrefix = "checkpoints-";
 constexpr std::string_view kResultPrefix = "result-";
+constexpr std::string_view kTaskManagersKey = "taskmanagers";
+constexpr std::string_view kSavepointPrefix = "savepoint-";
 // etcd takes values up to 1.5 MiB.
 constexpr size_t kMaxInlineBytes = 256 << 10;
 
@@ -51,6 +53,13 @@ proto::StoredJob ToProto(const JobDescription& job) {
   out.set_savepoint_path(job.savepoint_path);
   out.set_allow_non_restored_state(job.allow_non_restored_state);
   out.set_claims_savepoint(job.claim_mode == ClaimMode::kClaim);
+  for (const auto& [vertex, range] : job.requirements) {
+    proto::StoredParallelismRange* const stored = out.add_requirements();
+    stored->set_vertex(IdToBytes(vertex));
+    stored->set_lower(range.lower);
+    stored->set_upper(range.upper);
+  }
+  out.set_is_cancelled(job.is_cancelled);
   return out;
 }
 
@@ -202,6 +211,68 @@ absl::Status JobStore::RemoveResult(JobId job_id) {
   return store_->Remove(epoch_, Key(kResultPrefix, job_id));
 }
 
+absl::Status JobStore::PutSavepoint(const SavepointOperation& savepoint) {
+  proto::StoredSavepointOperation stored;
+  stored.set_job_id(IdToBytes(savepoint.job_id));
+  stored.set_id(savepoint.id);
+  stored.set_begin_us(absl::ToUnixMicros(savepoint.begin));
+  stored.set_target_directory(savepoint.target_directory);
+  stored.set_has_ended(savepoint.result.has_value());
+  if (savepoint.result.has_value()) {
+    const absl::Status& status = savepoint.result->status();
+    if (status.ok()) stored.set_path(**savepoint.result);
+    stored.set_error(std::string(ToStd(status.message())));
+    stored.set_error_code(static_cast<int>(status.code()));
+  }
+  return store_->Put(epoch_, StrCat(kSavepointPrefix, savepoint.id), stored.SerializeAsString());
+}
+
+absl::Status JobStore::RemoveSavepoint(const std::string& id) {
+  return store_->Remove(epoch_, StrCat(kSavepointPrefix, id));
+}
+
+absl::StatusOr<std::vector<SavepointOperation>> JobStore::LoadSavepoints() {
+  using Values = std::map<std::string, std::string>;
+  ASSIGN_OR_RETURN(const Values values, store_->List(epoch_, kSavepointPrefix));
+  std::vector<SavepointOperation> savepoints;
+  for (const auto& [key, bytes] : values) {
+    proto::StoredSavepointOperation stored;
+    if (const absl::Status status = Parse(bytes, &stored); !status.ok()) {
+      LogUnreadable(key, status);
+      continue;
+    }
+    SavepointOperation& savepoint = savepoints.emplace_back();
+    savepoint.job_id = IdFromBytes<JobId>(stored.job_id());
+    savepoint.id = stored.id();
+    savepoint.begin = absl::FromUnixMicros(stored.begin_us());
+    savepoint.target_directory = stored.target_directory();
+    if (!stored.has_ended()) continue;
+    if (stored.error_code() == 0) {
+      savepoint.result = stored.path();
+    } else {
+      savepoint.result = StatusFromWire(stored.error_code(), stored.error());
+    }
+  }
+  std::stable_sort(
+      savepoints.begin(), savepoints.end(),
+      [](const SavepointOperation& a, const SavepointOperation& b) { return a.begin < b.begin; });
+  return savepoints;
+}
+
+absl::Status JobStore::PutTaskManagers(const std::set<std::string>& ids) {
+  proto::StoredTaskManagers stored;
+  for (const std::string& id : ids) stored.add_ids(id);
+  return store_->Put(epoch_, kTaskManagersKey, stored.SerializeAsString());
+}
+
+absl::StatusOr<std::set<std::string>> JobStore::LoadTaskManagers() {
+  using Values = std::map<std::string, std::string>;
+  ASSIGN_OR_RETURN(const Values values, store_->List(epoch_, kTaskManagersKey));
+  proto::StoredTaskManagers stored;
+  for (const auto& [key, bytes] : values) RETURN_IF_ERROR(Parse(bytes, &stored));
+  return std::set<std::string>(stored.ids().begin(), stored.ids().end());
+}
+
 absl::StatusOr<JobDescription> JobStore::ReadJob(std::string_view bytes) const {
   proto::StoredJobReference reference;
   RETURN_IF_ERROR(Parse(bytes, &reference));
@@ -229,6 +300,10 @@ absl::StatusOr<JobDescription> JobStore::ReadJob(std::string_view bytes) const {
   job.savepoint_path = stored.savepoint_path();
   job.allow_non_restored_state = stored.allow_non_restored_state();
   job.claim_mode = stored.claims_savepoint() ? ClaimMode::kClaim : ClaimMode::kNoClaim;
+  for (const proto::StoredParallelismRange& range : stored.requirements()) {
+    job.requirements[IdFromBytes<JobVertexId>(range.vertex())] = {range.lower(), range.upper()};
+  }
+  job.is_cancelled = stored.is_cancelled();
   return job;
 }
 

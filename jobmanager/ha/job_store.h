@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +50,17 @@ struct EndedJobRecord {
   absl::Time latest_checkpoint_trigger = {};
 };
 
+/// A savepoint that somebody triggered, for whoever asks a later leader what became of it. Plain
+/// data.
+struct SavepointOperation {
+  JobId job_id = {};
+  std::string id = {};
+  absl::Time begin = {};
+  std::string target_directory = {};
+  /// Absent while it is under way.
+  std::optional<absl::StatusOr<std::string>> result = {};
+};
+
 /// Keeps a leader's jobs in a HaStore: what was submitted, the checkpoints, and how jobs ended.
 ///
 /// Every write is fenced by the leader's epoch. Threads: any; all methods block. Errors of all:
@@ -76,6 +89,13 @@ class JobStore {
   /// Forgets what was submitted and the checkpoints of a job that has ended.
   [[nodiscard]] absl::Status RemoveJob(JobId job_id);
   [[nodiscard]] absl::Status RemoveResult(JobId job_id);
+  [[nodiscard]] absl::Status PutSavepoint(const SavepointOperation& savepoint);
+  [[nodiscard]] absl::Status RemoveSavepoint(const std::string& id);
+  /// Oldest first. What cannot be read is logged and left out.
+  [[nodiscard]] absl::StatusOr<std::vector<SavepointOperation>> LoadSavepoints();
+  /// Keeps which TaskManagers may run tasks: for these the next leader waits.
+  [[nodiscard]] absl::Status PutTaskManagers(const std::set<std::string>& ids);
+  [[nodiscard]] absl::StatusOr<std::set<std::string>> LoadTaskManagers();
 
   /// Reads everything. A job that cannot be read is logged and left out, and stays in the store;
   /// one that has both ended and not been forgotten has ended.

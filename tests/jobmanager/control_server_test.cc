@@ -221,6 +221,7 @@ TEST_F(ControlServerTest, LosesATaskManagerThatSendsNoHeartbeats) {
   }
   ASSERT_TRUE(WaitForTaskManagers(1));
   EXPECT_EQ(TaskManagers()[0].id, "alive");
+  EXPECT_TRUE(silent.Read()->has_dismissed()) << "it is not to go on with what it runs";
   EXPECT_FALSE(silent.Read().has_value()) << "its stream is closed, so that it registers anew";
 }
 
@@ -231,6 +232,7 @@ TEST_F(ControlServerTest, ReplacesATaskManagerThatRegistersAgainUnderItsId) {
   RawClient fresh(server_->port());
   fresh.Register("tm-1");
   ASSERT_TRUE(fresh.Read().has_value());
+  EXPECT_TRUE(old.Read()->has_dismissed());
   EXPECT_FALSE(old.Read().has_value());
   EXPECT_TRUE(WaitForTaskManagers(1));
   // The end of the old stream must not take the new one with it.

@@ -162,17 +162,17 @@ class FakeJobManager::Impl final : public proto::JobManagerService::Service {
     {
       const MutexLock lock(&mutex_);
       all_.insert(connection);
-      if (options_.refuse_reason.empty()) {
+      if (!options_.mute && options_.refuse_reason.empty()) {
         proto::Registered* const registered = answer.mutable_registered();
         registered->set_leader_epoch(options_.leader_epoch);
         registered->set_heartbeat_interval_ms(
             absl::ToInt64Milliseconds(options_.heartbeat_interval));
         registered->set_heartbeat_timeout_ms(absl::ToInt64Milliseconds(options_.heartbeat_timeout));
-      } else {
+      } else if (!options_.mute) {
         answer.mutable_refused()->set_reason(options_.refuse_reason);
       }
     }
-    Write(*connection, answer);
+    if (answer.kind_case() != proto::JobManagerMessage::KIND_NOT_SET) Write(*connection, answer);
     const MutexLock lock(&mutex_);
     connections_[connection->id] = connection;
   }
@@ -190,7 +190,7 @@ class FakeJobManager::Impl final : public proto::JobManagerService::Service {
         const MutexLock lock(&mutex_);
         changed_.WaitFor(&mutex_, options_.heartbeat_interval);
         heartbeat.mutable_heartbeat()->set_leader_epoch(options_.leader_epoch);
-        if (silent_) continue;
+        if (silent_ || options_.mute) continue;
         for (const auto& [id, connection] : connections_) connections.push_back(connection);
       }
       for (const auto& connection : connections) Write(*connection, heartbeat);

@@ -21,6 +21,7 @@ class FakeJobManager {
     absl::Duration heartbeat_timeout = absl::Seconds(60);
     std::string refuse_reason{};  // Not empty: no TaskManager is good enough.
     int port = 0;                 // 0: any free one.
+    bool mute = false;            // Takes streams, and never says anything of its own.
   };
   struct Heard {
     std::string task_manager_id;

@@ -17,7 +17,7 @@ using Messages = FakeJobManager::Messages;
 class NoListener final : public ControlListener {
  public:
   void OnMessage(std::unique_ptr<proto::JobManagerMessage>) override {}
-  void OnStreamEnded(const absl::Status&) override {}
+  void OnStreamEnded(const StreamEnd&) override {}
 };
 
 proto::TaskManagerMessage Registration() {

@@ -427,23 +427,145 @@ TEST_F(TaskManagerTest, RefusesALibraryThatBuildsAnotherGraph) {
               HasSubstr("submitted_fingerprint="));
 }
 
-TEST_F(TaskManagerTest, CancelsItsTasksAndRegistersAnewWhenTheStreamEnds) {
+TEST_F(TaskManagerTest, CancelsItsTasksAndRegistersAnewWhenTheSameLeaderIsBack) {
   const auto manager = StartRegistered();
   const NumbersDeployment job(job_manager_);
   ASSERT_TRUE(job_manager_.Send(manager->id(), job.Both(*manager)));
   ASSERT_TRUE(WaitForState(job.source_attempt, proto::RUNNING));
   ASSERT_TRUE(WaitForState(job.sink_attempt, proto::RUNNING));
   job_manager_.DropStreams();
+  // It comes with what it runs, finds the same leader, and comes again without.
   ASSERT_TRUE(job_manager_.WaitUntil(
-      [](const Messages& messages) { return CountRegistrations(messages) == 2; }));
+      [](const Messages& messages) { return CountRegistrations(messages) == 3; }));
   const Messages messages = job_manager_.messages();
   EXPECT_EQ(messages.back().task_manager_id, manager->id());
   // The first heartbeat after the new registration knows of no task.
   const auto is_new_heartbeat = [](const Messages& all) {
-    return all.back().message.has_heartbeat() && CountRegistrations(all) == 2;
+    return all.back().message.has_heartbeat() && CountRegistrations(all) == 3;
   };
   ASSERT_TRUE(job_manager_.WaitUntil(is_new_heartbeat));
   EXPECT_EQ(job_manager_.messages().back().message.heartbeat().tasks_size(), 0);
+}
+
+TEST_F(TaskManagerTest, GoesOnWithItsTasksAndReportsThemToTheNextLeader) {
+  auto first = std::make_unique<FakeJobManager>(FakeJobManager::Options{.leader_epoch = 1});
+  FakeJobManager::Options options{.leader_epoch = 2};
+  options.port = first->port();
+  const auto manager = StartManager(first->address());
+  const NumbersDeployment job(*first);
+  ASSERT_TRUE(first->WaitUntil([](const Messages& messages) {
+    return !messages.empty() && messages.back().message.has_heartbeat();
+  }));
+  proto::JobManagerMessage deploy = job.Both(*manager);
+  deploy.mutable_deploy()->set_deployment_number(7);
+  ASSERT_TRUE(first->Send(manager->id(), deploy));
+  const auto greets = [&](const Messages& messages) {
+    return std::any_of(messages.begin(), messages.end(), [](const auto& heard) {
+      return heard.message.event_to_coordinator().payload() == "hello";
+    });
+  };
+  ASSERT_TRUE(first->WaitUntil([&](const Messages& messages) {
+    return StateOf(messages, job.source_attempt) == proto::RUNNING &&
+           StateOf(messages, job.sink_attempt) == proto::RUNNING && greets(messages);
+  }));
+  first.reset();  // Before it passed the source's greeting on.
+  FakeJobManager second(options);
+  ASSERT_TRUE(
+      second.WaitUntil([](const Messages& messages) { return CountRegistrations(messages) == 1; }));
+  const proto::Register registration = second.messages().front().message.register_();
+  EXPECT_EQ(registration.leader_epoch(), 1u);
+  ASSERT_EQ(registration.jobs_size(), 1);
+  const proto::RunningJob& reported = registration.jobs(0);
+  EXPECT_EQ(reported.job_id(), job.job_id);
+  ASSERT_EQ(reported.tasks_size(), 2);
+  for (const proto::RunningTask& task : reported.tasks()) {
+    EXPECT_EQ(task.state(), proto::RUNNING);
+    EXPECT_EQ(task.deployment().number(), 7u);
+    EXPECT_EQ(task.sent_size(), task.attempt() == job.source_attempt ? 1 : 0);
+  }
+  ASSERT_EQ(reported.coordinators_size(), 1);
+  EXPECT_EQ(reported.coordinators(0).attempt(), job.coordinator_attempt);
+
+  // The new leader takes them over, and the greeting that was lost comes again.
+  proto::JobManagerMessage adopt;
+  adopt.mutable_adopt()->set_leader_epoch(2);
+  adopt.mutable_adopt()->set_job_id(job.job_id);
+  adopt.mutable_adopt()->add_attempts(job.source_attempt);
+  adopt.mutable_adopt()->add_attempts(job.sink_attempt);
+  adopt.mutable_adopt()->add_coordinators(job.coordinator_attempt);
+  ASSERT_TRUE(second.WaitUntil(
+      [](const Messages& messages) { return messages.back().message.has_heartbeat(); }));
+  EXPECT_FALSE(greets(second.messages()));
+  ASSERT_TRUE(second.Send(manager->id(), adopt));
+  EXPECT_TRUE(second.WaitUntil(greets));
+}
+
+TEST_F(TaskManagerTest, CancelsWhatTheNextLeaderDoesNotWant) {
+  auto first = std::make_unique<FakeJobManager>(FakeJobManager::Options{.leader_epoch = 1});
+  FakeJobManager::Options options{.leader_epoch = 2};
+  options.port = first->port();
+  const auto manager = StartManager(first->address());
+  const NumbersDeployment job(*first);
+  ASSERT_TRUE(first->WaitUntil([](const Messages& messages) {
+    return !messages.empty() && messages.back().message.has_heartbeat();
+  }));
+  ASSERT_TRUE(first->Send(manager->id(), job.Both(*manager)));
+  ASSERT_TRUE(first->WaitUntil([&](const Messages& messages) {
+    return StateOf(messages, job.sink_attempt) == proto::RUNNING;
+  }));
+  first.reset();
+  FakeJobManager second(options);
+  ASSERT_TRUE(second.WaitUntil([](const Messages& messages) {
+    return !messages.empty() && messages.back().message.has_heartbeat();
+  }));
+  proto::JobManagerMessage adopt;
+  adopt.mutable_adopt()->set_leader_epoch(2);
+  adopt.mutable_adopt()->set_job_id(job.job_id);
+  adopt.mutable_adopt()->add_attempts(job.source_attempt);
+  ASSERT_TRUE(second.Send(manager->id(), adopt));
+  EXPECT_TRUE(second.WaitUntil([&](const Messages& messages) {
+    return StateOf(messages, job.sink_attempt) == proto::CANCELED;
+  }));
+}
+
+TEST_F(TaskManagerTest, CancelsItsTasksWhenItIsDismissed) {
+  const auto manager = StartRegistered();
+  const NumbersDeployment job(job_manager_);
+  ASSERT_TRUE(job_manager_.Send(manager->id(), job.Both(*manager)));
+  ASSERT_TRUE(WaitForState(job.source_attempt, proto::RUNNING));
+  proto::JobManagerMessage dismissal;
+  dismissal.mutable_dismissed()->set_reason("no heartbeat came");
+  ASSERT_TRUE(job_manager_.Send(manager->id(), dismissal));
+  ASSERT_TRUE(job_manager_.WaitUntil(
+      [](const Messages& messages) { return CountRegistrations(messages) == 2; }));
+  for (const auto& heard : job_manager_.messages()) {
+    EXPECT_EQ(heard.message.register_().jobs_size(), 0);
+  }
+}
+
+TEST_F(TaskManagerTest, CancelsItsTasksWhenAnAddressIsSilentWhileItHasNoJobManager) {
+  auto leader = std::make_unique<FakeJobManager>();
+  // It takes connections, so somebody may lead there, who has begun the tasks elsewhere.
+  FakeJobManager silent(FakeJobManager::Options{.leader_epoch = 2, .mute = true});
+  const auto manager = StartManager(StrCat(leader->address(), ",", silent.address()));
+  const NumbersDeployment job(*leader);
+  ASSERT_TRUE(leader->WaitUntil([](const Messages& messages) {
+    return !messages.empty() && messages.back().message.has_heartbeat();
+  }));
+  ASSERT_TRUE(leader->Send(manager->id(), job.Both(*manager)));
+  ASSERT_TRUE(leader->WaitUntil([&](const Messages& messages) {
+    return StateOf(messages, job.sink_attempt) == proto::RUNNING;
+  }));
+  leader.reset();
+  EXPECT_TRUE(silent.WaitUntil([](const Messages& messages) {
+    return std::any_of(messages.begin(), messages.end(), [](const auto& heard) {
+      return heard.message.register_().jobs_size() == 1;
+    });
+  }));
+  EXPECT_TRUE(silent.WaitUntil([](const Messages& messages) {
+    return messages.back().message.has_register_() &&
+           messages.back().message.register_().jobs_size() == 0;
+  })) << "it registers afresh";
 }
 
 TEST_F(TaskManagerTest, CancelsItsTasksWhenTheLeaseLapses) {
@@ -496,7 +618,7 @@ TEST_F(TaskManagerTest, DropsDeploymentsOfAnOlderLeader) {
   EXPECT_EQ(manager->num_stale_messages(), 1U);
 }
 
-TEST_F(TaskManagerTest, FindsTheLeaderAmongSeveralJobManagersAndFollowsItWithFreshTasks) {
+TEST_F(TaskManagerTest, FindsTheLeaderAmongSeveralJobManagersAndFollowsIt) {
   FakeJobManager::Options options;
   options.leader_epoch = 1;
   auto first = std::make_unique<FakeJobManager>(options);
@@ -528,7 +650,7 @@ TEST_F(TaskManagerTest, FindsTheLeaderAmongSeveralJobManagersAndFollowsItWithFre
     return StateOf(messages, again.sink_attempt) == proto::RUNNING;
   }));
   EXPECT_EQ(StateOf(second.messages(), job.sink_attempt), proto::CREATED)
-      << "nothing of the old leader's job is left to report";
+      << "it is asked first whether it wants the old leader's job";
 }
 
 TEST_F(TaskManagerTest, ReportsTheEndOfItsTasksBeforeItStops) {

@@ -36,7 +36,8 @@ absl::StatusOr<AsynchronousOperations::Result> AsynchronousOperations::Find(
   const auto found = operations_.find(trigger_id);
   if (found == operations_.end() || found->second.scope != scope) {
     return absl::NotFoundError(
-        StrCat("There is no operation with this trigger id; it may be too old: ",
+        StrCat("There is no operation with this trigger id; it may be too old, or lost with a "
+               "JobManager: ",
                scope.job_id.IsNull() ? "" : StrCat("job=", ToString(scope.job_id), " "),
                "trigger=", ToString(trigger_id)));
   }

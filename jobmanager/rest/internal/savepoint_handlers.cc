@@ -27,6 +27,7 @@ absl::Status Begin(const RestContextPtr& context, const HttpRequest& request,
           return;
         }
         savepoint.target_directory = *std::move(folder);
+        savepoint.operation_id = ToString(trigger_id);
         if (context->operations.Begin({OperationKind::kSavepoint, job_id}, trigger_id)) {
           context->gateway->TriggerSavepoint(
               job_id, std::move(savepoint),
@@ -59,9 +60,28 @@ absl::Status PollSavepoint(const RestContextPtr& context, const HttpRequest& req
                            const HttpResponder& responder) {
   ASSIGN_OR_RETURN(const JobId job_id, IdParameter<JobId>(request, "jobid"));
   ASSIGN_OR_RETURN(const TriggerId trigger_id, IdParameter<TriggerId>(request, "triggerid"));
-  ASSIGN_OR_RETURN(const AsynchronousOperations::Result result,
-                   context->operations.Find({OperationKind::kSavepoint, job_id}, trigger_id));
-  responder.Send(ToResponse(RenderOperation(result)));
+  const absl::StatusOr<AsynchronousOperations::Result> known =
+      context->operations.Find({OperationKind::kSavepoint, job_id}, trigger_id);
+  if (known.ok()) {
+    responder.Send(ToResponse(RenderOperation(*known)));
+    return absl::OkStatus();
+  }
+  // It may have been triggered at a JobManager that led before this one.
+  context->gateway->RequestFormerSavepoint(
+      job_id, ToString(trigger_id),
+      [responder, unknown = known.status()](absl::StatusOr<std::string> path) {
+        if (absl::IsNotFound(path.status())) {
+          responder.Send(ErrorResponse(unknown));
+          return;
+        }
+        AsynchronousOperations::Result result;
+        if (path.ok()) {
+          result = AsynchronousOperations::Outcome(*std::move(path));
+        } else {
+          result = path.status();
+        }
+        responder.Send(ToResponse(RenderOperation(result)));
+      });
   return absl::OkStatus();
 }
 

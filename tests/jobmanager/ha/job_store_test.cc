@@ -25,7 +25,9 @@
 namespace weir {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Kind = proto::JobManagerMessage;
@@ -110,6 +112,42 @@ TEST_F(JobStoreTest, KeepsALargeJobAsABlob) {
   ASSERT_TRUE(leader.jobs->PutJob(job).ok());
   EXPECT_LT(leader.ha->List(leader.epoch, "job-")->begin()->second.size(), 1000u);
   EXPECT_EQ(leader.jobs->Load()->jobs.at(0).description.arguments, job.arguments);
+}
+
+TEST_F(JobStoreTest, KeepsWhatBecameOfSavepoints) {
+  const auto at = [](int64_t seconds) { return absl::FromUnixSeconds(seconds); };
+  {
+    const Leader leader = TakeOver();
+    ASSERT_TRUE(leader.jobs
+                    ->PutSavepoint({.job_id = id_,
+                                    .id = "aa",
+                                    .begin = at(3),
+                                    .target_directory = "/s",
+                                    .result = "/s/savepoint-1"})
+                    .ok());
+    ASSERT_TRUE(leader.jobs
+                    ->PutSavepoint({.job_id = id_,
+                                    .id = "bb",
+                                    .begin = at(1),
+                                    .target_directory = "/s",
+                                    .result = absl::AbortedError("no")})
+                    .ok());
+    ASSERT_TRUE(
+        leader.jobs
+            ->PutSavepoint({.job_id = id_, .id = "cc", .begin = at(2), .target_directory = "/t"})
+            .ok());
+  }
+  const Leader leader = TakeOver();
+  const auto savepoints = leader.jobs->LoadSavepoints();
+  ASSERT_TRUE(savepoints.ok()) << savepoints.status();
+  ASSERT_THAT(*savepoints, SizeIs(3));
+  EXPECT_EQ((*savepoints)[0].id, "bb");
+  EXPECT_TRUE(absl::IsAborted((*savepoints)[0].result->status()));
+  EXPECT_FALSE((*savepoints)[1].result.has_value());
+  EXPECT_EQ((*savepoints)[1].target_directory, "/t");
+  EXPECT_EQ(**(*savepoints)[2].result, "/s/savepoint-1");
+  ASSERT_TRUE(leader.jobs->RemoveSavepoint("aa").ok());
+  EXPECT_THAT(*leader.jobs->LoadSavepoints(), SizeIs(2));
 }
 
 TEST_F(JobStoreTest, ForgetsCheckpointsOfNoJob) {
@@ -275,6 +313,7 @@ class RecoveringDispatcher {
     const std::vector<Kind> complete = task_manager_->Take(Kind::kComplete);
     return !complete.empty() && complete.back().complete().checkpoint_id() == id;
   }
+  void Advance(absl::Duration time) { executor_.Advance(time); }
   void Hear(const proto::TaskManagerMessage& message) {
     dispatcher_.OnMessage(task_manager_.get(), message);
     executor_.RunUntilIdle();
@@ -284,6 +323,21 @@ class RecoveringDispatcher {
     dispatcher_.RequestJobs([&](auto found) { jobs = *std::move(found); });
     executor_.RunUntilIdle();
     return jobs;
+  }
+  absl::Status Scale(JobId job, const ResourceRequirements& requirements) {
+    absl::Status result = absl::UnknownError("no answer");
+    dispatcher_.UpdateRequirements(job, requirements,
+                                   [&](const absl::Status& status) { result = status; });
+    executor_.RunUntilIdle();
+    return result;
+  }
+  ResourceRequirements Requirements(JobId job) {
+    ResourceRequirements requirements;
+    dispatcher_.RequestScaling(job, [&](absl::StatusOr<ScalingDetails> scaling) {
+      requirements = scaling->Requirements();
+    });
+    executor_.RunUntilIdle();
+    return requirements;
   }
   void Cancel(JobId job) {
     dispatcher_.CancelJob(job, [](const absl::Status& status) { EXPECT_TRUE(status.ok()); });
@@ -345,6 +399,51 @@ TEST_F(RecoveryTest, RestoresAJobFromItsNewestCheckpointUnderItsOwnId) {
   EXPECT_THAT(TakeOver().jobs->Load()->ended_jobs, IsEmpty());
 }
 
+TEST_F(RecoveryTest, KeepsTheRequirementsThatWereAskedForWhileTheJobRan) {
+  const ResourceRequirements asked = {{TestVertex(1), {1, 2}}, {TestVertex(2), {2, 3}}};
+  {
+    const Leader leader = TakeOver();
+    ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
+    const auto dispatcher = Run(leader);
+    const auto deployed = dispatcher->TakeDeployment();
+    ASSERT_TRUE(deployed.has_value());
+    dispatcher->Report(*deployed, proto::RUNNING);
+    EXPECT_TRUE(dispatcher->Scale(id_, asked).ok());
+  }
+  const Leader leader = TakeOver();
+  const auto next = Run(leader);
+  EXPECT_EQ(next->Requirements(id_), asked);
+  const auto deployed = next->TakeDeployment();
+  ASSERT_TRUE(deployed.has_value());
+  EXPECT_EQ(deployed->tasks_size(), 5) << "it runs with them";
+}
+
+TEST_F(RecoveryTest, SaysThatRequirementsAreInEffectButNotKept) {
+  const Leader old = TakeOver();
+  ASSERT_TRUE(old.jobs->PutJob(Describe(id_)).ok());
+  const auto dispatcher = Run(old);
+  dispatcher->Report(*dispatcher->TakeDeployment(), proto::RUNNING);
+  static_cast<void>(TakeOver());
+  const absl::Status status =
+      dispatcher->Scale(id_, {{TestVertex(1), {1, 2}}, {TestVertex(2), {1, 1}}});
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+}
+
+TEST_F(RecoveryTest, WaitsForTaskManagersThatMayRunTasksAndNoLonger) {
+  const Leader old = TakeOver();
+  ASSERT_TRUE(old.jobs->PutJob(Describe(id_)).ok());
+  const auto first = Run(old);
+  ASSERT_TRUE(first->TakeDeployment().has_value());
+  EXPECT_THAT(*old.jobs->LoadTaskManagers(), ElementsAre("tm-1"));
+  ASSERT_TRUE(old.jobs->PutTaskManagers({"tm-1", "tm-2"}).ok());
+  const Leader leader = TakeOver();
+  const auto second = Run(leader);
+  EXPECT_FALSE(second->TakeDeployment().has_value()) << "tm-2 may be running it";
+  EXPECT_EQ(second->Jobs()[0].status, JobStatus::kReconciling);
+  second->Advance(absl::Seconds(5));
+  EXPECT_TRUE(second->TakeDeployment().has_value());
+}
+
 TEST_F(RecoveryTest, RemembersAJobThatEndedAndRunsItNoMore) {
   {
     const Leader leader = TakeOver();
@@ -357,6 +456,8 @@ TEST_F(RecoveryTest, RemembersAJobThatEndedAndRunsItNoMore) {
   const Leader leader = TakeOver();
   EXPECT_THAT(leader.jobs->Load()->jobs, SizeIs(2)) << "CANCELLING is no end: its tasks still run";
   const auto dispatcher = Run(leader);
+  EXPECT_THAT(dispatcher->Jobs(), Contains(Field(&JobOverview::status, JobStatus::kCanceled)))
+      << "but it is remembered that somebody wants it";
   const auto deployed = dispatcher->TakeDeployment();
   ASSERT_TRUE(deployed.has_value());
   const auto job = IdFromBytes<JobId>(deployed->job().job_id());

@@ -313,6 +313,13 @@ void FakeDispatcher::TriggerSavepoint(JobId job_id, SavepointRequest request,
   done(StrCat(request.target_directory, "/savepoint-40b817-0123456789ab"));
 }
 
+void FakeDispatcher::RequestFormerSavepoint(JobId, std::string operation_id,
+                                            Callback<std::string> done) {
+  if (operation_id == kFormerSavepoint) return done("/s/savepoint-former");
+  if (operation_id == kLostSavepoint) return done(absl::AbortedError("the JobManager was lost"));
+  done(absl::NotFoundError("no such operation"));
+}
+
 void FakeDispatcher::DisposeSavepoint(std::string path, StatusCallback done) {
   done(path == "/missing" ? absl::NotFoundError("there is no savepoint at /missing")
                           : absl::OkStatus());

@@ -15,6 +15,10 @@ namespace weir {
 /// Answers at once, on the caller's thread, unless told to hold its answers. Thread-safe.
 class FakeDispatcher : public DispatcherGateway {
  public:
+  /// Operations of an earlier leader: one that completed, and one that was lost with it.
+  static constexpr std::string_view kFormerSavepoint = "000000000000000000000000000000fa";
+  static constexpr std::string_view kLostSavepoint = "000000000000000000000000000000fb";
+
   FakeDispatcher();
 
   [[nodiscard]] static JobId KnownJob() { return JobId(0x40b8176cf828b0c4, 0xd081cd8cae7357d1); }
@@ -61,6 +65,8 @@ class FakeDispatcher : public DispatcherGateway {
                                  Callback<std::string> done) override;
   void TriggerSavepoint(JobId job_id, SavepointRequest request,
                         Callback<std::string> done) override;
+  void RequestFormerSavepoint(JobId job_id, std::string operation_id,
+                              Callback<std::string> done) override;
   void DisposeSavepoint(std::string path, StatusCallback done) override;
   void RequestTaskManagers(Callback<std::vector<TaskManagerInfo>> done) override;
   void RequestTaskManager(std::string taskmanager_id, Callback<TaskManagerInfo> done) override;

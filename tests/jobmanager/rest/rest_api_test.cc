@@ -275,6 +275,17 @@ TEST_F(RestApiTest, TellsWhyASavepointFailed) {
   EXPECT_EQ(status["operation"]["failure-cause"]["stack-trace"], "disk full");
 }
 
+TEST_F(RestApiTest, TellsOfASavepointThatAnEarlierLeaderTook) {
+  EXPECT_EQ(Get(StrCat("/jobs/JOB/savepoints/", FakeDispatcher::kFormerSavepoint)),
+            Json::parse(
+                R"({"status":{"id":"COMPLETED"},"operation":{"location":"/s/savepoint-former"}})"));
+  const Json lost = Get(StrCat("/jobs/JOB/savepoints/", FakeDispatcher::kLostSavepoint));
+  EXPECT_EQ(lost["status"]["id"], "COMPLETED");
+  EXPECT_EQ(lost["operation"]["failure-cause"]["stack-trace"], "the JobManager was lost");
+  EXPECT_EQ(Call("GET", Resolve("/jobs/JOB/savepoints/000000000000000000000000000000fc")).status,
+            404);
+}
+
 TEST_F(RestApiTest, StopsAJobWithASavepoint) {
   const std::string stop = Resolve("/jobs/JOB/stop");
   const Json answer = Json::parse(Call("POST", stop, R"({"targetDirectory":"/s"})").body);
