@@ -164,7 +164,11 @@ void JobManagerConnection::NoteAnswer(const StreamEnd& end) {
 }
 
 void JobManagerConnection::CheckOrphaned(uint64_t orphanage) {
-  if (phase_ != Phase::kOrphaned || orphanage != orphanage_) return;
+  if (phase_ != Phase::kOrphaned || orphanage != orphanage_ || LoseIfUnsure()) return;
+  After(kOrphanedPause, [this, orphanage] { CheckOrphaned(orphanage); });
+}
+
+bool JobManagerConnection::LoseIfUnsure() {
   const int64_t now = MonotonicNanos();
   for (const auto& [address, until] : dead_until_nanos_) {
     if (now <= until) continue;
@@ -174,9 +178,9 @@ void JobManagerConnection::CheckOrphaned(uint64_t orphanage) {
                address));
     Lose(reason);
     client_.Close(reason);
-    return;
+    return true;
   }
-  After(kOrphanedPause, [this, orphanage] { CheckOrphaned(orphanage); });
+  return false;
 }
 
 void JobManagerConnection::OnMessage(std::unique_ptr<proto::JobManagerMessage> message) {
@@ -253,6 +257,8 @@ void JobManagerConnection::Handle(const std::shared_ptr<const proto::JobManagerM
 void JobManagerConnection::HandleRegistered(const proto::JobManagerMessage& message) {
   const proto::Registered& registered = message.registered();
   const bool orphaned = phase_ == Phase::kOrphaned;
+  // A process that was stopped for long may find an answer that is as old.
+  if (orphaned && LoseIfUnsure()) return;
   if (phase_ != Phase::kConnecting && !orphaned) {
     client_.Close(absl::CancelledError("the tasks that were registered are being cancelled"));
     return;

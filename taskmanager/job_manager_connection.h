@@ -107,6 +107,8 @@ class JobManagerConnection final : public ControlListener, public ReportSink, pu
   void ConnectOrphaned(uint64_t orphanage);
   void NoteAnswer(const StreamEnd& end);
   void CheckOrphaned(uint64_t orphanage);
+  /// Gives the tasks up, and returns true, if somebody may lead who cannot be reached.
+  bool LoseIfUnsure();
   void Handle(const std::shared_ptr<const proto::JobManagerMessage>& message);
   void HandleRegistered(const proto::JobManagerMessage& message);
   bool IsStale(uint64_t leader_epoch);

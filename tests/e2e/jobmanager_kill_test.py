@@ -35,7 +35,7 @@ class Jobs:
         self.options = options
         rest = cluster.job_managers[0].rest
         self.libraries = {"keyed_count": library_of(rest, "keyed_count"),
-                          "window_counts": rest.upload(JOBS / "libjob_window_counts.so")}
+                          "window_counts": rest.upload(JOBS / "libwindow_counts.so")}
 
     def submit(self, rest, entry, out, rate, records=None):
         arguments = ["--records", records or self.options.records, "--keys", 200, "--rate", rate,
