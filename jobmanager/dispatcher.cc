@@ -14,7 +14,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
-#include "runtime/checkpoint/file_state_store.h"
+#include "runtime/checkpoint/file_system.h"
 
 namespace weir {
 namespace {
@@ -27,26 +27,29 @@ constexpr absl::Duration kStoreRetryPause = absl::Seconds(1);
 
 // Returns the snapshot as it is retained, with the files that it needs as far as its metadata can
 // be read.
-RetainedCheckpoint ReadRetained(const CheckpointPointers::Pointer& pointer) {
+RetainedCheckpoint ReadRetained(const FileSystems& file_systems,
+                                const CheckpointPointers::Pointer& pointer) {
   RetainedCheckpoint retained{
       .id = pointer.id, .path = pointer.path, .files = {}, .owned = !pointer.is_users};
   if (pointer.is_users) {
     retained.users_path = pointer.path;
     retained.is_savepoint = true;
-  } else if (const auto metadata = ReadCheckpoint(pointer.path); metadata.ok()) {
+  } else if (const auto metadata = ReadCheckpoint(file_systems, pointer.path); metadata.ok()) {
     retained.files = FilesOfSnapshot(*metadata);
   }
   return retained;
 }
 
-JobRecovery ReadRecovery(const CheckpointPointers& pointers) {
+JobRecovery ReadRecovery(const FileSystems& file_systems, const CheckpointPointers& pointers) {
   JobRecovery recovery;
   recovery.last_checkpoint_id = pointers.id_limit;
   for (const CheckpointPointers::Pointer& pointer : pointers.checkpoints) {
     // One that had become superfluous may be gone, while its pointer would have gone with the next.
     const bool is_newest = pointer == pointers.checkpoints.back();
-    if (!is_newest && absl::IsDataLoss(ReadCheckpoint(pointer.path).status())) continue;
-    recovery.checkpoints.push_back(ReadRetained(pointer));
+    if (!is_newest && absl::IsDataLoss(ReadCheckpoint(file_systems, pointer.path).status())) {
+      continue;
+    }
+    recovery.checkpoints.push_back(ReadRetained(file_systems, pointer));
   }
   return recovery;
 }
@@ -81,13 +84,13 @@ const CheckpointDetails* FindCheckpoint(const CheckpointStatistics& checkpoints,
 
 }  // namespace
 
-absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store) {
+absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store, const FileSystems& file_systems) {
   RecoveredJobs recovered;
   ASSIGN_OR_RETURN(JobStore::Contents contents, store->Load());
   recovered.ended_jobs = std::move(contents.ended_jobs);
   for (JobStore::StoredJob& stored : contents.jobs) {
     RecoveredJobs::Job job;
-    job.recovery = ReadRecovery(stored.checkpoints);
+    job.recovery = ReadRecovery(file_systems, stored.checkpoints);
     job.description = std::move(stored.description);
     job.pointers = std::move(stored.checkpoints);
     recovered.jobs.push_back(std::move(job));
@@ -162,7 +165,7 @@ absl::Status Dispatcher::Submit(JobDescription job) {
 std::shared_ptr<JobMaster> Dispatcher::AddJob(JobDescription job, CheckpointPointers pointers) {
   const JobId id = job.id;
   std::unique_ptr<CheckpointStorage> storage = std::make_unique<FolderCheckpointStorage>(
-      job.checkpoint_dir, executor_, std::make_shared<FileStateStore>(job.checkpoint_dir, "job"));
+      job.checkpoint_dir, executor_, options_.file_systems);
   std::function<void(const JobMaster&, std::function<void()>)> record_end;
   if (options_.job_store != nullptr) {
     storage = std::make_unique<FencedCheckpointStorage>(std::move(storage), id, std::move(pointers),
@@ -199,6 +202,7 @@ void Dispatcher::Recover(RecoveredJobs recovered) {
                                  " checkpoints=", job.pointers.checkpoints.size()));
     AddJob(std::move(job.description), std::move(job.pointers))->Recover(std::move(job.recovery));
   }
+  CleanUpBlobs();
 }
 
 void Dispatcher::CloseConnections() {
@@ -228,6 +232,33 @@ void Dispatcher::OnJobEnded(JobId job_id) {
   OnAttempts(job_id, job.Attempts(), {});
   jobs_.erase(found);
   ForgetOldResults();
+  // Else once the store has forgotten it.
+  if (options_.job_store == nullptr) CleanUpBlobs();
+}
+
+void Dispatcher::CleanUpBlobs() {
+  if (blobs_ == nullptr) return;
+  std::set<std::string> needed;
+  for (const auto& [id, job] : jobs_) {
+    needed.insert(job->description().library_hash);
+    needed.insert(job->description().files_hash);
+  }
+  executor_->RunBlocking(
+      [store = options_.job_store, blobs = blobs_, needed = std::move(needed)]() mutable -> Mail {
+        absl::Status status;
+        if (store != nullptr) {
+          absl::StatusOr<std::set<std::string>> stored = store->NeededBlobs();
+          status = stored.status();
+          if (stored.ok()) needed.merge(*std::move(stored));
+        }
+        if (status.ok()) status = blobs->RetainOnly(needed).status();
+        // What stays behind costs space only, and the next end of a job tries again.
+        if (!status.ok() && !absl::IsAborted(status)) {
+          LogWarning("dispatcher",
+                     StrCat("blobs that no job needs stay behind: ", ToStd(status.message())));
+        }
+        return nullptr;
+      });
 }
 
 void Dispatcher::ForgetOldResults() {
@@ -259,11 +290,11 @@ void Dispatcher::WriteResult(std::shared_ptr<const EndedJobRecord> ended,
                  then = std::move(then)]() mutable {
       if (status.ok()) {
         then();
-        executor_->RunBlocking([store, id = ended->overview.id]() -> Mail {
+        executor_->RunBlocking([this, store, id = ended->overview.id]() -> Mail {
           if (const absl::Status removed = store->RemoveJob(id); !removed.ok()) {
             LogWarning("dispatcher", ToStd(removed.message()));
           }
-          return nullptr;
+          return [this] { CleanUpBlobs(); };
         });
         return;
       }
@@ -483,8 +514,9 @@ void Dispatcher::DisposeSavepoint(std::string path, StatusCallback done) {
                  ToString(id), " path=", path)));
       return;
     }
-    executor_->RunBlocking(
-        [path, done] { return Mail([status = DisposeSnapshot(path), done] { done(status); }); });
+    executor_->RunBlocking([file_systems = options_.file_systems, path, done] {
+      return Mail([status = DisposeSnapshot(*file_systems, path), done] { done(status); });
+    });
   });
 }
 
@@ -619,7 +651,7 @@ absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest&
   prepared.entry = job.entry;
   BuildRequest build;
   // The blob, not the file that it was made of: what is built is what TaskManagers will load.
-  build.library = blobs_->PathOf(prepared.library_hash);
+  ASSIGN_OR_RETURN(build.library, blobs_->LocalPathOf(prepared.library_hash));
   build.entry = std::move(job.entry);
   build.arguments = request.program_args;
   build.default_parallelism =

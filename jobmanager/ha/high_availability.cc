@@ -1,7 +1,6 @@
 #include "jobmanager/ha/high_availability.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "jobmanager/ha/etcd_ha_store.h"
@@ -9,6 +8,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
+#include "runtime/checkpoint/file_system.h"
 
 namespace weir {
 namespace {
@@ -52,9 +52,7 @@ absl::StatusOr<HighAvailability> OpenHighAvailability(const Configuration& confi
                absl::FormatDuration(result.election.retry_period),
                " lease-duration=", absl::FormatDuration(result.election.lease_duration)));
   }
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(storage, error);
-  result.folder = StrCat((error ? storage : absolute.lexically_normal().string()), "/", cluster);
+  result.folder = StrCat(NormalizedPath(storage), "/", cluster);
   if (type == "etcd") {
     EtcdHaStoreOptions options;
     for (const std::string_view endpoint :

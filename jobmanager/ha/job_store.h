@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,10 @@ class JobStore {
   /// Forgets what was submitted and the checkpoints of a job that has ended.
   [[nodiscard]] absl::Status RemoveJob(JobId job_id);
   [[nodiscard]] absl::Status RemoveResult(JobId job_id);
+
+  /// Returns the blobs that the jobs in the store need. Errors: if one of them cannot be read, for
+  /// it may need any.
+  [[nodiscard]] absl::StatusOr<std::set<std::string>> NeededBlobs();
 
   /// Reads everything. A job that cannot be read is logged and left out, and stays in the store;
   /// one that has both ended and not been forgotten has ended.
