@@ -79,7 +79,7 @@ absl::StatusOr<int> Dispatch(const CommandContext& context) {
   }
   if (const auto* const run = std::get_if<RunCommand>(&line.command)) return RunJob(context, *run);
   if (const auto* const state = std::get_if<StateCommand>(&line.command)) {
-    return InspectState(*state, line.json, [](std::string_view text) {
+    return InspectState(*state, line.json, *context.configuration, [](std::string_view text) {
       std::fwrite(text.data(), 1, text.size(), stdout);
     });
   }

@@ -14,7 +14,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
-#include "runtime/checkpoint/file_state_store.h"
+#include "runtime/checkpoint/file_system.h"
 
 namespace weir {
 namespace {
@@ -31,26 +31,29 @@ absl::Duration ReconciliationTimeout(const Configuration& configuration, bool ke
 
 // Returns the snapshot as it is retained, with the files that it needs as far as its metadata can
 // be read.
-RetainedCheckpoint ReadRetained(const CheckpointPointers::Pointer& pointer) {
+RetainedCheckpoint ReadRetained(const FileSystems& file_systems,
+                                const CheckpointPointers::Pointer& pointer) {
   RetainedCheckpoint retained{
       .id = pointer.id, .path = pointer.path, .files = {}, .owned = !pointer.is_users};
   if (pointer.is_users) {
     retained.users_path = pointer.path;
     retained.is_savepoint = true;
-  } else if (const auto metadata = ReadCheckpoint(pointer.path); metadata.ok()) {
+  } else if (const auto metadata = ReadCheckpoint(file_systems, pointer.path); metadata.ok()) {
     retained.files = FilesOfSnapshot(*metadata);
   }
   return retained;
 }
 
-JobRecovery ReadRecovery(const CheckpointPointers& pointers) {
+JobRecovery ReadRecovery(const FileSystems& file_systems, const CheckpointPointers& pointers) {
   JobRecovery recovery;
   recovery.last_checkpoint_id = pointers.id_limit;
   for (const CheckpointPointers::Pointer& pointer : pointers.checkpoints) {
     // One that had become superfluous may be gone, while its pointer would have gone with the next.
     const bool is_newest = pointer == pointers.checkpoints.back();
-    if (!is_newest && absl::IsDataLoss(ReadCheckpoint(pointer.path).status())) continue;
-    recovery.checkpoints.push_back(ReadRetained(pointer));
+    if (!is_newest && absl::IsDataLoss(ReadCheckpoint(file_systems, pointer.path).status())) {
+      continue;
+    }
+    recovery.checkpoints.push_back(ReadRetained(file_systems, pointer));
   }
   return recovery;
 }
@@ -89,7 +92,7 @@ absl::Status NoSuchJobError(JobId job_id) {
   return absl::NotFoundError(StrCat("Job ", ToString(job_id), " not found"));
 }
 
-absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store) {
+absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store, const FileSystems& file_systems) {
   RecoveredJobs recovered;
   ASSIGN_OR_RETURN(JobStore::Contents contents, store->Load());
   recovered.ended_jobs = std::move(contents.ended_jobs);
@@ -97,7 +100,7 @@ absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store) {
   ASSIGN_OR_RETURN(recovered.savepoints, store->LoadSavepoints());
   for (JobStore::StoredJob& stored : contents.jobs) {
     RecoveredJobs::Job job;
-    job.recovery = ReadRecovery(stored.checkpoints);
+    job.recovery = ReadRecovery(file_systems, stored.checkpoints);
     job.description = std::move(stored.description);
     job.pointers = std::move(stored.checkpoints);
     recovered.jobs.push_back(std::move(job));
@@ -152,7 +155,7 @@ Dispatcher::~Dispatcher() = default;
 std::shared_ptr<JobMaster> Dispatcher::AddJob(JobDescription job, CheckpointPointers pointers) {
   const JobId id = job.id;
   std::unique_ptr<CheckpointStorage> storage = std::make_unique<FolderCheckpointStorage>(
-      job.checkpoint_dir, executor_, std::make_shared<FileStateStore>(job.checkpoint_dir, "job"));
+      job.checkpoint_dir, executor_, options_.file_systems);
   std::function<void(const JobMaster&, std::function<void()>)> record_end;
   if (options_.job_store != nullptr) {
     storage = std::make_unique<FencedCheckpointStorage>(std::move(storage), id, std::move(pointers),
@@ -198,6 +201,7 @@ void Dispatcher::Recover(RecoveredJobs recovered) {
     master->Recover(std::move(job.recovery));
     if (is_cancelled) static_cast<void>(master->Cancel());
   }
+  CleanUpBlobs();
   if (expected_.empty()) OnAllRegistered();
 }
 
@@ -235,6 +239,33 @@ void Dispatcher::OnJobEnded(JobId job_id) {
   OnAttempts(job_id, job.Attempts(), {});
   jobs_.erase(found);
   ForgetOldResults();
+  // Else once the store has forgotten it.
+  if (options_.job_store == nullptr) CleanUpBlobs();
+}
+
+void Dispatcher::CleanUpBlobs() {
+  if (blobs_ == nullptr) return;
+  std::set<std::string> needed;
+  for (const auto& [id, job] : jobs_) {
+    needed.insert(job->description().library_hash);
+    needed.insert(job->description().files_hash);
+  }
+  executor_->RunBlocking(
+      [store = options_.job_store, blobs = blobs_, needed = std::move(needed)]() mutable -> Mail {
+        absl::Status status;
+        if (store != nullptr) {
+          absl::StatusOr<std::set<std::string>> stored = store->NeededBlobs();
+          status = stored.status();
+          if (stored.ok()) needed.merge(*std::move(stored));
+        }
+        if (status.ok()) status = blobs->RetainOnly(needed).status();
+        // What stays behind costs space only, and the next end of a job tries again.
+        if (!status.ok() && !absl::IsAborted(status)) {
+          LogWarning("dispatcher",
+                     StrCat("blobs that no job needs stay behind: ", ToStd(status.message())));
+        }
+        return nullptr;
+      });
 }
 
 void Dispatcher::ForgetOldResults() {
@@ -266,11 +297,11 @@ void Dispatcher::WriteResult(std::shared_ptr<const EndedJobRecord> ended,
                  then = std::move(then)]() mutable {
       if (status.ok()) {
         then();
-        executor_->RunBlocking([store, id = ended->overview.id]() -> Mail {
+        executor_->RunBlocking([this, store, id = ended->overview.id]() -> Mail {
           if (const absl::Status removed = store->RemoveJob(id); !removed.ok()) {
             LogWarning("dispatcher", ToStd(removed.message()));
           }
-          return nullptr;
+          return [this] { CleanUpBlobs(); };
         });
         return;
       }

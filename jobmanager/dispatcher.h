@@ -43,7 +43,8 @@ struct RecoveredJobs {
 /// Reads all that `store` holds, with the metadata of the checkpoints. Blocks. Errors: as
 /// JobStore::Load. A checkpoint that cannot be read stays a candidate, and the JobMaster that is to
 /// restore it will say why not.
-[[nodiscard]] absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store);
+[[nodiscard]] absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(
+    JobStore* store, const FileSystems& file_systems = *FileSystems::Local());
 
 /// Returns what is answered about a job that there is not: kNotFound.
 [[nodiscard]] absl::Status NoSuchJobError(JobId job_id);
@@ -57,6 +58,8 @@ struct DispatcherOptions {
   std::string abi_stamp;
   /// Keeps jobs beyond this process. Borrowed; null: nothing does.
   JobStore* job_store = nullptr;
+  /// Where checkpoints and savepoints lie.
+  std::shared_ptr<const FileSystems> file_systems = FileSystems::Local();
   /// Ended jobs that are remembered.
   size_t max_ended_jobs = 100;
 };
@@ -178,6 +181,8 @@ class Dispatcher final : public DispatcherGateway,
   /// Keeps how a job ended, again and again until it is done or this JobManager is deposed.
   void WriteResult(std::shared_ptr<const EndedJobRecord> ended, std::function<void()> then);
   void ForgetOldResults();
+  /// Deletes the blobs that neither a running job nor one in the store needs.
+  void CleanUpBlobs();
   void OnAttempts(JobId job_id, const std::vector<ExecutionAttemptId>& gone,
                   const std::vector<ExecutionAttemptId>& begun);
   void OnJobEnded(JobId job_id);

@@ -66,8 +66,9 @@ void Dispatcher::DisposeSavepoint(std::string path, StatusCallback done) {
                  ToString(id), " path=", path)));
       return;
     }
-    executor_->RunBlocking(
-        [path, done] { return Mail([status = DisposeSnapshot(path), done] { done(status); }); });
+    executor_->RunBlocking([file_systems = options_.file_systems, path, done] {
+      return Mail([status = DisposeSnapshot(*file_systems, path), done] { done(status); });
+    });
   });
 }
 

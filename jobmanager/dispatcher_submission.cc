@@ -83,7 +83,7 @@ absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest&
   prepared.entry = job.entry;
   BuildRequest build;
   // The blob, not the file that it was made of: what is built is what TaskManagers will load.
-  build.library = blobs_->PathOf(prepared.library_hash);
+  ASSIGN_OR_RETURN(build.library, blobs_->LocalPathOf(prepared.library_hash));
   build.entry = std::move(job.entry);
   build.arguments = request.program_args;
   build.default_parallelism =

@@ -57,10 +57,13 @@ std::vector<std::string> FileNames(const std::string& folder) {
 
 }  // namespace
 
-JarStore::JarStore(std::string upload_folder, std::string builtin_folder, const JobBuilder* builder)
+JarStore::JarStore(std::string upload_folder, std::string builtin_folder, const JobBuilder* builder,
+                   std::shared_ptr<const FileSystems> file_systems, std::string local_folder)
     : upload_folder_(std::move(upload_folder)),
       builtin_folder_(std::move(builtin_folder)),
-      builder_(builder) {}
+      builder_(builder),
+      file_systems_(std::move(file_systems)),
+      local_folder_(std::move(local_folder)) {}
 
 absl::StatusOr<std::string> JarStore::Upload(std::string_view name, const std::string& path) {
   if (!IsPlainName(name)) {
@@ -75,26 +78,30 @@ absl::StatusOr<std::string> JarStore::Upload(std::string_view name, const std::s
   }
   std::string id = StrCat(ToString(RandomId<HexId<struct JarIdTag>>()), "_", name);
   ASSIGN_OR_RETURN(const std::string content, ReadWholeFile(path));
-  RETURN_IF_ERROR(WriteFileDurably(UploadPath(id), content));
+  RETURN_IF_ERROR(file_systems_->Write(UploadPath(id), content));
+  RETURN_IF_ERROR(Localize(id));
   MutexLock lock(&mutex_);
-  listed_[UploadPath(id)] = {TimesOf(UploadPath(id)).version, std::move(entries)};
+  listed_[LocalPath(id)] = {TimesOf(LocalPath(id)).version, std::move(entries)};
   return id;
 }
 
 absl::StatusOr<std::vector<JarFile>> JarStore::List() {
-  std::vector<JarFile> files = ListUploads();
+  ASSIGN_OR_RETURN(std::vector<JarFile> files, ListUploads());
   std::stable_sort(files.begin(), files.end(),
                    [](const JarFile& a, const JarFile& b) { return a.uploaded > b.uploaded; });
   for (JarFile& file : ListBuiltins()) files.push_back(std::move(file));
   return files;
 }
 
-std::vector<JarFile> JarStore::ListUploads() {
+absl::StatusOr<std::vector<JarFile>> JarStore::ListUploads() {
   std::vector<JarFile> files;
-  for (const std::string& id : FileNames(upload_folder_)) {
+  ASSIGN_OR_RETURN(const std::vector<FileEntry> entries, file_systems_->List(upload_folder_));
+  for (const FileEntry& entry : entries) {
+    const std::string& id = entry.name;
     const size_t separator = id.find('_');
-    if (separator == std::string::npos || id.ends_with(".part")) continue;
-    const std::string path = UploadPath(id);
+    if (entry.is_folder || separator == std::string::npos || id.ends_with(".part")) continue;
+    if (absl::IsNotFound(Localize(id))) continue;  // Deleted meanwhile.
+    const std::string path = LocalPath(id);
     files.push_back({id, id.substr(separator + 1), TimesOf(path).modified, EntriesOf(path)});
   }
   return files;
@@ -136,11 +143,7 @@ absl::Status JarStore::Delete(std::string_view id) {
     return absl::FailedPreconditionError(
         StrCat("a library shipped with weir cannot be deleted: ", id));
   }
-  std::error_code error;
-  std::filesystem::remove(path, error);
-  if (error) {
-    return absl::UnavailableError(StrCat("cannot delete ", path, ": ", error.message()));
-  }
+  RETURN_IF_ERROR(file_systems_->Delete({UploadPath(id), path}));
   MutexLock lock(&mutex_);
   listed_.erase(path);
   return absl::OkStatus();
@@ -148,7 +151,9 @@ absl::Status JarStore::Delete(std::string_view id) {
 
 absl::StatusOr<std::string> JarStore::PathOf(std::string_view id) const {
   if (IsPlainName(id)) {
-    if (FileExists(UploadPath(id))) return UploadPath(id);
+    const absl::Status localized = Localize(id);
+    if (localized.ok()) return LocalPath(id);
+    if (!absl::IsNotFound(localized)) return localized;
     if (FileExists(BuiltinPath(id))) return BuiltinPath(id);
   }
   std::vector<std::string> known;
@@ -184,6 +189,24 @@ absl::StatusOr<JarStore::JobLocation> JarStore::FindJob(std::string_view id,
 
 std::string JarStore::UploadPath(std::string_view id) const {
   return StrCat(upload_folder_, "/", id);
+}
+
+std::string JarStore::LocalPath(std::string_view id) const {
+  return IsObjectPath(upload_folder_) ? StrCat(local_folder_, "/", id) : UploadPath(id);
+}
+
+absl::Status JarStore::Localize(std::string_view id) const {
+  if (!IsObjectPath(upload_folder_)) {
+    return FileExists(UploadPath(id))
+               ? absl::OkStatus()
+               : absl::NotFoundError(StrCat("no such file: ", UploadPath(id)));
+  }
+  // Asked each time, for another JobManager may have deleted it.
+  RETURN_IF_ERROR(file_systems_->Size(UploadPath(id)).status());
+  if (FileExists(LocalPath(id))) return absl::OkStatus();
+  return file_systems_
+      ->Copy(UploadPath(id), LocalPath(id), FileSharing::kCopy, FileDurability::kScratch)
+      .status();
 }
 
 std::string JarStore::BuiltinPath(std::string_view id) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,19 +12,23 @@
 #include "jobmanager/cluster_information.h"
 #include "jobmanager/job_builder.h"
 #include "runtime/base/mutex.h"
+#include "runtime/checkpoint/file_systems.h"
 
 namespace weir {
 
 /// The job libraries that can be run: uploaded ones, files `<random id>_<name>` in one folder, and
 /// those shipped with weir, `lib<id>.so` in another. Folders are the truth, so uploads outlive the
-/// process if their folder does.
+/// process if their folder does. That of the uploads may be in an object store.
 ///
 /// Threads: any; all methods block (they ask the builder for a library's jobs, once per library),
 /// so they are called on the I/O pool. The lock guards what the builder said.
 class JarStore {
  public:
-  /// `builder` is borrowed. `builtin_folder` need not exist.
-  JarStore(std::string upload_folder, std::string builtin_folder, const JobBuilder* builder);
+  /// `builder` is borrowed. `builtin_folder` need not exist. `local_folder` holds copies of uploads
+  /// that are in an object store.
+  JarStore(std::string upload_folder, std::string builtin_folder, const JobBuilder* builder,
+           std::shared_ptr<const FileSystems> file_systems = FileSystems::Local(),
+           std::string local_folder = "");
 
   /// Copies the file at `path`; returns the library's id. Errors: kInvalidArgument if it is no job
   /// library of this build, or the name is no plain file name.
@@ -58,13 +63,19 @@ class JarStore {
 
   [[nodiscard]] std::vector<JarEntry> EntriesOf(const std::string& path);
   [[nodiscard]] std::string UploadPath(std::string_view id) const;
+  /// Where an upload, or its copy, can be loaded from.
+  [[nodiscard]] std::string LocalPath(std::string_view id) const;
+  /// Sees to it that it can. Errors: kNotFound if there is no such upload.
+  [[nodiscard]] absl::Status Localize(std::string_view id) const;
   [[nodiscard]] std::string BuiltinPath(std::string_view id) const;
-  [[nodiscard]] std::vector<JarFile> ListUploads();
+  [[nodiscard]] absl::StatusOr<std::vector<JarFile>> ListUploads();
   [[nodiscard]] std::vector<JarFile> ListBuiltins();
 
   const std::string upload_folder_;
   const std::string builtin_folder_;
   const JobBuilder* const builder_;
+  const std::shared_ptr<const FileSystems> file_systems_;
+  const std::string local_folder_;
   Mutex mutex_;
   std::map<std::string, Listed> listed_ ABSL_GUARDED_BY(mutex_);  // By path.
 };

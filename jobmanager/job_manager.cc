@@ -107,6 +107,7 @@ class JobManager::Impl final : public LeaderContender {
   ~Impl() override { Stop(); }
 
   absl::Status Start() {
+    ASSIGN_OR_RETURN(file_systems_, FileSystems::FromConfiguration(options_.configuration));
     ASSIGN_OR_RETURN(high_availability_,
                      OpenHighAvailability(options_.configuration, SystemClock()));
     RETURN_IF_ERROR(FillDefaults());
@@ -167,11 +168,8 @@ class JobManager::Impl final : public LeaderContender {
     // What is shared lies in the shared folder, the rest in this JobManager's own.
     const std::string& folder = is_elected() ? high_availability_.folder : options_.working_dir;
     if (options_.checkpoint_dir.empty()) options_.checkpoint_dir = StrCat(folder, "/checkpoints");
-    std::error_code error;
-    const std::filesystem::path absolute =
-        std::filesystem::absolute(options_.checkpoint_dir, error);
     // TaskManagers have other working directories.
-    if (!error) options_.checkpoint_dir = absolute.lexically_normal();
+    options_.checkpoint_dir = NormalizedPath(options_.checkpoint_dir);
     if (options_.builder_path.empty()) {
       options_.builder_path = StrCat(ExecutableFolder(), "/weir-job-builder");
     }
@@ -183,9 +181,21 @@ class JobManager::Impl final : public LeaderContender {
     if (upload_dir_.empty()) upload_dir_ = StrCat(folder, "/jars");
     blob_dir_ = StrCat(folder, "/blobs");
     options_.configuration.Set(kCheckpointingDir, options_.checkpoint_dir);
-    RETURN_IF_ERROR(MakeFolder(options_.checkpoint_dir));
+    RETURN_IF_ERROR(PrepareFolder(options_.checkpoint_dir));
     RETURN_IF_ERROR(MakeFolder(StrCat(options_.working_dir, "/build")));
-    return MakeFolder(upload_dir_);
+    upload_dir_ = NormalizedPath(upload_dir_);
+    return PrepareFolder(upload_dir_);
+  }
+
+  // Makes a folder; of an object store it is looked whether it can be used, so that wrong keys or a
+  // bucket that is missing are found before any job runs.
+  absl::Status PrepareFolder(const std::string& folder) {
+    if (!IsObjectPath(folder)) return MakeFolder(folder);
+    const absl::Status status = file_systems_->List(folder).status();
+    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+    LogWarning("jobmanager",
+               StrCat("the place of checkpoints cannot be reached yet: ", ToStd(status.message())));
+    return absl::OkStatus();
   }
 
   absl::Status ChooseWorkingDir() {
@@ -207,10 +217,12 @@ class JobManager::Impl final : public LeaderContender {
   }
 
   absl::Status OpenStores() {
-    ASSIGN_OR_RETURN(blobs_, BlobStore::Open(blob_dir_));
+    const std::string copies = StrCat(options_.working_dir, "/copies");
+    ASSIGN_OR_RETURN(blobs_, BlobStore::Open(blob_dir_, file_systems_, copies));
     builder_.emplace(options_.builder_path, StrCat(options_.working_dir, "/build"),
                      options_.configuration.Get(kJobBuilderTimeout));
-    jars_ = std::make_unique<JarStore>(upload_dir_, options_.builtin_library_dir, &*builder_);
+    jars_ = std::make_unique<JarStore>(upload_dir_, options_.builtin_library_dir, &*builder_,
+                                       file_systems_, copies);
     return absl::OkStatus();
   }
 
@@ -249,6 +261,7 @@ class JobManager::Impl final : public LeaderContender {
     session.epoch = epoch;
     session.lease = std::move(lease);
     session.store = store;
+    session.file_systems = file_systems_;
     return LeaderSession::Start(std::move(session), &*blobs_, jars_.get(), &*builder_);
   }
 
@@ -364,6 +377,7 @@ class JobManager::Impl final : public LeaderContender {
   }
 
   JobManagerOptions options_;
+  std::shared_ptr<const FileSystems> file_systems_;
   HighAvailability high_availability_;
   std::string upload_dir_;
   std::string blob_dir_;

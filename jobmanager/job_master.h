@@ -140,6 +140,7 @@ class JobMaster final : public CheckpointMessenger,
   [[nodiscard]] CheckpointStatistics Checkpoints() const { return checkpoints_.Statistics(); }
   [[nodiscard]] CheckpointConfig CheckpointConfiguration() const;
   [[nodiscard]] const std::string& checkpoint_dir() const { return job_.checkpoint_dir; }
+  [[nodiscard]] const JobDescription& description() const { return job_; }
   /// The job's own metrics. `labels` are those of the process.
   [[nodiscard]] MetricReport Metrics(const std::string& labels) const;
   /// By subtask, of those that have said something; nothing for a vertex it has not.

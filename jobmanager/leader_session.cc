@@ -37,14 +37,16 @@ class LeaderSession::Impl {
                           .checkpoint_dir = options_.checkpoint_dir,
                           .leader_epoch = options_.epoch,
                           .abi_stamp = std::string(JobLibrary::ProcessAbiStamp()),
-                          .job_store = job_store_.has_value() ? &*job_store_ : nullptr},
+                          .job_store = job_store_.has_value() ? &*job_store_ : nullptr,
+                          .file_systems = options_.file_systems},
         executor(), blobs, jars, builder);
   }
   ~Impl() { Stop(); }
 
   absl::Status Start() {
     if (job_store_.has_value()) {
-      ASSIGN_OR_RETURN(RecoveredJobs recovered, ReadRecoveredJobs(&*job_store_));
+      ASSIGN_OR_RETURN(RecoveredJobs recovered,
+                       ReadRecoveredJobs(&*job_store_, *options_.file_systems));
       // Before anybody is let in: what comes in is posted behind it.
       executor()->Post([this, recovered = std::move(recovered)]() mutable {
         dispatcher_->Recover(std::move(recovered));

@@ -12,6 +12,7 @@
 #include "jobmanager/jar_store.h"
 #include "jobmanager/job_builder.h"
 #include "runtime/base/config.h"
+#include "runtime/checkpoint/file_systems.h"
 
 namespace weir {
 
@@ -26,6 +27,7 @@ struct LeaderSessionOptions {
   std::shared_ptr<const LeaderLease> lease;
   /// Where jobs are kept; null: nowhere.
   HaStore* store = nullptr;
+  std::shared_ptr<const FileSystems> file_systems = FileSystems::Local();
 };
 
 /// All of a JobManager that only a leader has: event loop, Dispatcher with the jobs, control

@@ -65,10 +65,11 @@ DataClientOptions MakeClientOptions() {
   return client;
 }
 
-absl::StatusOr<std::shared_ptr<StateFileStore>> MakeStateStore(JobId job,
-                                                               const std::string& folder) {
+absl::StatusOr<std::shared_ptr<StateFileStore>> MakeStateStore(
+    std::shared_ptr<const FileSystems> file_systems, JobId job, const std::string& folder) {
   if (folder.empty()) return absl::InvalidArgumentError("the job has no checkpoint folder");
-  return std::make_shared<FileStateStore>(StrCat(folder, "/shared"), ToString(job));
+  return std::make_shared<FileStateStore>(StrCat(folder, "/shared"), ToString(job),
+                                          FileSharing::kLinkWherePossible, std::move(file_systems));
 }
 
 }  // namespace
@@ -93,6 +94,7 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
       static_cast<int>(configuration.Get(kBufferDebloatThresholdPercentages))};
   options.compress_batches = configuration.Get(kNetworkCompressionCodec) == "LZ4";
   options.temp_dir = configuration.Get(kIoTmpDirs);
+  options.file_system_settings = configuration;
   options.jobmanager_loss_timeout = configuration.Get(kTaskManagerJobManagerLossTimeout);
   options.metrics_ports = configuration.Get(kMetricsReporterPromPort);
   options.metrics_interval = configuration.Get(kMetricsInterval);
@@ -101,9 +103,11 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
 
 class TaskManager::Impl {
  public:
-  Impl(TaskManagerOptions options, std::unique_ptr<WorkingFolder> folder)
+  Impl(TaskManagerOptions options, std::unique_ptr<WorkingFolder> folder,
+       std::shared_ptr<const FileSystems> file_systems)
       : options_(std::move(options)),
         folder_(std::move(folder)),
+        file_systems_(std::move(file_systems)),
         budget_(MemoryGuard::CountedBytes(options_.memory_bytes)),
         memory_guard_(options_.memory_bytes, &budget_),
         rocksdb_(ConfigureRocksDb(&budget_, options_.rocksdb)),
@@ -283,7 +287,9 @@ class TaskManager::Impl {
     environment.jobs = &jobs_;
     environment.channels = {options_.id, &registry_, &data_client_, &budget_,
                             options_.channel_bytes};
-    environment.state_store = MakeStateStore;
+    environment.state_store = [file_systems = file_systems_](JobId job, const std::string& dir) {
+      return MakeStateStore(file_systems, job, dir);
+    };
     environment.buffer_debloat = options_.buffer_debloat;
     environment.local_dir = StrCat(folder_->path(), "/jobs");
     environment.reports = &*connection_;
@@ -295,6 +301,7 @@ class TaskManager::Impl {
   // In the order of dependence: each may use those above it.
   TaskManagerOptions options_;
   const std::unique_ptr<WorkingFolder> folder_;
+  const std::shared_ptr<const FileSystems> file_systems_;
   MemoryBudget budget_;
   MemoryGuard memory_guard_;                   // On the strand.
   const std::shared_ptr<const void> rocksdb_;  // The set-up of the databases that charge budget_.
@@ -329,7 +336,10 @@ TaskManager::~TaskManager() = default;
 
 absl::StatusOr<std::unique_ptr<TaskManager>> TaskManager::Start(TaskManagerOptions options) {
   ASSIGN_OR_RETURN(std::unique_ptr<WorkingFolder> folder, WorkingFolder::Create(options.temp_dir));
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(folder));
+  ASSIGN_OR_RETURN(std::shared_ptr<const FileSystems> file_systems,
+                   FileSystems::FromConfiguration(options.file_system_settings));
+  auto impl =
+      std::make_unique<Impl>(std::move(options), std::move(folder), std::move(file_systems));
   RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<TaskManager>(new TaskManager(std::move(impl)));
 }

@@ -31,6 +31,8 @@ struct TaskManagerOptions {
   BufferDebloatOptions buffer_debloat = {};
   /// Whether batches go to other TaskManagers LZ4-compressed.
   bool compress_batches = false;
+  /// Says where s3:// paths lead.
+  Configuration file_system_settings = {};
   /// Its working folder is made in it. Empty: the system's place for temporary files.
   std::string temp_dir;
   /// Whether the process is to tell of its crashes (see CrashHandler); of one TaskManager only.

@@ -29,6 +29,12 @@ namespace {
 
 using Print = std::function<void(std::string_view)>;
 using ScratchId = HexId<struct ScratchIdTag>;
+using Files = std::shared_ptr<const FileSystems>;
+
+// Reads by path.
+FileStateStore StoreOf(const Files& files) {
+  return {"", "", FileSharing::kLinkWherePossible, files};
+}
 
 // The state of one operator in a snapshot, by subtask.
 struct OperatorSnapshot {
@@ -209,8 +215,9 @@ absl::StatusOr<std::string> NormalizedJson(const std::string& text) {
 // Prints entries until there were enough.
 class EntryPrinter {
  public:
-  EntryPrinter(const StateCommand& command, std::string key, const Print& print)
+  EntryPrinter(const StateCommand& command, std::string key, const Files& files, const Print& print)
       : command_(command),
+        files_(files),
         key_(std::move(key)),
         left_(command.limit.value_or(std::numeric_limits<uint64_t>::max())),
         print_(print) {}
@@ -218,7 +225,7 @@ class EntryPrinter {
   [[nodiscard]] bool done() const { return left_ == 0; }
 
   absl::Status Show(const OperatorSnapshot& snapshot, const std::string& scratch_folder) {
-    FileStateStore store("", "");  // Reads by path.
+    FileStateStore store = StoreOf(files_);
     for (size_t i = 0; i < snapshot.subtasks.size() && !done(); ++i) {
       const OperatorSubtaskState& subtask = snapshot.subtasks[i];
       if (subtask.operator_state.has_value()) {
@@ -289,13 +296,14 @@ class EntryPrinter {
   }
 
   const StateCommand& command_;
+  const Files& files_;
   const std::string key_;  // Empty for all.
   uint64_t left_;
   const Print& print_;
 };
 
-absl::StatusOr<int> Show(const CheckpointMetadata& metadata, const StateCommand& command,
-                         const Print& print) {
+absl::StatusOr<int> Show(const Files& files, const CheckpointMetadata& metadata,
+                         const StateCommand& command, const Print& print) {
   if (command.op.empty()) {
     return absl::InvalidArgumentError(
         "weir state show needs --operator; weir state list says which there are");
@@ -309,7 +317,7 @@ absl::StatusOr<int> Show(const CheckpointMetadata& metadata, const StateCommand&
   RETURN_IF_ERROR(CheckState(snapshot, command.state));
   const std::string scratch = StrCat(std::filesystem::temp_directory_path().string(),
                                      "/weir-state-", ToString(RandomId<ScratchId>()));
-  EntryPrinter printer(command, std::move(key), print);
+  EntryPrinter printer(command, std::move(key), files, print);
   RETURN_IF_ERROR(printer.Show(snapshot, scratch));
   return kExitDone;
 }
@@ -323,8 +331,8 @@ struct Verification {
 
 std::string_view Text(const absl::Status& status) { return ToStd(status.message()); }
 
-void VerifyOperator(const CheckpointedOperator& op, std::set<std::string>* seen,
-                    Verification* result) {
+void VerifyOperator(const FileStateStore& store, const CheckpointedOperator& op,
+                    std::set<std::string>* seen, Verification* result) {
   const absl::StatusOr<OperatorSnapshot> snapshot = ParseOperator(op);
   if (!snapshot.ok()) {
     result->damages.push_back(StrCat("operator ", op.uid, ": ", Text(snapshot.status())));
@@ -338,20 +346,25 @@ void VerifyOperator(const CheckpointedOperator& op, std::set<std::string>* seen,
     };
     if (subtask.operator_state.has_value()) note(VerifyOperatorState(*subtask.operator_state));
     if (!subtask.keyed.has_value()) continue;
-    VerifyKeyedState(*subtask.keyed, FileStateStore::Verify,
-                     [&](const StateFile& file, const absl::Status& status) {
-                       note(status);
-                       if (!file.path.empty() && !seen->insert(file.path).second) return;
-                       ++result->num_files;
-                       result->size_bytes += file.size_bytes;
-                     });
+    VerifyKeyedState(
+        *subtask.keyed, [&store](const StoredFile& file) { return store.Verify(file); },
+        [&](const StateFile& file, const absl::Status& status) {
+          note(status);
+          if (!file.path.empty() && !seen->insert(file.path).second) return;
+          ++result->num_files;
+          result->size_bytes += file.size_bytes;
+        });
   }
 }
 
-absl::StatusOr<int> Verify(const CheckpointMetadata& metadata, bool json, const Print& print) {
+absl::StatusOr<int> Verify(const Files& files, const CheckpointMetadata& metadata, bool json,
+                           const Print& print) {
   Verification result;
   std::set<std::string> seen;
-  for (const CheckpointedOperator& op : metadata.operators) VerifyOperator(op, &seen, &result);
+  const FileStateStore store = StoreOf(files);
+  for (const CheckpointedOperator& op : metadata.operators) {
+    VerifyOperator(store, op, &seen, &result);
+  }
   std::string text;
   if (json) {
     JsonWriter writer(&text);
@@ -375,15 +388,17 @@ absl::StatusOr<int> Verify(const CheckpointMetadata& metadata, bool json, const 
 }  // namespace
 
 absl::StatusOr<int> InspectState(const StateCommand& command, bool json,
+                                 const Configuration& configuration,
                                  const std::function<void(std::string_view)>& print) {
-  ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(command.path));
+  ASSIGN_OR_RETURN(const Files files, FileSystems::FromConfiguration(configuration));
+  ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(*files, command.path));
   switch (command.action) {
     case StateCommand::Action::kList:
       return List(metadata, json, print);
     case StateCommand::Action::kShow:
-      return Show(metadata, command, print);
+      return Show(files, metadata, command, print);
     case StateCommand::Action::kVerify:
-      return Verify(metadata, json, print);
+      return Verify(files, metadata, json, print);
   }
   return kExitUsage;
 }

@@ -12,7 +12,7 @@
 #include "jobmanager/checkpoint/checkpoint_metadata.h"
 #include "jobmanager/main_thread_executor.h"
 #include "jobmanager/savepoint.h"
-#include "runtime/state/state_file_store.h"
+#include "runtime/checkpoint/file_systems.h"
 
 namespace weir {
 
@@ -54,7 +54,7 @@ class CheckpointStorage {
                         std::function<void(absl::StatusOr<Snapshot>)> done) = 0;
 
   /// Deletes what no checkpoint in the job's folder needs; `done` gets the largest number of those
-  /// that are there. Called when no task of the job runs.
+  /// that are there, 0 if the folder cannot be read. Called when no task of the job runs.
   virtual void Sweep(std::function<void(uint64_t newest_checkpoint)> done) = 0;
 
   /// Deletes a savepoint, or another job's checkpoint, with all its files. Errors are logged.
@@ -71,10 +71,9 @@ class CheckpointStorage {
 /// Checkpoints in `folder`/chk-<n>/_metadata.
 class FolderCheckpointStorage final : public CheckpointStorage {
  public:
-  /// `folder` is the job's own; it is created by the first checkpoint. `state_files` removes state
-  /// files by the paths that checkpoints name.
+  /// `folder` is the job's own, in any file system; it is created by the first checkpoint.
   FolderCheckpointStorage(std::string folder, MainThreadExecutor* executor,
-                          std::shared_ptr<StateFileStore> state_files);
+                          std::shared_ptr<const FileSystems> file_systems = FileSystems::Local());
 
   void Write(std::shared_ptr<const CheckpointMetadata> metadata,
              std::function<void(absl::StatusOr<std::string>)> done) override;
@@ -93,7 +92,7 @@ class FolderCheckpointStorage final : public CheckpointStorage {
  private:
   const std::string folder_;
   MainThreadExecutor* const executor_;
-  const std::shared_ptr<StateFileStore> state_files_;
+  const std::shared_ptr<const FileSystems> file_systems_;
 };
 
 }  // namespace weir

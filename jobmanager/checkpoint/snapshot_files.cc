@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <iterator>
 #include <map>
 #include <optional>
-#include <system_error>
 #include <utility>
 
-#include "jobmanager/durable_file.h"
 #include "runtime/base/failpoint.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/logging.h"
@@ -21,15 +18,14 @@
 namespace weir {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kComponent = "checkpoint-storage";
 constexpr std::string_view kMetadataName = "_metadata";
 constexpr std::string_view kCheckpointPrefix = "chk-";
 constexpr std::string_view kSharedFolder = "shared";
-// What the state backend, and sinks that leave epochs to their commits, call their files; others in
-// the shared folder are not ours to judge.
-constexpr std::string_view kStateFileEndings[] = {".sst", ".sst.tmp", ".epoch", ".epoch.tmp"};
+// What the state backend, unaligned checkpoints, and sinks that leave epochs to their commits call
+// their files; others in the shared folder are not ours to judge.
+constexpr std::string_view kStateFileEndings[] = {".sst",   ".sst.tmp",   "-channels",
+                                                  ".epoch", ".epoch.tmp", "-channels.tmp"};
 
 using FileVisitor =
     std::function<absl::Status(std::string* path, uint64_t size_bytes, uint64_t checksum)>;
@@ -70,21 +66,21 @@ absl::Status StoreFiles(CheckpointMetadata* metadata, FileStateStore* store) {
           *path = known->second;
           return absl::OkStatus();
         }
-        std::error_code error;
-        if (!fs::exists(*path, error)) {
+        // Its own name is a prefix, a random id and what the state backend calls it.
+        const std::string name = FileName(*path);
+        const absl::StatusOr<StoredFile> stored =
+            store->Store(*path, name.substr(name.rfind('-') + 1));
+        if (absl::IsNotFound(stored.status())) {
           return absl::DataLossError(StrCat("a state file is missing: path=", *path));
         }
-        // Its own name is a prefix, a random id and what the state backend calls it.
-        const std::string name = fs::path(*path).filename();
-        ASSIGN_OR_RETURN(const StoredFile stored,
-                         store->Store(*path, name.substr(name.rfind('-') + 1)));
-        if (stored.size_bytes != size_bytes || stored.checksum != checksum) {
+        RETURN_IF_ERROR(stored.status());
+        if (stored->size_bytes != size_bytes || stored->checksum != checksum) {
           return absl::DataLossError(StrCat("a state file is damaged: path=", *path,
-                                            " size_bytes=", stored.size_bytes,
+                                            " size_bytes=", stored->size_bytes,
                                             " expected_size_bytes=", size_bytes));
         }
-        stored_paths.emplace(*path, stored.path);
-        *path = stored.path;
+        stored_paths.emplace(*path, stored->path);
+        *path = stored->path;
         return absl::OkStatus();
       });
 }
@@ -93,10 +89,12 @@ std::string RandomDigits(size_t count) {
   return ToString(RandomId<HexId<struct SavepointNameTag>>()).substr(0, count);
 }
 
+std::string MetadataFile(const std::string& folder) { return StrCat(folder, "/", kMetadataName); }
+
 // Returns the number of a folder chk-<number>.
-std::optional<uint64_t> CheckpointNumber(const fs::path& folder) {
-  const std::string name = folder.filename();
-  if (!name.starts_with(kCheckpointPrefix)) return std::nullopt;
+std::optional<uint64_t> CheckpointNumber(const FileEntry& entry) {
+  const std::string& name = entry.name;
+  if (!entry.is_folder || !name.starts_with(kCheckpointPrefix)) return std::nullopt;
   uint64_t number = 0;
   const char* const end = name.data() + name.size();
   const auto [parsed, error] = std::from_chars(name.data() + kCheckpointPrefix.size(), end, number);
@@ -104,59 +102,59 @@ std::optional<uint64_t> CheckpointNumber(const fs::path& folder) {
   return number;
 }
 
-std::vector<fs::path> ListFolder(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    entries.push_back(it->path());
-  }
-  return entries;
-}
-
 bool IsBelow(const std::string& path, const std::string& folder) {
   return path.starts_with(StrCat(folder, "/"));
 }
 
-absl::Status RemoveFile(const fs::path& path) {
-  std::error_code error;
-  fs::remove(path, error);
-  if (!error) return absl::OkStatus();
-  return absl::UnavailableError(
-      StrCat("cannot delete a file: path=", path.string(), " error=", error.message()));
+// Whether a file is there. Errors: those of the file system, but for kNotFound.
+absl::StatusOr<bool> Exists(const FileSystems& files, const std::string& path) {
+  const absl::Status status = files.Size(path).status();
+  if (absl::IsNotFound(status)) return false;
+  RETURN_IF_ERROR(status);
+  return true;
+}
+
+absl::Status NoSnapshot(std::string_view path) {
+  return absl::NotFoundError(StrCat("there is no checkpoint and no savepoint at ", path,
+                                    "; name a folder that holds _metadata"));
 }
 
 // The state files that the checkpoints beside `folder` name.
-absl::StatusOr<std::set<std::string>> FilesOfSiblings(const fs::path& folder) {
+absl::StatusOr<std::set<std::string>> FilesOfSiblings(const FileSystems& file_systems,
+                                                      const std::string& folder) {
   std::set<std::string> files;
-  for (const fs::path& sibling : ListFolder(folder.parent_path())) {
-    std::error_code error;
-    if (sibling == folder || !CheckpointNumber(sibling).has_value() ||
-        !fs::exists(sibling / kMetadataName, error)) {
-      continue;
-    }
-    ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(sibling));
+  const std::string parent = ParentFolder(folder);
+  ASSIGN_OR_RETURN(const std::vector<FileEntry> entries, file_systems.List(parent));
+  for (const FileEntry& entry : entries) {
+    const std::string sibling = StrCat(parent, "/", entry.name);
+    if (sibling == folder || !CheckpointNumber(entry).has_value()) continue;
+    ASSIGN_OR_RETURN(const bool is_complete, Exists(file_systems, MetadataFile(sibling)));
+    if (!is_complete) continue;
+    ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(file_systems, sibling));
     files.merge(FilesOfSnapshot(metadata));
   }
   return files;
 }
 
-absl::Status DeleteSnapshot(const fs::path& folder, const CheckpointMetadata& metadata) {
+absl::Status DeleteSnapshot(const FileSystems& file_systems, const std::string& folder,
+                            const CheckpointMetadata& metadata) {
   std::set<std::string> needed;
-  const fs::path scope = metadata.is_savepoint ? folder : folder.parent_path();
+  const std::string scope = metadata.is_savepoint ? folder : ParentFolder(folder);
   if (!metadata.is_savepoint) {
-    ASSIGN_OR_RETURN(needed, FilesOfSiblings(folder));
+    ASSIGN_OR_RETURN(needed, FilesOfSiblings(file_systems, folder));
   }
   // The metadata first: what is left of a folder without it is no snapshot.
-  RETURN_IF_ERROR(RemoveFile(folder / kMetadataName));
+  RETURN_IF_ERROR(file_systems.Delete({MetadataFile(folder)}));
+  std::vector<std::string> superfluous;
   for (const std::string& file : FilesOfSnapshot(metadata)) {
-    if (!needed.contains(file) && IsBelow(file, scope)) RETURN_IF_ERROR(RemoveFile(file));
+    if (!needed.contains(file) && IsBelow(file, scope)) superfluous.push_back(file);
   }
+  RETURN_IF_ERROR(file_systems.Delete(superfluous));
   // Those that are empty now; what else somebody has put there stays.
-  std::error_code ignored;
-  fs::remove(folder, ignored);
+  file_systems.DeleteFolderIfEmpty(folder);
   if (!metadata.is_savepoint) {
-    fs::remove(scope / kSharedFolder, ignored);
-    fs::remove(scope, ignored);
+    file_systems.DeleteFolderIfEmpty(StrCat(scope, "/", kSharedFolder));
+    file_systems.DeleteFolderIfEmpty(scope);
   }
   return absl::OkStatus();
 }
@@ -200,41 +198,26 @@ std::set<std::string> FilesOfSnapshot(const CheckpointMetadata& metadata) {
   return files;
 }
 
-std::string NormalizedPath(std::string_view path) {
-  constexpr std::string_view kScheme = "file:";
-  if (path.starts_with(kScheme)) {
-    path.remove_prefix(kScheme.size());
-    while (path.starts_with("//")) path.remove_prefix(1);
-  }
-  std::error_code error;
-  const fs::path absolute = fs::absolute(fs::path(path), error);
-  std::string normal = (error ? fs::path(path) : absolute).lexically_normal();
-  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-  return normal;
-}
-
 std::string SnapshotFolder(std::string_view path) {
   std::string folder = NormalizedPath(path);
-  if (fs::path(folder).filename() == kMetadataName) folder = fs::path(folder).parent_path();
+  if (FileName(folder) == kMetadataName) folder = ParentFolder(folder);
   return folder;
 }
 
-absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const std::string& path) {
-  std::error_code error;
-  const std::string file =
-      fs::is_regular_file(path, error) ? path : StrCat(path, "/", kMetadataName);
-  const absl::StatusOr<std::string> bytes = ReadWholeFile(file);
+absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const FileSystems& file_systems,
+                                                  const std::string& path) {
+  const std::string folder = SnapshotFolder(path);
+  const std::string file = MetadataFile(folder);
+  const absl::StatusOr<std::string> bytes = file_systems.Read(file);
   if (absl::IsNotFound(bytes.status())) {
-    return absl::DataLossError(StrCat("there is no checkpoint and no savepoint at ", path,
-                                      "; name a folder that holds _metadata"));
+    return absl::DataLossError(ToAbsl(ToStd(NoSnapshot(path).message())));
   }
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<CheckpointMetadata> metadata = ParseCheckpointMetadata(*bytes);
   absl::Status status = metadata.status();
   if (status.ok()) {
-    const fs::path folder = fs::path(file).parent_path();
     status = VisitSnapshotFiles(&*metadata, [&](std::string* state_file, uint64_t, uint64_t) {
-      if (!state_file->starts_with('/')) *state_file = folder / *state_file;
+      if (!IsAbsolutePath(*state_file)) *state_file = StrCat(folder, "/", *state_file);
       return absl::OkStatus();
     });
   }
@@ -242,23 +225,23 @@ absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const std::string& path) {
   return absl::Status(status.code(), ToAbsl(StrCat(ToStd(status.message()), ": ", file)));
 }
 
-absl::Status CheckFiles(const CheckpointMetadata& metadata) {
+absl::Status CheckFiles(const FileSystems& file_systems, const CheckpointMetadata& metadata) {
   CheckpointMetadata visited = metadata;
   return VisitSnapshotFiles(
-      &visited, [](const std::string* path, uint64_t size_bytes, uint64_t) -> absl::Status {
-        std::error_code error;
-        const uint64_t size = fs::file_size(*path, error);
-        if (error) {
-          return absl::DataLossError(
-              StrCat("a state file is missing: path=", *path, " error=", error.message()));
+      &visited, [&](const std::string* path, uint64_t size_bytes, uint64_t) -> absl::Status {
+        const absl::StatusOr<uint64_t> size = file_systems.Size(*path);
+        if (absl::IsNotFound(size.status())) {
+          return absl::DataLossError(StrCat("a state file is missing: path=", *path));
         }
-        if (size == size_bytes) return absl::OkStatus();
+        RETURN_IF_ERROR(size.status());
+        if (*size == size_bytes) return absl::OkStatus();
         return absl::DataLossError(StrCat("a state file is damaged: path=", *path, " size_bytes=",
-                                          size, " expected_size_bytes=", size_bytes));
+                                          *size, " expected_size_bytes=", size_bytes));
       });
 }
 
-absl::StatusOr<std::string> WriteSavepoint(const CheckpointMetadata& metadata,
+absl::StatusOr<std::string> WriteSavepoint(const std::shared_ptr<const FileSystems>& file_systems,
+                                           const CheckpointMetadata& metadata,
                                            SavepointFormat format,
                                            const std::string& target_directory) {
   WEIR_FAILPOINT_RETURN("jobmanager/checkpoint_storage/before_write");
@@ -267,86 +250,120 @@ absl::StatusOr<std::string> WriteSavepoint(const CheckpointMetadata& metadata,
   CheckpointMetadata savepoint = metadata;
   savepoint.is_savepoint = true;
   savepoint.savepoint_format = SavepointFormatName(format);
-  FileStateStore store(path, ToString(metadata.job_id).substr(0, 6),
-                       format == SavepointFormat::kCanonical
-                           ? FileStateStore::Sharing::kCopy
-                           : FileStateStore::Sharing::kLinkWherePossible);
+  FileStateStore store(
+      path, ToString(metadata.job_id).substr(0, 6),
+      format == SavepointFormat::kCanonical ? FileSharing::kCopy : FileSharing::kLinkWherePossible,
+      file_systems);
   absl::Status status = StoreFiles(&savepoint, &store);
   if (status.ok()) {
     status = VisitSnapshotFiles(&savepoint, [](std::string* file, uint64_t, uint64_t) {
-      *file = fs::path(*file).filename();
+      *file = FileName(*file);
       return absl::OkStatus();
     });
   }
   if (status.ok()) {
-    status =
-        WriteFileDurably(StrCat(path, "/", kMetadataName), SerializeCheckpointMetadata(savepoint));
+    status = file_systems->Write(MetadataFile(path), SerializeCheckpointMetadata(savepoint));
   }
   if (status.ok()) return path;
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
+  file_systems->DeleteFolder(path).IgnoreError();
   return status;
 }
 
-absl::StatusOr<CheckpointMetadata> ImportSnapshot(const CheckpointMetadata& metadata,
-                                                  const std::string& job_folder,
-                                                  std::string* path) {
+absl::StatusOr<CheckpointMetadata> ImportSnapshot(
+    const std::shared_ptr<const FileSystems>& file_systems, const CheckpointMetadata& metadata,
+    const std::string& job_folder, std::string* path) {
   CheckpointMetadata imported = metadata;
   imported.is_savepoint = false;
   imported.savepoint_format.clear();
-  FileStateStore store(StrCat(job_folder, "/", kSharedFolder), "restored");
+  FileStateStore store(StrCat(job_folder, "/", kSharedFolder), "restored",
+                       FileSharing::kLinkWherePossible, file_systems);
   RETURN_IF_ERROR(StoreFiles(&imported, &store));
   *path = StrCat(job_folder, "/", kCheckpointPrefix, imported.id.value());
-  RETURN_IF_ERROR(
-      WriteFileDurably(StrCat(*path, "/", kMetadataName), SerializeCheckpointMetadata(imported)));
+  RETURN_IF_ERROR(file_systems->Write(MetadataFile(*path), SerializeCheckpointMetadata(imported)));
   return imported;
 }
 
-absl::Status DisposeSnapshot(const std::string& path) {
-  std::error_code error;
-  const fs::path folder = SnapshotFolder(path);
-  if (!fs::is_regular_file(folder / kMetadataName, error)) {
-    return absl::NotFoundError(StrCat("there is no checkpoint and no savepoint at ", path,
-                                      "; name a folder that holds _metadata"));
-  }
-  ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(folder));
-  return DeleteSnapshot(folder, metadata);
+absl::Status DisposeSnapshot(const FileSystems& file_systems, const std::string& path) {
+  const std::string folder = SnapshotFolder(path);
+  ASSIGN_OR_RETURN(const bool is_there, Exists(file_systems, MetadataFile(folder)));
+  if (!is_there) return NoSnapshot(path);
+  ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(file_systems, folder));
+  return DeleteSnapshot(file_systems, folder, metadata);
 }
 
-JobFolderContent SweepJobFolder(const std::string& job_folder) {
-  JobFolderContent content;
+namespace {
+
+// What the checkpoints in a job's folder need, and what is left of others.
+struct JobFolderUse {
   std::set<std::string> needed;  // By name: that is unique, however the folder is spelt.
-  std::vector<fs::path> incomplete;
-  for (const fs::path& folder : ListFolder(job_folder)) {
-    const std::optional<uint64_t> number = CheckpointNumber(folder);
-    if (!number.has_value()) continue;
-    content.newest_checkpoint = std::max(content.newest_checkpoint, *number);
-    std::error_code error;
-    if (!fs::exists(folder / kMetadataName, error)) {
-      incomplete.push_back(folder);
+  std::vector<std::string> incomplete;
+};
+
+// Errors: also if it cannot be said of a checkpoint what it needs.
+absl::Status FindUse(const FileSystems& file_systems, const std::string& job_folder,
+                     const std::vector<FileEntry>& entries, JobFolderUse* use) {
+  for (const FileEntry& entry : entries) {
+    if (!CheckpointNumber(entry).has_value()) continue;
+    const std::string folder = StrCat(job_folder, "/", entry.name);
+    ASSIGN_OR_RETURN(const bool is_complete, Exists(file_systems, MetadataFile(folder)));
+    if (!is_complete) {
+      use->incomplete.push_back(folder);
       continue;
     }
-    const absl::StatusOr<CheckpointMetadata> metadata = ReadCheckpoint(folder);
-    if (!metadata.ok()) {
-      LogWarning(kComponent, StrCat("superfluous state files are left alone, for a checkpoint may "
-                                    "need them whose metadata cannot be read: ",
-                                    ToStd(metadata.status().message())));
-      return content;
-    }
-    for (const std::string& file : FilesOfSnapshot(*metadata)) {
-      needed.insert(fs::path(file).filename());
+    ASSIGN_OR_RETURN(const CheckpointMetadata metadata, ReadCheckpoint(file_systems, folder));
+    for (const std::string& file : FilesOfSnapshot(metadata)) use->needed.insert(FileName(file));
+  }
+  return absl::OkStatus();
+}
+
+bool IsStateFile(std::string_view name) {
+  return std::any_of(std::begin(kStateFileEndings), std::end(kStateFileEndings),
+                     [name](std::string_view ending) { return name.ends_with(ending); });
+}
+
+// Deletes what `use` does not name; returns how many files.
+absl::StatusOr<size_t> DeleteUnused(const FileSystems& file_systems, const std::string& job_folder,
+                                    const JobFolderUse& use) {
+  const std::string shared = StrCat(job_folder, "/", kSharedFolder);
+  ASSIGN_OR_RETURN(size_t count, file_systems.DeleteUnfinished(shared));
+  for (const std::string& folder : use.incomplete) {
+    RETURN_IF_ERROR(file_systems.DeleteFolder(folder));
+  }
+  ASSIGN_OR_RETURN(const std::vector<FileEntry> entries, file_systems.List(shared));
+  std::vector<std::string> superfluous;
+  for (const FileEntry& entry : entries) {
+    if (IsStateFile(entry.name) && !use.needed.contains(entry.name)) {
+      superfluous.push_back(StrCat(shared, "/", entry.name));
     }
   }
-  std::error_code ignored;
-  for (const fs::path& folder : incomplete) fs::remove_all(folder, ignored);
-  for (const fs::path& file : ListFolder(fs::path(job_folder) / kSharedFolder)) {
-    const std::string name = file.filename();
-    const bool is_state =
-        std::any_of(std::begin(kStateFileEndings), std::end(kStateFileEndings),
-                    [&name](std::string_view ending) { return name.ends_with(ending); });
-    if (is_state && !needed.contains(name) && fs::remove(file, ignored)) {
-      ++content.num_deleted_files;
-    }
+  RETURN_IF_ERROR(file_systems.Delete(superfluous));
+  return count + superfluous.size();
+}
+
+}  // namespace
+
+absl::StatusOr<JobFolderContent> SweepJobFolder(const FileSystems& file_systems,
+                                                const std::string& job_folder) {
+  ASSIGN_OR_RETURN(const std::vector<FileEntry> entries, file_systems.List(job_folder));
+  JobFolderContent content;
+  for (const FileEntry& entry : entries) {
+    content.newest_checkpoint =
+        std::max(content.newest_checkpoint, CheckpointNumber(entry).value_or(uint64_t{0}));
+  }
+  JobFolderUse use;
+  const absl::Status status = FindUse(file_systems, job_folder, entries, &use);
+  if (!status.ok()) {
+    LogWarning(kComponent, StrCat("superfluous state files are left alone, for a checkpoint may "
+                                  "need them whose metadata cannot be read: ",
+                                  ToStd(status.message())));
+    return content;
+  }
+  const absl::StatusOr<size_t> deleted = DeleteUnused(file_systems, job_folder, use);
+  if (deleted.ok()) {
+    content.num_deleted_files = *deleted;
+  } else {
+    LogWarning(kComponent, StrCat("superfluous state files stay behind: folder=", job_folder,
+                                  " error=", ToStd(deleted.status().message())));
   }
   return content;
 }

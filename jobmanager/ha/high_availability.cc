@@ -1,14 +1,17 @@
 #include "jobmanager/ha/high_availability.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "jobmanager/ha/etcd_ha_store.h"
 #include "jobmanager/ha/filesystem_ha_store.h"
+#include "jobmanager/ha/object_ha_store.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
+#include "runtime/checkpoint/file_system.h"
+#include "runtime/checkpoint/s3/s3_file_system.h"
+#include "runtime/checkpoint/s3/s3_options.h"
 
 namespace weir {
 namespace {
@@ -52,9 +55,7 @@ absl::StatusOr<HighAvailability> OpenHighAvailability(const Configuration& confi
                absl::FormatDuration(result.election.retry_period),
                " lease-duration=", absl::FormatDuration(result.election.lease_duration)));
   }
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(storage, error);
-  result.folder = StrCat((error ? storage : absolute.lexically_normal().string()), "/", cluster);
+  result.folder = StrCat(NormalizedPath(storage), "/", cluster);
   if (type == "etcd") {
     EtcdHaStoreOptions options;
     for (const std::string_view endpoint :
@@ -71,6 +72,16 @@ absl::StatusOr<HighAvailability> OpenHighAvailability(const Configuration& confi
     options.lease_duration = result.election.lease_duration;
     options.rpc_timeout = result.election.lease_duration / 3;
     result.store = std::make_unique<EtcdHaStore>(std::move(options));
+    return result;
+  }
+  if (IsObjectPath(result.folder)) {
+    ASSIGN_OR_RETURN(S3Options store, S3Options::FromConfiguration(configuration));
+    // No longer than until the lease lapses: then the question is another one.
+    store.timeout = result.election.lease_duration / 3;
+    store.max_attempts = 2;
+    result.store = std::make_unique<ObjectHaStore>(
+        ObjectHaStoreOptions{StrCat(result.folder, "/ha"), result.election.lease_duration},
+        std::make_unique<S3FileSystem>(std::move(store)), clock);
     return result;
   }
   FilesystemHaStoreOptions options;

@@ -307,6 +307,22 @@ absl::StatusOr<JobDescription> JobStore::ReadJob(std::string_view bytes) const {
   return job;
 }
 
+absl::StatusOr<std::set<std::string>> JobStore::NeededBlobs() {
+  ASSIGN_OR_RETURN(const auto jobs, store_->List(epoch_, kJobPrefix));
+  std::set<std::string> hashes;
+  for (const auto& [key, bytes] : jobs) {
+    proto::StoredJobReference reference;
+    RETURN_IF_ERROR(Parse(bytes, &reference));
+    if (reference.kind_case() == proto::StoredJobReference::kBlobHash) {
+      hashes.insert(reference.blob_hash());
+    }
+    ASSIGN_OR_RETURN(const JobDescription job, ReadJob(bytes));
+    hashes.insert(job.library_hash);
+    hashes.insert(job.files_hash);
+  }
+  return hashes;
+}
+
 absl::StatusOr<JobStore::Contents> JobStore::Load() {
   using Values = std::map<std::string, std::string>;
   ASSIGN_OR_RETURN(const Values results, store_->List(epoch_, kResultPrefix));

@@ -97,6 +97,10 @@ class JobStore {
   [[nodiscard]] absl::Status PutTaskManagers(const std::set<std::string>& ids);
   [[nodiscard]] absl::StatusOr<std::set<std::string>> LoadTaskManagers();
 
+  /// Returns the blobs that the jobs in the store need. Errors: if one of them cannot be read, for
+  /// it may need any.
+  [[nodiscard]] absl::StatusOr<std::set<std::string>> NeededBlobs();
+
   /// Reads everything. A job that cannot be read is logged and left out, and stays in the store;
   /// one that has both ended and not been forgotten has ended.
   [[nodiscard]] absl::StatusOr<Contents> Load();

@@ -10,7 +10,6 @@
 
 #include "jobmanager/checkpoint/checkpoint_metadata.h"
 #include "jobmanager/checkpoint/snapshot_files.h"
-#include "jobmanager/durable_file.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -40,7 +39,9 @@ struct SavepointContents::Impl {
       : options(std::move(given)),
         scratch(ScratchFolder(options)),
         budget(options.memory_bytes),
-        store(StrCat(scratch, "/files"), "state") {
+        configured(FileSystems::FromConfiguration(options.configuration)),
+        file_systems(configured.ok() ? *configured : FileSystems::Local()),
+        store(StrCat(scratch, "/files"), "state", FileSharing::kLinkWherePossible, file_systems) {
     metadata.id = CheckpointId(1);
     metadata.job_name = "state-processor";
     metadata.trigger_time = absl::Now();
@@ -98,6 +99,8 @@ struct SavepointContents::Impl {
   const StateProcessorOptions options;
   const std::string scratch;
   MemoryBudget budget;
+  const absl::StatusOr<std::shared_ptr<const FileSystems>> configured;
+  const std::shared_ptr<const FileSystems> file_systems;
   FileStateStore store;
   CheckpointMetadata metadata;
   uint64_t next_backend = 1;
@@ -112,7 +115,8 @@ SavepointContents::SavepointContents(StateProcessorOptions options)
 SavepointContents::~SavepointContents() = default;
 
 absl::Status SavepointContents::Load(const std::string& path) {
-  ASSIGN_OR_RETURN(impl_->metadata, ReadCheckpoint(path));
+  RETURN_IF_ERROR(impl_->configured.status());
+  ASSIGN_OR_RETURN(impl_->metadata, ReadCheckpoint(*impl_->file_systems, path));
   return absl::OkStatus();
 }
 
@@ -191,24 +195,30 @@ void SavepointContents::Remove(std::string_view uid) {
 }
 
 absl::StatusOr<std::string> SavepointContents::Write(const std::string& given_path) {
+  RETURN_IF_ERROR(impl_->configured.status());
+  const std::shared_ptr<const FileSystems>& file_systems = impl_->file_systems;
+  const std::string path = NormalizedPath(given_path);
   std::error_code error;
-  const std::string path = std::filesystem::absolute(given_path, error).lexically_normal().string();
-  if (std::filesystem::exists(path, error)) {
+  bool exists = !IsObjectPath(path) && std::filesystem::exists(path, error);
+  if (!exists) {
+    ASSIGN_OR_RETURN(const std::vector<FileEntry> present, file_systems->List(path));
+    exists = !present.empty();
+  }
+  if (exists) {
     return absl::AlreadyExistsError(
         StrCat("the folder of the savepoint is there already; name a new one: path=", path));
   }
   CheckpointMetadata written = impl_->metadata;
-  FileStateStore files(path, "state");
-  const auto move_file = [&files](std::string* file, uint64_t size_bytes,
-                                  uint64_t checksum) -> absl::Status {
-    RETURN_IF_ERROR(FileStateStore::Verify({*file, size_bytes, checksum}));
-    const std::string name = std::filesystem::path(*file).filename();
+  FileStateStore files(path, "state", FileSharing::kLinkWherePossible, file_systems);
+  const auto move_file = [&](std::string* file, uint64_t size_bytes,
+                             uint64_t checksum) -> absl::Status {
+    RETURN_IF_ERROR(files.Verify({*file, size_bytes, checksum}));
+    const std::string name = FileName(*file);
     ASSIGN_OR_RETURN(const StoredFile stored, files.Store(*file, name.substr(name.rfind('-') + 1)));
     *file = stored.path;
     return absl::OkStatus();
   };
   const auto copy = [&]() -> absl::Status {
-    std::filesystem::create_directories(path, error);
     for (CheckpointedOperator& op : written.operators) {
       for (std::string& bytes : op.subtasks) {
         OperatorSubtaskState state;
@@ -221,10 +231,10 @@ absl::StatusOr<std::string> SavepointContents::Write(const std::string& given_pa
         bytes = ToBytes(state);
       }
     }
-    return WriteFileDurably(StrCat(path, "/_metadata"), SerializeCheckpointMetadata(written));
+    return file_systems->Write(StrCat(path, "/_metadata"), SerializeCheckpointMetadata(written));
   };
   if (const absl::Status status = copy(); !status.ok()) {
-    std::filesystem::remove_all(path, error);
+    file_systems->DeleteFolder(path).IgnoreError();
     return status;
   }
   return path;

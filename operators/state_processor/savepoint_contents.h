@@ -23,6 +23,8 @@ struct StateProcessorOptions {
   /// Where that, and new files until Write, lie in a folder of their own; empty: the system's place
   /// for temporary files.
   std::string scratch_folder = {};
+  /// Says where s3:// paths lead (s3.endpoint and so on); the environment's AWS variables do too.
+  Configuration configuration = {};
 };
 
 namespace internal {

@@ -1,6 +1,7 @@
 #include "runtime/base/weir_options.h"
 
 #include "runtime/base/rocksdb_settings.h"
+#include "runtime/base/s3_settings.h"
 
 namespace weir {
 
@@ -55,6 +56,18 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kCheckpointingRetention);
   registry->Add(kSavepointDir);
   registry->Add(kCheckpointingDir);
+  registry->Add(kS3Endpoint);
+  registry->Add(kS3Region);
+  registry->Add(kS3AccessKey);
+  registry->Add(kS3SecretKey);
+  registry->Add(kS3SessionToken);
+  registry->Add(kS3PathStyleAccess);
+  registry->Add(kS3CaFile);
+  registry->Add(kS3ConnectionTimeout);
+  registry->Add(kS3AttemptsMaximum);
+  registry->Add(kS3UploadPartSize);
+  registry->AddOldKey("s3.region", kS3Region.key);
+  registry->AddOldKey("s3.path-style-access", kS3PathStyleAccess.key);
   registry->Add(kStateRecoveryFromLocal);
   registry->Add(kStateBackendLocalRecovery);
   registry->AddOldKey("state.checkpoints.num-retained", kCheckpointingNumRetained.key);

@@ -1,28 +1,28 @@
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/checkpoint/file_system.h"
+#include "runtime/checkpoint/file_systems.h"
 #include "runtime/state/state_file_store.h"
 
 namespace weir {
 
-/// Keeps state files in a folder that all TaskManagers see. A file's path is the folder's and its
-/// name, so that a checkpoint may refer to files of several folders.
+/// Keeps state files in a folder that all TaskManagers reach, of any file system. A file's path is
+/// the folder's and its name, so that a checkpoint may refer to files of several folders.
 ///
-/// A file is hard-linked where the folder is on the same file system, else copied under a temporary
-/// name, synchronised and renamed. Threads: any; methods block.
+/// Threads: any; methods block.
 class FileStateStore final : public StateFileStore {
  public:
-  /// Whether a stored file may share its bytes on the disk with the local one.
-  enum class Sharing : uint8_t { kLinkWherePossible, kCopy };
-
-  /// `directory` is made when the first file is stored. `name_prefix` begins every name; it says
-  /// whose files they are (job, uid, attempt). A random id makes each name unique.
+  /// `name_prefix` begins every name; it says whose files they are (job, uid,
+  /// attempt). A random id makes each name unique. With kLinkWherePossible
+  /// a stored file may share its bytes on the disk with the local one.
   FileStateStore(std::string directory, std::string name_prefix,
-                 Sharing sharing = Sharing::kLinkWherePossible);
+                 FileSharing sharing = FileSharing::kLinkWherePossible,
+                 std::shared_ptr<const FileSystems> file_systems = FileSystems::Local());
 
   [[nodiscard]] absl::StatusOr<StoredFile> Store(const std::string& local_path,
                                                  const std::string& suggested_name) override;
@@ -32,14 +32,16 @@ class FileStateStore final : public StateFileStore {
   [[nodiscard]] absl::Status Delete(const std::string& path) override;
 
   /// Reads a stored file where it lies. Errors: those of Fetch.
-  [[nodiscard]] static absl::Status Verify(const StoredFile& file);
+  [[nodiscard]] absl::Status Verify(const StoredFile& file) const;
 
  private:
-  [[nodiscard]] StoredFile Find(const StoredFile& file) const;
+  [[nodiscard]] absl::Status FetchFrom(const StoredFile& file, const std::string& local_path);
+  [[nodiscard]] absl::StatusOr<StoredFile> FindMoved(const StoredFile& file) const;
 
   const std::string directory_;
   const std::string name_prefix_;
-  const Sharing sharing_;
+  const FileSharing sharing_;
+  const std::shared_ptr<const FileSystems> file_systems_;
 };
 
 }  // namespace weir

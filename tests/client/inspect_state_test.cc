@@ -109,7 +109,8 @@ class InspectStateTest : public ::testing::Test, protected BackendStorage {
     command.path = folder_;
     lines_.clear();
     std::string text;
-    const auto code = InspectState(command, json, [&](std::string_view part) { text += part; });
+    const auto code =
+        InspectState(command, json, Configuration(), [&](std::string_view part) { text += part; });
     for (const std::string_view line : StrSplit(text, '\n')) lines_.emplace_back(line);
     if (lines_.back().empty()) lines_.pop_back();
     text_ = text;

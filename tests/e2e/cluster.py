@@ -127,9 +127,10 @@ def library_of(rest, entry):
 class Cluster:
     """A JobManager and TaskManagers that a test can kill. A context manager; on failure it shows the logs."""
 
-    def __init__(self, task_managers=2, slots=4, options=()):
+    def __init__(self, task_managers=2, slots=4, options=(), checkpoint_dir=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-e2e-"))
         self.slots = slots
+        self.checkpoint_dir = checkpoint_dir or self.folder / "checkpoints"
         self.options = [f"-Dio.tmp.dirs={self.folder / 'tmp'}"] + [f"-D{option}" for option in options]
         self.processes = []  # (name, Popen)
         self.job_manager = None
@@ -156,7 +157,7 @@ class Cluster:
         self.job_manager = self._spawn(
             "jobmanager",
             [BIN / "weir-jobmanager", "--rest-port", 0, "--rpc-port", 0, "--checkpoint-dir",
-             self.folder / "checkpoints", *self.options],
+             self.checkpoint_dir, *self.options],
             stdout=subprocess.PIPE)
         line = self.job_manager.stdout.readline().decode()
         match = re.search(r" ready rest=(\S+) rpc=(\S+)", line)

@@ -3,7 +3,8 @@ undisturbed run's.
 
     WEIR_TEST_BIN=build/release/bin tests/e2e/high_availability_test.py [unittest options]
 
-With WEIR_TEST_ETCD (see tests/support/with_etcd) the JobManagers elect their leader in etcd, else in a shared folder.
+With WEIR_TEST_ETCD (see tests/support/with_etcd) the JobManagers elect their leader in etcd, with WEIR_TEST_S3_ENDPOINT (see
+tests/support/with_s3) in an object store, which has everything else as well; otherwise in a shared folder.
 """
 
 import collections
@@ -151,7 +152,13 @@ class Cluster:
 
 
 def high_availability():
-    options = ["high-availability.storageDir={folder}/ha", f"high-availability.cluster-id=e2e-{uuid.uuid4().hex}"]
+    options = [f"high-availability.cluster-id=e2e-{uuid.uuid4().hex}"]
+    store = os.environ.get("WEIR_TEST_S3_ENDPOINT")
+    if store:
+        bucket = f"s3://{os.environ['WEIR_TEST_S3_BUCKET']}"
+        return [*options, f"high-availability.storageDir={bucket}/ha", "high-availability.type=filesystem",
+                f"execution.checkpointing.dir={bucket}/checkpoints", f"s3.endpoint={store}", "s3.path.style.access=true"]
+    options.append("high-availability.storageDir={folder}/ha")
     etcd = os.environ.get("WEIR_TEST_ETCD")
     if etcd:
         return [*options, "high-availability.type=etcd", f"high-availability.etcd.endpoints={etcd}"]

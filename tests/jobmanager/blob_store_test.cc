@@ -6,10 +6,14 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
+#include "jobmanager/durable_file.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/strings.h"
+#include "runtime/checkpoint/s3/s3_file_system.h"
 #include "runtime/graph/content_hash.h"
+#include "tests/support/fake_s3_server.h"
 
 namespace weir {
 namespace {
@@ -71,6 +75,53 @@ TEST_F(BlobStoreTest, FindsDamageAndMendsItWhenTheContentComesAgain) {
   EXPECT_EQ(store_.Read(hash).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(*store_.Put("precious"), hash);
   EXPECT_EQ(*store_.Read(hash), "precious");
+}
+
+TEST_F(BlobStoreTest, DeletesWhatIsNotNeededButNotWhatWasJustPut) {
+  const std::string needed = *store_.Put("needed");
+  const std::string superfluous = *store_.Put("superfluous");
+  std::ofstream(folder_ + "/notes.txt") << "somebody else's";
+  EXPECT_EQ(*store_.RetainOnly({needed}), 0u) << "a job may be about to need it";
+  EXPECT_EQ(*store_.Read(superfluous), "superfluous");
+
+  // Another process has put nothing.
+  const BlobStore other = *BlobStore::Open(folder_);
+  EXPECT_EQ(*other.RetainOnly({needed, ContentHash("elsewhere")}), 1u);
+  EXPECT_EQ(store_.Read(superfluous).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*store_.Read(needed), "needed");
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/notes.txt"));
+
+  EXPECT_EQ(*store_.RetainOnly({}, absl::ZeroDuration()), 1u);
+  EXPECT_EQ(store_.Read(needed).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(BlobStoreTest, APutBesideACleanUpIsNotLost) {
+  const std::string hash = ContentHash("content");
+  for (int round = 0; round < 50; ++round) {
+    std::jthread cleaner([this] { EXPECT_TRUE(store_.RetainOnly({}).ok()); });
+    EXPECT_EQ(*store_.Put("content"), hash);
+    cleaner.join();
+    EXPECT_EQ(*store_.Read(hash), "content");
+    // As if it had been put long ago.
+    EXPECT_TRUE(store_.RetainOnly({hash}, absl::ZeroDuration()).ok());
+  }
+}
+
+TEST_F(BlobStoreTest, AnObjectStoreHasItsBlobsCopiedForThoseWhoNeedAFile) {
+  FakeS3Server server;
+  const auto files =
+      std::make_shared<const FileSystems>(std::make_unique<S3FileSystem>(server.Options()));
+  const BlobStore store = *BlobStore::Open("s3://bucket/blobs", files, folder_ + "/copies");
+  const std::string hash = *store.Put("library");
+  EXPECT_EQ(*store.Read(hash), "library");
+  const std::string path = *store.LocalPathOf(hash);
+  EXPECT_EQ(*ReadWholeFile(path), "library");
+  std::ofstream(path) << "damaged";
+  EXPECT_EQ(*ReadWholeFile(*store.LocalPathOf(hash)), "library");
+  EXPECT_EQ(store.LocalPathOf(ContentHash("none")).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*store.RetainOnly({}, absl::ZeroDuration()), 1u);
+  EXPECT_TRUE(server.objects().empty());
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST_F(BlobStoreTest, RefusesNamesThatAreNoHashes) {

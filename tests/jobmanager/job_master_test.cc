@@ -15,7 +15,6 @@
 #include "proto/control_plane.pb.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
-#include "runtime/checkpoint/file_state_store.h"
 #include "tests/jobmanager/fake_task_manager.h"
 #include "tests/jobmanager/manual_executor.h"
 #include "tests/jobmanager/test_graphs.h"
@@ -80,9 +79,7 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
                           .resource_manager = resources_.get(),
                           .leader_epoch = LeaderEpoch(5),
                           .on_ended = [this](JobId) { ++num_ends_; }},
-        std::make_unique<FolderCheckpointStorage>(
-            description_.checkpoint_dir, &executor_,
-            std::make_shared<FileStateStore>(description_.checkpoint_dir, "t")));
+        std::make_unique<FolderCheckpointStorage>(description_.checkpoint_dir, &executor_));
     job_->Start();
     executor_.RunUntilIdle();
   }

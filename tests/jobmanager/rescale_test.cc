@@ -16,7 +16,6 @@
 #include "proto/control_plane.pb.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
-#include "runtime/checkpoint/file_state_store.h"
 #include "tests/jobmanager/fake_task_manager.h"
 #include "tests/jobmanager/manual_executor.h"
 #include "tests/jobmanager/test_graphs.h"
@@ -103,8 +102,7 @@ class RescaleTest : public testing::Test, public TaskManagerListener {
                                 known_.insert(begun.begin(), begun.end());
                               },
                           .on_ended = [](JobId) {}},
-        std::make_unique<FolderCheckpointStorage>(folder_, &executor_,
-                                                  std::make_shared<FileStateStore>(folder_, "t")));
+        std::make_unique<FolderCheckpointStorage>(folder_, &executor_));
     job_->Start();
     Settle();
   }

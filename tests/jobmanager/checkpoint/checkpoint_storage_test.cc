@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 TEST(CheckpointStorageTest, KnowsTheFilesOfKeyedStateAndThoseThatOperatorStateRefersTo) {
-  const FolderCheckpointStorage storage("unused", nullptr, nullptr);
+  const FolderCheckpointStorage storage("unused", nullptr);
   OperatorSubtaskState state;
   EXPECT_THAT(storage.FilesOf(ToBytes(state)), IsEmpty());
   state.files.push_back({.path = "shared/epoch-1", .size_bytes = 1, .checksum = 2});

@@ -15,8 +15,11 @@
 
 #include "jobmanager/ha/etcd_ha_store.h"
 #include "jobmanager/ha/filesystem_ha_store.h"
+#include "jobmanager/ha/object_ha_store.h"
 #include "operators/testing/manual_clock.h"
 #include "runtime/base/strings.h"
+#include "runtime/checkpoint/s3/s3_file_system.h"
+#include "tests/support/fake_s3_server.h"
 #include "tests/support/temporary_folder.h"
 
 namespace weir {
@@ -77,11 +80,29 @@ class EtcdBackend final : public Backend {
   const std::string cluster_ = StrCat("test-", ToString(RandomId<JobId>()));
 };
 
+class ObjectBackend final : public Backend {
+ public:
+  // As many requests fail as an attempt outlasts.
+  std::unique_ptr<HaStore> Open() override {
+    server_.FailNext("PUT", FakeS3Server::Fault::kLostAnswer);
+    return std::make_unique<ObjectHaStore>(ObjectHaStoreOptions{"s3://bucket/ha", kLease},
+                                           std::make_unique<S3FileSystem>(server_.Options()),
+                                           &clock_);
+  }
+  void LetLapse(HaStore&) override { clock_.Advance(kLease + absl::Milliseconds(1)); }
+
+ private:
+  FakeS3Server server_;
+  ManualClock clock_;
+};
+
 class HaStoreContractTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (std::string_view(GetParam()) == "filesystem") {
       backend_ = std::make_unique<FilesystemBackend>();
+    } else if (std::string_view(GetParam()) == "object") {
+      backend_ = std::make_unique<ObjectBackend>();
     } else if (const char* const endpoint = std::getenv("WEIR_TEST_ETCD"); endpoint != nullptr) {
       backend_ = std::make_unique<EtcdBackend>(endpoint);
     } else {
@@ -173,7 +194,8 @@ TEST_P(HaStoreContractTest, LetsNobodyWaitForALeaderThatWent) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, HaStoreContractTest, testing::Values("filesystem", "etcd"),
+INSTANTIATE_TEST_SUITE_P(Stores, HaStoreContractTest,
+                         testing::Values("filesystem", "object", "etcd"),
                          [](const auto& store) { return std::string(store.param); });
 
 TEST(EtcdHaStoreTest, SaysThatNobodyAnswers) {

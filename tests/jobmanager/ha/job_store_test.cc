@@ -227,7 +227,7 @@ TEST_F(JobStoreTest, PointsToASavepointUntilACheckpointIsNewer) {
   const Leader leader = TakeOver();
   ASSERT_TRUE(leader.jobs->PutJob(Describe(id_)).ok());
   FencedCheckpointStorage storage(
-      std::make_unique<FolderCheckpointStorage>(folder_.PathOf("job"), &executor, nullptr), id_, {},
+      std::make_unique<FolderCheckpointStorage>(folder_.PathOf("job"), &executor), id_, {},
       leader.jobs.get(), &executor);
   const auto metadata = [this](uint64_t id) {
     auto made = std::make_shared<CheckpointMetadata>();

@@ -81,7 +81,7 @@ class SavepointWriterTest : public ::testing::Test {
   // Runs the job from a savepoint, at another parallelism than it was written with.
   std::vector<Total> RunJob(const std::string& path, std::vector<Login> logins) {
     LocalCheckpoint checkpoint;
-    const auto metadata = ReadCheckpoint(path);
+    const auto metadata = ReadCheckpoint(*FileSystems::Local(), path);
     EXPECT_TRUE(metadata.ok()) << metadata.status();
     checkpoint.id = metadata->id;
     for (const CheckpointedOperator& op : metadata->operators) {
