@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/comparator.h"
 #include "rocksdb/db.h"
@@ -17,6 +18,7 @@
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
 #include "runtime/base/check.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/state/internal/entry_key.h"
@@ -32,6 +34,21 @@ constexpr size_t kWriteArenaBlockBytes = size_t{128} << 10;
 constexpr uint64_t kTargetFileBytes = uint64_t{32} << 20;
 constexpr int kMaxOpenFiles = 256;
 constexpr char kColumnFamily[] = "state";
+
+// While nothing but snapshots goes to a database, each brings one file, nobody reads, and every
+// file that a compaction writes is uploaded anew. So files gather until they are half as much as
+// what they lie over, or so many more than those that a restore would feel it; then all become one
+// level. So compactions upload three bytes for each that has changed if those are many, and at most
+// about one file's worth a checkpoint if they are few; a restore reads at most half more than there
+// is.
+constexpr uint64_t kGatheredShare = 2;
+constexpr size_t kFewFiles = 40;
+constexpr int kNever = 1 << 30;
+// Once entries leave memory for the database and are read there: RocksDB's own.
+constexpr int kCompactedFiles = 4;
+constexpr int kSlowDownFiles = 20;
+constexpr int kStopFiles = 36;
+constexpr uint64_t kBaseLevelBytes = uint64_t{256} << 20;
 
 rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
@@ -110,6 +127,13 @@ rocksdb::Options MakeOptions(const RocksDbResources& resources,
   options.max_background_jobs = settings.num_threads;
   if (settings.compaction_style == RocksDbOptions::CompactionStyle::kUniversal) {
     options.compaction_style = rocksdb::kCompactionStyleUniversal;
+  } else {
+    // As long as files gather, there is the first level and the last one.
+    options.level_compaction_dynamic_level_bytes = true;
+    options.max_bytes_for_level_base = uint64_t{1} << 50;
+    options.level0_file_num_compaction_trigger = kNever;
+    options.level0_slowdown_writes_trigger = kNever;
+    options.level0_stop_writes_trigger = kNever;
   }
   options.info_log_level = rocksdb::ERROR_LEVEL;
   options.keep_log_file_num = 1;
@@ -299,6 +323,7 @@ class RocksStateDatabase final : public StateDatabase {
     auto& writes = static_cast<RocksWriteBatch&>(batch);
     RETURN_IF_ERROR(ToStatus(writes.status(), "cannot collect changes of state"));
     if (writes.batch().Count() == 0) return absl::OkStatus();
+    RETURN_IF_ERROR(CompactForReading());
     rocksdb::WriteOptions write;
     write.disableWAL = true;
     RETURN_IF_ERROR(ToStatus(database_->Write(write, &writes.batch()),
@@ -354,7 +379,8 @@ class RocksStateDatabase final : public StateDatabase {
     const absl::Status visited = VisitPinnedFiles(listed, visit);
     RETURN_IF_ERROR(ToStatus(database_->EnableFileDeletions(/*force=*/false),
                              "cannot let go of files of state"));
-    return visited;
+    RETURN_IF_ERROR(visited);
+    return PaceCompaction();
   }
 
   absl::Status ForEach(
@@ -372,6 +398,51 @@ class RocksStateDatabase final : public StateDatabase {
   }
 
  private:
+  [[nodiscard]] bool is_leveled() const {
+    return options_.compaction_style == rocksdb::kCompactionStyleLevel;
+  }
+
+  absl::Status SetCompactionTrigger(int num_files) ABSL_EXCLUSIVE_LOCKS_REQUIRED(pace_mutex_) {
+    if (trigger_ == num_files) return absl::OkStatus();
+    trigger_ = num_files;
+    return ToStatus(
+        database_->SetOptions(family_, {{"level0_file_num_compaction_trigger", StrCat(num_files)}}),
+        "cannot set up compaction of a state database");
+  }
+
+  // Lets the gathered files be compacted when it is time.
+  absl::Status PaceCompaction() {
+    const MutexLock lock(&pace_mutex_);
+    if (!is_leveled() || compacts_for_reading_) return absl::OkStatus();
+    std::vector<rocksdb::LiveFileMetaData> files;
+    database_->GetLiveFilesMetaData(&files);
+    size_t num_gathered = 0;
+    size_t num_others = 0;
+    uint64_t gathered_bytes = 0;
+    uint64_t other_bytes = 0;
+    for (const rocksdb::LiveFileMetaData& file : files) {
+      ++(file.level == 0 ? num_gathered : num_others);
+      (file.level == 0 ? gathered_bytes : other_bytes) += file.size;
+    }
+    const bool is_time = num_gathered > 1 && (num_gathered >= kFewFiles + num_others ||
+                                              gathered_bytes * kGatheredShare >= other_bytes);
+    // With the one file that the next snapshot brings it is not time again.
+    return SetCompactionTrigger(is_time ? 2 : kNever);
+  }
+
+  // From the first entry on that has left memory.
+  absl::Status CompactForReading() {
+    if (compacts_for_reading_.load(std::memory_order_relaxed)) return absl::OkStatus();
+    const MutexLock lock(&pace_mutex_);
+    if (!is_leveled() || compacts_for_reading_.exchange(true)) return absl::OkStatus();
+    return ToStatus(database_->SetOptions(
+                        family_, {{"level0_file_num_compaction_trigger", StrCat(kCompactedFiles)},
+                                  {"level0_slowdown_writes_trigger", StrCat(kSlowDownFiles)},
+                                  {"level0_stop_writes_trigger", StrCat(kStopFiles)},
+                                  {"max_bytes_for_level_base", StrCat(kBaseLevelBytes)}}),
+                    "cannot set up compaction of a state database");
+  }
+
   absl::Status VisitPinnedFiles(
       absl::FunctionRef<void()> listed,
       absl::FunctionRef<absl::Status(const StateFile& file, const std::string& path)> visit) {
@@ -399,6 +470,9 @@ class RocksStateDatabase final : public StateDatabase {
   std::unique_ptr<rocksdb::DB> database_;
   rocksdb::ColumnFamilyHandle* family_ = nullptr;
   std::atomic<uint64_t> next_file_{1};
+  Mutex pace_mutex_;
+  int trigger_ ABSL_GUARDED_BY(pace_mutex_) = kNever;
+  std::atomic<bool> compacts_for_reading_{false};  // Written with the lock.
 };
 
 }  // namespace

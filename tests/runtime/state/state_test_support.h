@@ -57,11 +57,14 @@ class UnreliableStore final : public StateFileStore {
   /// From now on, every third file fails to be stored, or none does.
   void FailSome(bool fail) { fail_ = fail; }
   [[nodiscard]] int num_stored() const { return num_stored_; }
+  [[nodiscard]] uint64_t stored_bytes() const { return stored_bytes_; }
 
   absl::StatusOr<StoredFile> Store(const std::string& local_path,
                                    const std::string& suggested_name) override {
     if (++num_stored_ % 3 == 0 && fail_) return absl::UnavailableError("storage is away");
-    return store_.Store(local_path, suggested_name);
+    absl::StatusOr<StoredFile> stored = store_.Store(local_path, suggested_name);
+    if (stored.ok()) stored_bytes_ += stored->size_bytes;
+    return stored;
   }
   absl::Status Fetch(const StoredFile& file, const std::string& local_path) override {
     return store_.Fetch(file, local_path);
@@ -80,6 +83,7 @@ class UnreliableStore final : public StateFileStore {
   FileStateStore store_;
   std::atomic<bool> fail_{false};
   std::atomic<int> num_stored_{0};
+  std::atomic<uint64_t> stored_bytes_{0};
 };
 
 /// Where the backends of a test keep their state: a base of its fixture.
