@@ -161,6 +161,10 @@ class Cluster:
                 member.start()
         return revived
 
+    def _is_complete(self):
+        self.revive(allowed=False)
+        return any(one.leads() for one in self.job_managers) and len(self.rest.task_managers()) == len(self._task_managers)
+
     @staticmethod
     def _restart(members, pause):
         for member in members:  # Always in this order, so no two threads wait for each other.
@@ -181,8 +185,7 @@ class Cluster:
         try:
             for member in self.members():
                 member.start()
-            clusters.wait_until("all TaskManagers are there", lambda: len(self.rest.task_managers()) == len(self._task_managers),
-                                START_SECONDS)
+            clusters.wait_until("all TaskManagers are there", self._is_complete, START_SECONDS)
         except BaseException:
             self.__exit__(None, None, None)
             raise
