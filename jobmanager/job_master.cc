@@ -48,6 +48,7 @@ JobMaster::JobMaster(JobDescription job, JobMasterServices services,
 JobMaster::~JobMaster() {
   services_.executor->CancelTimer(restart_timer_);
   services_.executor->CancelTimer(reconciliation_timer_);
+  services_.executor->CancelTimer(cancel_timer_);
 }
 
 void JobMaster::TransitionTo(JobStatus status) {
@@ -275,6 +276,7 @@ void JobMaster::AssignState(std::shared_ptr<const CheckpointMetadata> metadata) 
 void JobMaster::Deploy(const StateAssignment& state) {
   const absl::Time now = services_.executor->clock()->Now();
   restored_checkpoint_ = state.checkpoint_id();
+  has_begun_commits_ = has_begun_commits_ || restored_checkpoint_ != 0;
   executions_.ForEachIn(down_, [&](ExecutionVertex& vertex) {
     CHECK(vertex.current->Transition(ExecutionState::kDeploying, now).ok());
   });

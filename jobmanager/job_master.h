@@ -95,7 +95,9 @@ class JobMaster final : public CheckpointMessenger,
   void OnReport(std::shared_ptr<TaskManagerGateway> task_manager, const proto::RunningJob& report);
   /// No more reports are to come.
   void OnAllReported();
-  /// Begins to cancel. Errors: kFailedPrecondition if the job has FINISHED or FAILED.
+  /// Begins to cancel. Tasks that were lost with their TaskManager while committers may have been
+  /// at work are started again first, for a while at most: that ends what they left open outside,
+  /// such as transactions. Errors: kFailedPrecondition if the job has FINISHED or FAILED.
   [[nodiscard]] absl::Status Cancel();
 
   /// Takes a message of a task or a coordinator; returns whether it was this job's.
@@ -208,6 +210,8 @@ class JobMaster final : public CheckpointMessenger,
   Restartable OnRestoreFailed(uint64_t checkpoint, absl::Status* reason);
 
   // Ends of attempts.
+  void CancelOnceLostTasksRun();
+  void CancelNow();
   /// Takes down `regions`, or the whole job if it is not to be restarted.
   void FailRegions(const absl::Status& reason, const ExecutionVertex* vertex,
                    Restartable restartable, const std::set<size_t>& regions);
@@ -271,6 +275,10 @@ class JobMaster final : public CheckpointMessenger,
   std::optional<CompletedStop> stop_;  // Its savepoint is complete; tasks are about to finish.
   absl::Time restart_due_;
   TimerId restart_timer_;
+  bool has_begun_commits_ = false;  // A checkpoint has completed or was restored.
+  bool has_lost_tasks_ = false;     // With a TaskManager, and not all run again.
+  bool cancels_once_running_ = false;
+  TimerId cancel_timer_;
   // Every TaskManager that was ever asked to deploy; told when the job has ended.
   std::set<std::shared_ptr<TaskManagerGateway>> task_managers_;
   std::deque<ExceptionEntry> exceptions_;  // Newest first.

@@ -133,6 +133,7 @@ void JobMaster::TriggerSources(CheckpointId id, absl::Time trigger_time, Barrier
 }
 
 void JobMaster::NotifyCheckpointComplete(CheckpointId id) {
+  has_begun_commits_ = true;
   proto::JobManagerMessage message;
   message.mutable_complete()->set_job_id(IdToBytes(job_.id));
   message.mutable_complete()->set_checkpoint_id(id.value());

@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::string_view kComponent = "job-master";
 constexpr size_t kMaxConcurrentExceptions = 32;
+// How long a job that is to be cancelled waits for lost tasks to run again.
+constexpr absl::Duration kLostTasksTimeout = absl::Seconds(10);
 
 }  // namespace
 
@@ -74,6 +76,7 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
     ExecutionVertex*& first = was_canceling ? first_canceling : first_lost;
     if (first == nullptr) first = &vertex;
     if (!was_canceling) lost.insert(vertex.region);
+    has_lost_tasks_ = true;
   });
   for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
     if (LocationOf(coordinator) != task_manager || !IsUp(coordinator.region)) continue;
@@ -136,11 +139,40 @@ absl::Status JobMaster::Cancel() {
     return absl::FailedPreconditionError(StrCat("the job cannot be cancelled, for it has ended: ",
                                                 ToString(job_.id), " is ", JobStatusName(status_)));
   }
-  if (status_ == JobStatus::kCancelling || status_ == JobStatus::kCanceled) {
+  if (status_ == JobStatus::kCancelling || status_ == JobStatus::kCanceled ||
+      cancels_once_running_) {
     return absl::OkStatus();
   }
+  const bool restarts = status_ == JobStatus::kRestarting || status_ == JobStatus::kCreated ||
+                        status_ == JobStatus::kRunning;
+  if (restarts && has_lost_tasks_ && has_begun_commits_ && HasCheckpoints()) {
+    CancelOnceLostTasksRun();
+  } else {
+    CancelNow();
+  }
+  return absl::OkStatus();
+}
+
+void JobMaster::CancelOnceLostTasksRun() {
+  LogInfo(kComponent, StrCat("the job is cancelled once its lost tasks run again, which ends what "
+                             "they left open: job=",
+                             ToString(job_.id)));
+  cancels_once_running_ = true;
+  cancel_timer_ = services_.executor->PostAfter(kLostTasksTimeout, [weak = weak_from_this()] {
+    const std::shared_ptr<JobMaster> self = weak.lock();
+    if (self != nullptr && !IsGloballyTerminal(self->status_)) self->CancelNow();
+  });
+  // Whoever cancels does not wait for a backoff.
+  restart_due_ = services_.executor->clock()->Now();
+  if (restart_timer_ == TimerId()) return;
+  services_.executor->CancelTimer(std::exchange(restart_timer_, TimerId()));
+  ScheduleRestart();
+}
+
+void JobMaster::CancelNow() {
   ++generation_;
   services_.executor->CancelTimer(restart_timer_);
+  services_.executor->CancelTimer(cancel_timer_);
   services_.executor->CancelTimer(reconciliation_timer_);
   if (is_reconciling()) static_cast<void>(TakeOver());  // To be cancelled like any other.
   AnswerStop(absl::CancelledError("the job is being cancelled"));
@@ -149,7 +181,6 @@ absl::Status JobMaster::Cancel() {
   down_ = executions_.AllRegions();
   CancelTasks();
   CheckAllTerminal();
-  return absl::OkStatus();
 }
 
 bool JobMaster::IsUp(size_t region) const {

@@ -107,6 +107,11 @@ void JobMaster::OnTaskRunning() {
     return state == ExecutionState::kRunning || state == ExecutionState::kFinished;
   });
   if (!all) return;
+  has_lost_tasks_ = false;
+  if (cancels_once_running_) {
+    CancelNow();
+    return;
+  }
   if (all_running_since_ == absl::InfinitePast()) {
     all_running_since_ = services_.executor->clock()->Now();
   }

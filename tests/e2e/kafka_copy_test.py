@@ -3,19 +3,21 @@
     WEIR_TEST_BIN=build/release/bin tests/support/with_kafka python3 tests/e2e/kafka_copy_test.py [--seed S] [--rounds N]
 
 Each round copies a topic of numbers to a topic of its own, while TaskManagers die at random moments and, in one of them, the
-broker too. At the end a job is cancelled while it writes, and must leave no transaction open.
+broker too. At the end a job is cancelled while it writes, and another after all TaskManagers died in the midst of that: neither may leave a
+transaction open.
 """
 
 import argparse
 import collections
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 
 from cluster import Cluster, library_of, wait_until
-from kafka_topic import TopicWriter, brokers_or_skip, limit_consumers, read_committed
+from kafka_topic import TopicWriter, brokers_or_skip, create_topic, limit_consumers, open_transactions, read_committed
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--records", type=int, default=300_000)
@@ -90,6 +92,46 @@ def cancel_while_writing(cluster, brokers, topic):
     print("  no transaction is open after a cancel", flush=True)
 
 
+def halt_in_a_transaction(cluster, brokers):
+    """Halts the TaskManagers if it finds them writing one; else they go on. Returns whether it did."""
+    ongoing = ["Ongoing"]
+    if not open_transactions(brokers, ongoing):
+        return False
+    for process in cluster.task_managers:
+        process.send_signal(signal.SIGSTOP)
+    time.sleep(0.2)  # What was on its way to the broker arrives.
+    left = open_transactions(brokers, ongoing)
+    if left:
+        print(f"  left open: {', '.join(left)}", flush=True)
+        return True
+    for process in cluster.task_managers:
+        process.send_signal(signal.SIGCONT)
+    return False
+
+
+def cancel_after_a_kill(cluster, brokers, topic):
+    """What a TaskManager had begun when it died is ended too, although the job is not to go on."""
+    rest = cluster.rest
+    create_topic(brokers, topic, PARTITIONS)
+    job = rest.run(library_of(rest, "kafka_copy"),
+                   ["--brokers", brokers, "--topic", FROM, "--to", topic, "--follow"],
+                   parallelism=2, entry="kafka_copy", settings=SETTINGS)
+
+    wait_until("checkpoints", lambda: rest.completed_checkpoints(job) > 2)
+    deadline = time.monotonic() + 60
+    while not halt_in_a_transaction(cluster, brokers):
+        assert time.monotonic() < deadline, "never halted in the midst of a transaction"
+    for _ in range(2):
+        cluster.kill_task_manager(0)
+    wait_until("the loss is noticed", lambda: rest.state(job) != "RUNNING")
+    rest.cancel(job)
+    for _ in range(2):
+        cluster.start_task_manager()
+    rest.wait_for_state(job, "CANCELED")
+    wait_until("no transaction is open", lambda: not open_transactions(brokers), 5)
+    print("  no transaction is open after a kill and a cancel", flush=True)
+
+
 def main():
     options = parser.parse_args()
     brokers = brokers_or_skip()
@@ -115,6 +157,7 @@ def main():
             left = list(cluster.folder.rglob("*.epoch"))
             assert not left, f"files of committed epochs are left: {left}"
         cancel_while_writing(cluster, brokers, "copy-cancelled")
+        cancel_after_a_kill(cluster, brokers, "copy-killed")
 
 
 if __name__ == "__main__":

@@ -208,10 +208,10 @@ def create_topic(brokers, topic, partitions):
     assert error in (0, _TOPIC_ALREADY_EXISTS), f"the broker does not make the topic {topic}: error code {error}"
 
 
-def open_transactions(brokers):
-    """Returns the transactional ids whose transaction has neither been committed nor aborted (ListTransactions v0)."""
-    states = _compact("Ongoing", "PrepareCommit", "PrepareAbort")
-    answer = _ask(brokers, _LIST_TRANSACTIONS, 0, states + _compact() + b"\0", flexible=True)
+def open_transactions(brokers, states=("Ongoing", "PrepareCommit", "PrepareAbort")):
+    """Returns the transactional ids whose transaction is in one of the states: by default, all that hide records from readers
+    (ListTransactions v0)."""
+    answer = _ask(brokers, _LIST_TRANSACTIONS, 0, _compact(*states) + _compact() + b"\0", flexible=True)
     error, unknown = struct.unpack_from(">hB", answer, 4)  # Behind the throttle time.
     assert error == 0 and unknown == 1, f"the broker does not list transactions: error code {error}"
     ids = []

@@ -888,6 +888,54 @@ TEST_F(JobMasterTest, CancelsWhileAFailureIsBeingCleanedUp) {
   EXPECT_EQ(job_->status(), JobStatus::kCanceled);
 }
 
+TEST_F(JobMasterTest, StartsLostTasksAgainBeforeItIsCancelled) {
+  StartRunning();
+  executor_.Advance(absl::Seconds(1));
+  CompleteCheckpoint(1);
+  resources_->OnClosed(second_.get());
+  AnswerCancels(first_.get());
+  ASSERT_TRUE(job_->Cancel().ok());
+  ASSERT_TRUE(job_->Cancel().ok()) << "twice is fine";
+  executor_.Advance(absl::ZeroDuration());  // There is no backoff.
+  EXPECT_EQ(job_->status(), JobStatus::kCreated);
+  third_ = AddTaskManager("tm-3", 1);
+  NoteDeployment();
+  EXPECT_EQ(Task(1, 0).deployment.restored_checkpoint(), 1u);
+  Report(Task(1, 0), proto::RUNNING);
+  EXPECT_EQ(job_->status(), JobStatus::kRunning) << "not all of them run";
+  for (const auto& [vertex, subtask] : {std::pair(1, 1), std::pair(2, 0), std::pair(2, 1)}) {
+    Report(Task(static_cast<uint64_t>(vertex), static_cast<uint32_t>(subtask)), proto::RUNNING);
+  }
+  EXPECT_EQ(job_->status(), JobStatus::kCancelling);
+  AnswerCancels(first_.get());
+  AnswerCancels(third_.get());
+  EXPECT_EQ(job_->status(), JobStatus::kCanceled);
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_EQ(job_->status(), JobStatus::kCanceled);
+  EXPECT_EQ(num_ends_, 1);
+}
+
+TEST_F(JobMasterTest, CancelsWithoutItsLostTasksIfNoSlotsCome) {
+  StartRunning();
+  executor_.Advance(absl::Seconds(1));
+  CompleteCheckpoint(1);
+  resources_->OnClosed(second_.get());
+  AnswerCancels(first_.get());
+  ASSERT_TRUE(job_->Cancel().ok());
+  executor_.Advance(absl::Seconds(9));
+  EXPECT_EQ(job_->status(), JobStatus::kCreated);
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kCanceled);
+}
+
+TEST_F(JobMasterTest, CancelsAtOnceWhenNoLostTaskCanHaveCommitted) {
+  StartRunning();
+  resources_->OnClosed(second_.get());
+  AnswerCancels(first_.get());
+  ASSERT_TRUE(job_->Cancel().ok());
+  EXPECT_EQ(job_->status(), JobStatus::kCanceled) << "no checkpoint has completed";
+}
+
 TEST_F(JobMasterTest, RefusesToCancelAnEndedJob) {
   StartRunning();
   ReportAll(proto::FINISHED);
