@@ -1,6 +1,7 @@
 #include "jobmanager/resource_manager.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "jobmanager/proto_ids.h"
@@ -20,6 +21,13 @@ absl::Status Lost(std::string_view message) {
   return lost;
 }
 
+// If it lives, it is not to go on with what begins anew elsewhere.
+void Dismiss(TaskManagerGateway* task_manager, const absl::Status& reason) {
+  proto::JobManagerMessage message;
+  message.mutable_dismissed()->set_reason(std::string(ToStd(reason.message())));
+  task_manager->Send(message);
+}
+
 }  // namespace
 
 // A TaskManager, or what a job's process says of itself as one.
@@ -37,6 +45,7 @@ struct ResourceManager::Registered {
   bool isolates_jobs = false;
   std::map<JobId, uint32_t> slots_by_job;
   std::map<JobId, JobProcess*> processes;
+  std::set<std::string> unclaimed_processes;  // Of an earlier leader; they may register yet.
 
   uint32_t num_used() const {
     uint32_t used = 0;
@@ -83,7 +92,8 @@ ResourceManager::~ResourceManager() {
 }
 
 std::string ResourceManager::ReasonToRefuse(const TaskManagerGateway& task_manager,
-                                            const proto::Register& registration) const {
+                                            const proto::Register& registration,
+                                            const std::map<JobId, uint32_t>& held) const {
   if (task_manager.id().empty() || task_manager.num_slots() == 0) {
     return "a TaskManager needs an id and at least one slot";
   }
@@ -95,16 +105,51 @@ std::string ResourceManager::ReasonToRefuse(const TaskManagerGateway& task_manag
   }
   if (registration.owner_id().empty()) return "";
   const auto process = processes_.find(task_manager.id());
-  if (process == processes_.end() || process->second->registered.gateway != nullptr) {
-    return "nobody waits for this process of a job any more";
+  const bool is_wanted = process == processes_.end()
+                             ? CanAdopt(task_manager.id(), registration, held)
+                             : process->second->registered.gateway == nullptr;
+  return is_wanted ? "" : "nobody waits for this process of a job any more";
+}
+
+bool ResourceManager::CanAdopt(const std::string& id, const proto::Register& registration,
+                               const std::map<JobId, uint32_t>& held) const {
+  const auto owner = task_managers_.find(registration.owner_id());
+  const auto wanted = held.find(IdFromBytes<JobId>(registration.job_id()));
+  return owner != task_managers_.end() && owner->second->unclaimed_processes.contains(id) &&
+         wanted != held.end() && !owner->second->processes.contains(wanted->first) &&
+         wanted->second <= owner->second->num_free();
+}
+
+void ResourceManager::AdoptProcess(const std::string& id, const proto::Register& registration,
+                                   const std::map<JobId, uint32_t>& held) {
+  Registered* const owner = task_managers_.at(registration.owner_id()).get();
+  auto process = std::make_unique<JobProcess>();
+  process->id = id;
+  process->job = IdFromBytes<JobId>(registration.job_id());
+  process->owner = owner;
+  owner->unclaimed_processes.erase(id);
+  owner->slots_by_job[process->job] = held.at(process->job);
+  owner->processes[process->job] = process.get();
+  processes_[id] = std::move(process);
+  AnnounceProcesses();  // What the owner was told of its slots is not known.
+}
+
+void ResourceManager::EndUnclaimedProcesses() {
+  for (const auto& [owner, registered] : task_managers_) {
+    for (const std::string& id : std::exchange(registered->unclaimed_processes, {})) {
+      proto::JobManagerMessage end;
+      end.mutable_end_job_process()->set_process_id(id);
+      end.mutable_end_job_process()->set_at_once(true);
+      registered->gateway->Send(end);
+    }
   }
-  return "";
 }
 
 bool ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
                                const proto::Register& registration,
                                const std::map<JobId, uint32_t>& held) {
-  if (const std::string refusal = ReasonToRefuse(*task_manager, registration); !refusal.empty()) {
+  if (const std::string refusal = ReasonToRefuse(*task_manager, registration, held);
+      !refusal.empty()) {
     LogWarning(kComponent, StrCat("TaskManager refused: id=", task_manager->id(), ": ", refusal));
     proto::JobManagerMessage answer;
     answer.mutable_refused()->set_reason(refusal);
@@ -113,14 +158,16 @@ bool ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
     return false;
   }
   if (!registration.owner_id().empty()) {
-    Registered* const registered = &processes_.at(task_manager->id())->registered;
+    const std::string id = task_manager->id();
+    if (!processes_.contains(id)) AdoptProcess(id, registration, held);
+    Registered* const registered = &processes_.at(id)->registered;
     Accept(std::move(task_manager), registration, registered);
     AnswerStarted();
     return true;
   }
   Lose(task_manager->id(), Lost("the TaskManager has registered anew"));
-  if (registration.jobs_size() > 0 &&
-      registration.leader_epoch() == options_.leader_epoch.value()) {
+  const bool goes_on = registration.jobs_size() > 0 || registration.process_ids_size() > 0;
+  if (goes_on && registration.leader_epoch() == options_.leader_epoch.value()) {
     proto::JobManagerMessage answer;
     answer.mutable_dismissed()->set_reason("its connection ended, so its tasks begin anew");
     task_manager->Send(answer);
@@ -129,6 +176,8 @@ bool ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
   }
   auto registered = std::make_unique<Registered>();
   registered->isolates_jobs = registration.isolates_jobs();
+  registered->unclaimed_processes = {registration.process_ids().begin(),
+                                     registration.process_ids().end()};
   const std::string id = task_manager->id();
   Accept(std::move(task_manager), registration, registered.get());
   for (const auto& [job, num_slots] : held) {
@@ -246,10 +295,7 @@ void ResourceManager::Lose(const std::string& id, const absl::Status& reason) {
   const std::shared_ptr<TaskManagerGateway> gateway = lost->gateway;
   LogWarning(kComponent,
              StrCat("TaskManager lost: id=", gateway->id(), ": ", ToStd(reason.message())));
-  // If it lives, it is not to go on with what begins anew elsewhere.
-  proto::JobManagerMessage dismissal;
-  dismissal.mutable_dismissed()->set_reason(std::string(ToStd(reason.message())));
-  gateway->Send(dismissal);
+  Dismiss(gateway.get(), reason);
   // Its processes end with it; while it hangs they may not have noticed.
   while (!lost->processes.empty()) {
     LoseProcess(lost->processes.begin()->second->id,
@@ -286,6 +332,7 @@ void ResourceManager::LoseProcess(const std::string& id, const absl::Status& rea
   owner->slots_by_job.erase(process->job);
   RestartRequest(process->job, owner, began ? absl::OkStatus() : loss);
   if (gateway != nullptr) {
+    Dismiss(gateway.get(), reason);
     gateway->Close();
     listener_->OnTaskManagerLost(gateway.get(), loss);
   }

@@ -88,8 +88,9 @@ class ResourceManager {
 
   /// Takes in a TaskManager, in place of an older one of the same id, or the process of a job that
   /// one was asked for; or refuses it. One that runs tasks of this very leader's is dismissed: they
-  /// were given up when its connection ended. `held` are the slots that jobs have on it already.
-  /// Returns whether it was taken in.
+  /// were given up when its connection ended. `held` are the slots that jobs have on it already; a
+  /// process that an earlier leader asked for is taken in, too, if its job holds some. Returns
+  /// whether it was taken in.
   bool Register(std::shared_ptr<TaskManagerGateway> task_manager,
                 const proto::Register& registration, const std::map<JobId, uint32_t>& held = {});
   void OnHeartbeat(TaskManagerGateway* task_manager, const proto::TaskManagerHeartbeat& heartbeat);
@@ -106,8 +107,14 @@ class ResourceManager {
   /// Returns whether messages from this connection count: it is registered and not replaced.
   [[nodiscard]] bool IsRegistered(const TaskManagerGateway* task_manager) const;
 
-  /// Returns whether a TaskManager of that id is registered.
-  [[nodiscard]] bool Knows(const std::string& id) const { return task_managers_.contains(id); }
+  /// Returns whether a TaskManager of that id is registered, or the process of a job is one of
+  /// this leader's.
+  [[nodiscard]] bool Knows(const std::string& id) const {
+    return task_managers_.contains(id) || processes_.contains(id);
+  }
+  /// Ends the processes of jobs that TaskManagers have from an earlier leader and that have not
+  /// been taken in: they will not be any more.
+  void EndUnclaimedProcesses();
 
   /// Asks for slots. A job has one request at a time. `done` is called once, possibly before this
   /// returns. Errors: kResourceExhausted after `timeout`; kUnavailable if a process of the job
@@ -143,7 +150,13 @@ class ResourceManager {
   // The registered one of this gateway; null if it is none, or none any more.
   [[nodiscard]] Registered* Find(const TaskManagerGateway* task_manager) const;
   [[nodiscard]] std::string ReasonToRefuse(const TaskManagerGateway& task_manager,
-                                           const proto::Register& registration) const;
+                                           const proto::Register& registration,
+                                           const std::map<JobId, uint32_t>& held) const;
+  /// Whether it is a process that an earlier leader asked for, and that is wanted still.
+  [[nodiscard]] bool CanAdopt(const std::string& id, const proto::Register& registration,
+                              const std::map<JobId, uint32_t>& held) const;
+  void AdoptProcess(const std::string& id, const proto::Register& registration,
+                    const std::map<JobId, uint32_t>& held);
   void Accept(std::shared_ptr<TaskManagerGateway> task_manager, const proto::Register& registration,
               Registered* registered);
   void SendHeartbeats();

@@ -10,6 +10,7 @@
 #include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 #include "runtime/graph/job_library.h"
+#include "runtime/metrics/process_statistics.h"
 #include "taskmanager/wire_ids.h"
 
 namespace weir {
@@ -343,7 +344,8 @@ void JobManagerConnection::Lose(const absl::Status& reason) {
 void JobManagerConnection::ReconnectIfIdle() {
   if (phase_ != Phase::kLost || !tasks_ended_ || !stream_ended_) return;
   if (options_.only_once) {
-    Terminate(absl::UnavailableError("the JobManager is lost, and the process of a job ends then"));
+    Terminate(absl::UnavailableError(
+        "the tasks are cancelled, and the process of a job has nothing else to do"));
   } else {
     Connect();
   }

@@ -44,7 +44,7 @@ struct JobManagerConnectionOptions {
   absl::Duration cancellation_timeout = absl::Seconds(180);
   /// How long tasks go on running without a JobManager once its process is known to be dead.
   absl::Duration jobmanager_loss_timeout = absl::Minutes(1);
-  /// Whether it ends when the JobManager is lost, rather than registers anew.
+  /// Whether it ends once its tasks are cancelled, rather than registers anew.
   bool only_once = false;
 };
 

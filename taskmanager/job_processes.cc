@@ -363,6 +363,15 @@ size_t JobProcesses::num_processes() const {
   return processes_.size();
 }
 
+std::vector<std::string> JobProcesses::ids() const {
+  const MutexLock lock(&mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, process] : processes_) {
+    if (!process->asked) ids.push_back(id);
+  }
+  return ids;
+}
+
 void JobProcesses::Stop() {
   std::vector<std::shared_ptr<Process>> joined;  // Without the lock.
   const MutexLock lock(&mutex_);

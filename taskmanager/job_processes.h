@@ -73,6 +73,8 @@ class JobProcesses {
   /// time.
   [[nodiscard]] std::vector<std::string> RenderMetrics();
   [[nodiscard]] size_t num_processes() const;
+  /// Returns the ids of those that were not asked to end.
+  [[nodiscard]] std::vector<std::string> ids() const;
 
   /// Asks all to end and waits for it; kills those that take too long. None starts any more. May be
   /// called twice.

@@ -476,7 +476,7 @@ void TaskExecutor::RunJobProcess(const Message& message) {
   if (environment_.processes == nullptr) return;  // It never said that it could.
   const proto::RunJobProcess& run = message->run_job_process();
   environment_.processes->Run(run.process_id(), FromWireId<JobId>(run.job_id()), run.num_slots(),
-                              environment_.jobmanager_address());
+                              environment_.jobmanager_addresses());
 }
 
 void TaskExecutor::EndJobProcess(const Message& message) {

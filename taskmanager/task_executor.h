@@ -79,8 +79,8 @@ struct TaskExecutorEnvironment {
   const Lease* commit_lease = nullptr;
   /// Of jobs that do not run here; null: it cannot start any.
   JobProcesses* processes = nullptr;
-  /// Returns where they register.
-  std::function<std::string()> jobmanager_address;
+  /// Returns where they register: the addresses of all JobManagers, the leader's first.
+  std::function<std::string()> jobmanager_addresses;
 };
 
 /// Runs the tasks and coordinators that the JobManager deploys here, and says what becomes of them.
@@ -116,7 +116,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   /// of the idle ones now and then. `now_nanos` is of the monotonic clock.
   void AddMetrics(int64_t now_nanos, proto::TaskManagerHeartbeat* heartbeat);
   [[nodiscard]] size_t num_tasks() const { return tasks_.size(); }
-  [[nodiscard]] bool has_jobs() const { return !jobs_.empty(); }
+  [[nodiscard]] bool has_jobs() const;
 
   void OnTaskState(ExecutionAttemptId attempt, TaskState state,
                    const absl::Status& reason) override;

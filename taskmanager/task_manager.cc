@@ -232,6 +232,16 @@ class TaskManager::Impl {
     return std::filesystem::path(folder_->path()).parent_path().string();
   }
 
+  // The leader's first, separated by commas.
+  [[nodiscard]] std::string JobManagerAddresses() {
+    const std::string leader = connection_->client().address();
+    std::string addresses = leader;
+    for (const std::string& address : connection_->client().addresses()) {
+      if (address != leader) addresses += StrCat(",", address);
+    }
+    return addresses;
+  }
+
   void MakeProcesses() {
     JobProcessesOptions processes;
     processes.command = options_.job_process_command;
@@ -390,7 +400,7 @@ class TaskManager::Impl {
     environment.metrics = &*metrics_;
     environment.commit_lease = &*connection_;
     if (processes_.has_value()) environment.processes = &*processes_;
-    environment.jobmanager_address = [this] { return connection_->client().address(); };
+    environment.jobmanager_addresses = [this] { return JobManagerAddresses(); };
     return environment;
   }
 
