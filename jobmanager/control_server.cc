@@ -34,6 +34,9 @@ class Connection final : public TaskManagerGateway,
   const std::string& host() const override { return registration_.host(); }
   uint16_t data_port() const override { return static_cast<uint16_t>(registration_.data_port()); }
   uint32_t num_slots() const override { return registration_.num_slots(); }
+  const std::string& owner_id() const override {
+    return registration_.owner_id().empty() ? id() : registration_.owner_id();
+  }
 
   // From the stream's reactions.
   void OnRead(bool ok, proto::TaskManagerMessage* message);

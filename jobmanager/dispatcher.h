@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -144,6 +145,10 @@ class Dispatcher final : public DispatcherGateway,
     ScalingDetails scaling;
   };
   struct PreparedJob;
+  struct OwnerlessProcess {
+    std::string owner_id;
+    std::function<void()> take_in;
+  };
 
   [[nodiscard]] static EndedJob FromRecord(EndedJobRecord record);
   /// Answers `done` on the main thread by the job, running or ended.
@@ -172,6 +177,11 @@ class Dispatcher final : public DispatcherGateway,
   void ExpectTaskManagers(std::set<std::string> ids);
   void TakeIn(const std::shared_ptr<TaskManagerGateway>& task_manager,
               const proto::Register& registration);
+  /// Hands what it says of jobs that ran before to their JobMasters.
+  void HandReports(const std::shared_ptr<TaskManagerGateway>& task_manager,
+                   const proto::Register& registration);
+  /// Takes in the processes that wait for that TaskManager, or all that wait if it is empty.
+  void TakeInOwnerless(const std::string& owner_id);
   /// Nothing of the job on that TaskManager is wanted any more.
   void Disown(TaskManagerGateway* task_manager, const std::string& job_id, bool job_goes_on);
   /// Strikes a TaskManager off the roster, unless it is back.
@@ -214,6 +224,8 @@ class Dispatcher final : public DispatcherGateway,
   std::optional<TaskManagerRoster> roster_;                       // Where jobs are kept.
   std::map<const TaskManagerGateway*, std::string> registering_;  // Being noted in the roster.
   std::set<std::string> expected_;  // May run tasks, and are to register.
+  // Processes of jobs whose TaskManager has yet to register.
+  std::map<const TaskManagerGateway*, OwnerlessProcess> ownerless_;
   TimerId expectation_timer_;
   const absl::Duration reconciliation_timeout_;
   uint64_t num_stale_messages_ = 0;

@@ -16,6 +16,7 @@ struct Dispatcher::PreparedJob {
   std::string entry;
   std::shared_ptr<const JobGraph> graph;
   std::string library_hash;
+  bool uploaded_library = false;
   std::string files_hash;
 };
 
@@ -80,6 +81,7 @@ absl::StatusOr<Dispatcher::PreparedJob> Dispatcher::Prepare(const JarRunRequest&
   ASSIGN_OR_RETURN(JarStore::JobLocation job, jars_->FindJob(request.jar_id, request.entry_class));
   PreparedJob prepared;
   ASSIGN_OR_RETURN(prepared.library_hash, blobs_->PutFile(job.path));
+  prepared.uploaded_library = job.uploaded;
   prepared.entry = job.entry;
   BuildRequest build;
   // The blob, not the file that it was made of: what is built is what TaskManagers will load.
@@ -147,6 +149,7 @@ absl::StatusOr<JobDescription> Dispatcher::Describe(JarRunRequest request,
   job.id = request.job_id.has_value() ? *request.job_id : RandomId<JobId>();
   job.graph = std::move(prepared.graph);
   job.library_hash = std::move(prepared.library_hash);
+  job.uploaded_library = prepared.uploaded_library;
   job.files_hash = std::move(prepared.files_hash);
   job.entry = std::move(prepared.entry);
   job.arguments = std::move(request.program_args);

@@ -30,15 +30,41 @@ void Dispatcher::OnRegister(std::shared_ptr<TaskManagerGateway> task_manager,
 
 void Dispatcher::TakeIn(const std::shared_ptr<TaskManagerGateway>& task_manager,
                         const proto::Register& registration) {
+  const std::string& owner_id = registration.owner_id();
+  if (!owner_id.empty() && expected_.contains(owner_id)) {
+    ownerless_[task_manager.get()] = {
+        owner_id, [this, task_manager, registration] { TakeIn(task_manager, registration); }};
+    return;
+  }
   std::map<JobId, uint32_t> held;
   for (const proto::RunningJob& report : registration.jobs()) {
     const auto id = IdFromBytes<JobId>(report.job_id());
     const auto job = jobs_.find(id);
     if (job != jobs_.end() && job->second->is_reconciling()) {
-      held[id] = job->second->NumSlotsOf(report);
+      held[id] = std::max(owner_id.empty() ? 0U : 1U, job->second->NumSlotsOf(report));
     }
   }
-  if (!resource_manager_.Register(task_manager, registration, held)) return;
+  const bool taken_in = resource_manager_.Register(task_manager, registration, held);
+  if (taken_in) HandReports(task_manager, registration);
+  const bool was_expected = expected_.erase(task_manager->id()) > 0;
+  if (taken_in && owner_id.empty()) TakeInOwnerless(task_manager->id());
+  if (!expected_.empty()) return;
+  if (was_expected) OnAllRegistered();
+  resource_manager_.EndUnclaimedProcesses();
+}
+
+void Dispatcher::TakeInOwnerless(const std::string& owner_id) {
+  std::vector<std::function<void()>> waiting;
+  std::erase_if(ownerless_, [&](auto& entry) {
+    if (!owner_id.empty() && entry.second.owner_id != owner_id) return false;
+    waiting.push_back(std::move(entry.second.take_in));
+    return true;
+  });
+  for (const std::function<void()>& take_in : waiting) take_in();
+}
+
+void Dispatcher::HandReports(const std::shared_ptr<TaskManagerGateway>& task_manager,
+                             const proto::Register& registration) {
   for (const proto::RunningJob& report : registration.jobs()) {
     const auto job = jobs_.find(IdFromBytes<JobId>(report.job_id()));
     if (job != jobs_.end() && job->second->is_reconciling()) {
@@ -48,7 +74,6 @@ void Dispatcher::TakeIn(const std::shared_ptr<TaskManagerGateway>& task_manager,
       Disown(task_manager.get(), report.job_id(), job != jobs_.end());
     }
   }
-  if (expected_.erase(task_manager->id()) > 0 && expected_.empty()) OnAllRegistered();
 }
 
 void Dispatcher::Disown(TaskManagerGateway* task_manager, const std::string& job_id,
@@ -74,6 +99,8 @@ void Dispatcher::StrikeOff(const std::string& task_manager_id) {
 void Dispatcher::OnAllRegistered() {
   executor_->CancelTimer(std::exchange(expectation_timer_, TimerId()));
   for (const std::string& id : std::exchange(expected_, {})) roster_->Remove(id);
+  TakeInOwnerless("");  // To be refused.
+  resource_manager_.EndUnclaimedProcesses();
   std::vector<std::shared_ptr<JobMaster>> jobs;
   for (const auto& [id, job] : jobs_) jobs.push_back(job);
   for (const auto& job : jobs) job->OnAllReported();
@@ -141,7 +168,11 @@ std::shared_ptr<JobMaster> Dispatcher::FindRecipient(
 
 void Dispatcher::OnClosed(TaskManagerGateway* task_manager) {
   registering_.erase(task_manager);
+  ownerless_.erase(task_manager);
   resource_manager_.OnClosed(task_manager);
+  // The process of a job may end because it is not needed any more, which is no loss.
+  if (!roster_.has_value() || stopping_ || expected_.contains(task_manager->id())) return;
+  executor_->Post([this, id = task_manager->id()] { StrikeOff(id); });
 }
 
 void Dispatcher::OnCrash(const proto::CrashReport& report) {

@@ -165,7 +165,7 @@ SubtaskDetails Execution::Details() const {
   details.state = state_;
   details.timestamps = timestamps_;
   details.endpoint = endpoint();
-  if (location_ != nullptr) details.taskmanager_id = location_->id();
+  if (location_ != nullptr) details.taskmanager_id = location_->owner_id();
   details.metrics = metrics_;
   details.ratios = ratios_;
   details.current_input_watermark_ms = watermark_ms_;

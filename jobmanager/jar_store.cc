@@ -71,8 +71,13 @@ absl::StatusOr<std::string> JarStore::Upload(std::string_view name, const std::s
         StrCat("a job library needs a plain file name, such as libjob.so: ", name));
   }
   // Asked before it is kept: what is no library of this build is refused with the loader's reason.
-  ASSIGN_OR_RETURN(std::vector<JarEntry> entries, builder_->List(path));
-  if (entries.empty()) {
+  absl::StatusOr<std::vector<JarEntry>> entries = builder_->List(path);
+  // Whatever is wrong with it, its build too, is the request's fault.
+  if (!entries.ok() && !absl::IsUnavailable(entries.status())) {
+    return absl::InvalidArgumentError(entries.status().message());
+  }
+  if (!entries.ok()) return entries.status();
+  if (entries->empty()) {
     return absl::InvalidArgumentError(
         StrCat("the library defines no job; register one with WEIR_JOB: ", name));
   }
@@ -81,7 +86,7 @@ absl::StatusOr<std::string> JarStore::Upload(std::string_view name, const std::s
   RETURN_IF_ERROR(file_systems_->Write(UploadPath(id), content));
   RETURN_IF_ERROR(Localize(id));
   MutexLock lock(&mutex_);
-  listed_[LocalPath(id)] = {TimesOf(LocalPath(id)).version, std::move(entries)};
+  listed_[LocalPath(id)] = {TimesOf(LocalPath(id)).version, *std::move(entries)};
   return id;
 }
 
@@ -170,7 +175,10 @@ absl::StatusOr<std::string> JarStore::PathOf(std::string_view id) const {
 absl::StatusOr<JarStore::JobLocation> JarStore::FindJob(std::string_view id,
                                                         std::string_view entry) {
   absl::StatusOr<std::string> path = PathOf(id);
-  if (path.ok() && !entry.empty()) return JobLocation{*std::move(path), std::string(entry)};
+  const bool uploaded = path.ok() && *path == UploadPath(id);
+  if (path.ok() && !entry.empty()) {
+    return JobLocation{*std::move(path), std::string(entry), uploaded};
+  }
   std::vector<std::string> names;
   for (const JarFile& file : ListBuiltins()) {
     for (const JarEntry& job : file.entries) {
@@ -179,7 +187,7 @@ absl::StatusOr<JarStore::JobLocation> JarStore::FindJob(std::string_view id,
       names.push_back(job.name);
     }
   }
-  if (path.ok()) return JobLocation{*std::move(path), ""};
+  if (path.ok()) return JobLocation{*std::move(path), "", uploaded};
   const std::vector<std::string_view> known(names.begin(), names.end());
   const std::string_view nearest = NearestMatch(id, known);
   if (nearest.empty()) return path.status();

@@ -49,6 +49,8 @@ class JarStore {
     std::string path;
     /// Empty: the library's only job.
     std::string entry;
+    /// Rather than shipped with weir.
+    bool uploaded = false;
   };
   /// Finds the job to run: `entry` of the library `id`, or, without an entry, the job shipped with
   /// weir whose own name is `id`. Errors: kNotFound, naming the nearest job or the libraries

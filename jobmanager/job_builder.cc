@@ -1,5 +1,7 @@
 #include "jobmanager/job_builder.h"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -63,7 +65,8 @@ absl::StatusOr<std::string> JobBuilder::Run(std::vector<std::string> arguments,
       StrCat(work_folder_, "/build-", ToString(RandomId<HexId<struct BuildTag>>())));
   std::vector<std::string> command = {program_};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  command.insert(command.end(), {"--out", files.answer, "--"});
+  command.insert(command.end(),
+                 {"--out", files.answer, "--parent", std::to_string(::getpid()), "--"});
   command.insert(command.end(), job_arguments.begin(), job_arguments.end());
   ASSIGN_OR_RETURN(const ChildResult ended, RunChild(command, files.output, time_limit_));
   if (ended.timed_out) {

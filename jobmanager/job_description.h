@@ -25,6 +25,8 @@ struct JobDescription {
   std::string library_hash;
   std::string entry;
   std::vector<std::string> arguments;
+  /// Whether the library was uploaded, so that it is nobody's but the job's; else weir ships it.
+  bool uploaded_library = false;
   /// Blob of the files that Build read; empty if it read none.
   std::string files_hash;
   /// The cluster's settings, overridden by the graph's, overridden by the request's.

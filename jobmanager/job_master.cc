@@ -1,6 +1,7 @@
 #include "jobmanager/job_master.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "jobmanager/deployment.h"
@@ -171,18 +172,34 @@ void JobMaster::RunWith(const VertexParallelism& parallelism) {
   SetParallelism(parallelism);
   const auto is_missing = [](const auto& slot) { return slot == nullptr; };
   if (std::any_of(slots_.begin(), slots_.end(), is_missing)) {
+    std::vector<uint32_t> all(slots_.size());
+    std::iota(all.begin(), all.end(), 0);
     // In one step, lest others take what the job has meanwhile.
-    absl::StatusOr<ResourceManager::Slots> replaced =
-        services_.resource_manager->ReplaceSlots(job_.id, last_slots_);
-    if (replaced.ok()) {
-      slots_ = *std::move(replaced);
-      for (size_t i = 0; i < slots_.size(); ++i) last_slots_[i] = slots_[i]->id();
-    } else {
-      services_.resource_manager->ReleaseSlots(job_.id);
-      slots_.assign(slots_.size(), nullptr);
-    }
+    slots_.assign(slots_.size(), nullptr);
+    const absl::Status replaced = services_.resource_manager->ReplaceSlots(
+        {job_.id, last_slots_, job_.uploaded_library}, job_.settings.Get(kSlotRequestTimeout),
+        TakeSlots(std::move(all)));
+    if (replaced.ok()) return;
+    services_.resource_manager->ReleaseSlots(job_.id);
   }
   ClaimSlots();
+}
+
+ResourceManager::SlotsCallback JobMaster::TakeSlots(std::vector<uint32_t> requested) {
+  return InGeneration([requested = std::move(requested)](
+                          JobMaster& self, absl::StatusOr<ResourceManager::Slots> slots) {
+    if (!slots.ok()) {
+      // Without slots it has waited long enough; a process that did not start may the next time.
+      self.FailJob(slots.status(), nullptr,
+                   absl::IsUnavailable(slots.status()) ? Restartable::kYes : Restartable::kNo);
+      return;
+    }
+    for (size_t i = 0; i < requested.size(); ++i) {
+      self.last_slots_[requested[i]] = (*slots)[i]->owner_id();
+      self.slots_[requested[i]] = std::move((*slots)[i]);
+    }
+    self.OnSlots();
+  });
 }
 
 void JobMaster::ClaimSlots() {
@@ -208,20 +225,9 @@ void JobMaster::ClaimSlots() {
     preferred.push_back(last_slots_[slot]);
   }
   services_.resource_manager->ReleaseSlots(job_.id, released);
-  services_.resource_manager->RequestSlots(
-      job_.id, std::move(preferred), job_.settings.Get(kSlotRequestTimeout),
-      InGeneration([requested = std::move(requested)](
-                       JobMaster& self, absl::StatusOr<ResourceManager::Slots> slots) {
-        if (!slots.ok()) {
-          self.FailJob(slots.status(), nullptr, Restartable::kNo);
-          return;
-        }
-        for (size_t i = 0; i < requested.size(); ++i) {
-          self.last_slots_[requested[i]] = (*slots)[i]->id();
-          self.slots_[requested[i]] = std::move((*slots)[i]);
-        }
-        self.OnSlots();
-      }));
+  services_.resource_manager->RequestSlots({job_.id, std::move(preferred), job_.uploaded_library},
+                                           job_.settings.Get(kSlotRequestTimeout),
+                                           TakeSlots(std::move(requested)));
 }
 
 void JobMaster::OnSlots() {

@@ -183,6 +183,8 @@ class JobMaster final : public CheckpointMessenger,
   void BeginAttempt();
   void SetParallelism(const VertexParallelism& parallelism);
   void ClaimSlots();
+  /// What puts the slots that were asked for in those places, and goes on with them.
+  [[nodiscard]] ResourceManager::SlotsCallback TakeSlots(std::vector<uint32_t> requested);
   void OnSlots();
   void AssignState(std::shared_ptr<const CheckpointMetadata> metadata);
   void Deploy(const StateAssignment& state);

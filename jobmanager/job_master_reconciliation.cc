@@ -108,7 +108,7 @@ std::map<size_t, Reconciliation::Region> JobMaster::TakeOver() {
       executions_.Adopt(&vertex, task.attempt, task.attempt_number, task.state, task.location, now);
       const uint32_t slot = executions_.SlotOf(vertex);
       slots_[slot] = task.location;
-      last_slots_[slot] = task.location->id();
+      last_slots_[slot] = task.location->owner_id();
       messages[task.location.get()].mutable_adopt()->add_attempts(IdToBytes(task.attempt));
     }
     // Coordinators of a region that does not go on are closed with those that nobody wants.

@@ -50,11 +50,7 @@ void ApplyFlags(const Flags& flags, Configuration* configuration) {
 }
 
 // Serves until SIGTERM or SIGINT. Both were blocked before any thread began, so they come here.
-absl::Status Serve(const Flags& flags, const ConfigurationSources& sources,
-                   const sigset_t& signals) {
-  RETURN_IF_ERROR(ArmFailpointsFromEnvironment());
-  ASSIGN_OR_RETURN(Configuration configuration, Configuration::Load(WeirOptions(), sources));
-  ApplyFlags(flags, &configuration);
+absl::Status Serve(Configuration configuration, const sigset_t& signals) {
   SetUpLogging(configuration);
   JobManagerOptions options = JobManagerOptions::FromConfiguration(std::move(configuration));
   const std::string rest_address = options.rest_bind_address;
@@ -97,7 +93,15 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  const absl::Status status = Serve(flags, *sources, signals);
+  absl::StatusOr<Configuration> configuration = Configuration::Load(WeirOptions(), *sources);
+  absl::Status status = ArmFailpointsFromEnvironment();
+  if (status.ok()) status = configuration.status();
+  if (!status.ok()) {
+    std::fprintf(stderr, "weir-jobmanager: %s\n", status.ToString().c_str());
+    return kExitUsage;
+  }
+  ApplyFlags(flags, &*configuration);
+  status = Serve(*std::move(configuration), signals);
   if (status.ok()) return 0;
   std::fprintf(stderr, "weir-jobmanager: %s\n", status.ToString().c_str());
   return kExitFailed;

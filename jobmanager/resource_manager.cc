@@ -1,6 +1,7 @@
 #include "jobmanager/resource_manager.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "jobmanager/proto_ids.h"
@@ -14,8 +15,22 @@ namespace {
 
 constexpr std::string_view kComponent = "resource-manager";
 
+absl::Status Lost(std::string_view message) {
+  absl::Status lost = absl::UnavailableError(ToAbsl(message));
+  SetFailure(FailureOrigin::kSystem, kTaskManagerLost, &lost);
+  return lost;
+}
+
+// If it lives, it is not to go on with what begins anew elsewhere.
+void Dismiss(TaskManagerGateway* task_manager, const absl::Status& reason) {
+  proto::JobManagerMessage message;
+  message.mutable_dismissed()->set_reason(std::string(ToStd(reason.message())));
+  task_manager->Send(message);
+}
+
 }  // namespace
 
+// A TaskManager, or what a job's process says of itself as one.
 struct ResourceManager::Registered {
   std::shared_ptr<TaskManagerGateway> gateway;
   int64_t pid = 0;
@@ -26,7 +41,11 @@ struct ResourceManager::Registered {
   int64_t memory_used_bytes = 0;
   int64_t resident_bytes = 0;
   MetricsDecoder metrics;
+  // The rest is of TaskManagers only.
+  bool isolates_jobs = false;
   std::map<JobId, uint32_t> slots_by_job;
+  std::map<JobId, JobProcess*> processes;
+  std::set<std::string> unclaimed_processes;  // Of an earlier leader; they may register yet.
 
   uint32_t num_used() const {
     uint32_t used = 0;
@@ -34,13 +53,26 @@ struct ResourceManager::Registered {
     return used;
   }
   uint32_t num_free() const { return gateway->num_slots() - num_used(); }
+  uint32_t slots_of(JobId job) const {
+    const auto found = slots_by_job.find(job);
+    return found == slots_by_job.end() ? 0 : found->second;
+  }
+};
+
+struct ResourceManager::JobProcess {
+  std::string id;
+  JobId job;
+  Registered* owner = nullptr;
+  uint32_t num_slots = 0;  // That the owner was told.
+  Registered registered;   // Without a gateway until it registers.
+  TimerId loss_timer;      // Its connection is closed.
 };
 
 struct ResourceManager::Request {
-  JobId job_id;
-  std::vector<std::string> preferred;  // One for each slot.
+  SlotRequest slots;
   SlotsCallback done;
   TimerId timer;
+  std::vector<Registered*> granted;  // While its processes start: the TaskManager of each slot.
 };
 
 ResourceManager::ResourceManager(ResourceManagerOptions options, MainThreadExecutor* executor,
@@ -53,76 +85,146 @@ ResourceManager::ResourceManager(ResourceManagerOptions options, MainThreadExecu
 ResourceManager::~ResourceManager() {
   executor_->CancelTimer(heartbeat_timer_);
   executor_->CancelTimer(announcement_);
+  executor_->CancelTimer(process_update_);
   for (const auto& request : requests_) executor_->CancelTimer(request->timer);
+  for (const auto& request : starting_) executor_->CancelTimer(request->timer);
+  for (const auto& [id, process] : processes_) executor_->CancelTimer(process->loss_timer);
+}
+
+std::string ResourceManager::ReasonToRefuse(const TaskManagerGateway& task_manager,
+                                            const proto::Register& registration,
+                                            const std::map<JobId, uint32_t>& held) const {
+  if (task_manager.id().empty() || task_manager.num_slots() == 0) {
+    return "a TaskManager needs an id and at least one slot";
+  }
+  if (!options_.abi_stamp.empty() && registration.abi_stamp() != options_.abi_stamp) {
+    return StrCat(
+        "the TaskManager is of another build than the JobManager; install the same version on "
+        "both: taskmanager=",
+        registration.abi_stamp(), " jobmanager=", options_.abi_stamp);
+  }
+  if (registration.owner_id().empty()) return "";
+  const auto process = processes_.find(task_manager.id());
+  const bool is_wanted = process == processes_.end()
+                             ? CanAdopt(task_manager.id(), registration, held)
+                             : process->second->registered.gateway == nullptr;
+  return is_wanted ? "" : "nobody waits for this process of a job any more";
+}
+
+bool ResourceManager::CanAdopt(const std::string& id, const proto::Register& registration,
+                               const std::map<JobId, uint32_t>& held) const {
+  const auto owner = task_managers_.find(registration.owner_id());
+  const auto wanted = held.find(IdFromBytes<JobId>(registration.job_id()));
+  return owner != task_managers_.end() && owner->second->unclaimed_processes.contains(id) &&
+         wanted != held.end() && !owner->second->processes.contains(wanted->first) &&
+         wanted->second <= owner->second->num_free();
+}
+
+void ResourceManager::AdoptProcess(const std::string& id, const proto::Register& registration,
+                                   const std::map<JobId, uint32_t>& held) {
+  Registered* const owner = task_managers_.at(registration.owner_id()).get();
+  auto process = std::make_unique<JobProcess>();
+  process->id = id;
+  process->job = IdFromBytes<JobId>(registration.job_id());
+  process->owner = owner;
+  owner->unclaimed_processes.erase(id);
+  owner->slots_by_job[process->job] = held.at(process->job);
+  owner->processes[process->job] = process.get();
+  processes_[id] = std::move(process);
+  AnnounceProcesses();  // What the owner was told of its slots is not known.
+}
+
+void ResourceManager::EndUnclaimedProcesses() {
+  for (const auto& [owner, registered] : task_managers_) {
+    for (const std::string& id : std::exchange(registered->unclaimed_processes, {})) {
+      proto::JobManagerMessage end;
+      end.mutable_end_job_process()->set_process_id(id);
+      end.mutable_end_job_process()->set_at_once(true);
+      registered->gateway->Send(end);
+    }
+  }
 }
 
 bool ResourceManager::Register(std::shared_ptr<TaskManagerGateway> task_manager,
                                const proto::Register& registration,
                                const std::map<JobId, uint32_t>& held) {
-  std::string refusal;
-  if (task_manager->id().empty() || task_manager->num_slots() == 0) {
-    refusal = "a TaskManager needs an id and at least one slot";
-  } else if (!options_.abi_stamp.empty() && registration.abi_stamp() != options_.abi_stamp) {
-    refusal = StrCat(
-        "the TaskManager is of another build than the JobManager; install the same version on "
-        "both: taskmanager=",
-        registration.abi_stamp(), " jobmanager=", options_.abi_stamp);
-  }
-  proto::JobManagerMessage answer;
-  if (!refusal.empty()) {
+  if (const std::string refusal = ReasonToRefuse(*task_manager, registration, held);
+      !refusal.empty()) {
     LogWarning(kComponent, StrCat("TaskManager refused: id=", task_manager->id(), ": ", refusal));
+    proto::JobManagerMessage answer;
     answer.mutable_refused()->set_reason(refusal);
     task_manager->Send(answer);
     task_manager->Close();
     return false;
   }
-  Lose(task_manager->id(), absl::UnavailableError("the TaskManager has registered anew"));
-  if (registration.jobs_size() > 0 &&
-      registration.leader_epoch() == options_.leader_epoch.value()) {
+  if (!registration.owner_id().empty()) {
+    const std::string id = task_manager->id();
+    if (!processes_.contains(id)) AdoptProcess(id, registration, held);
+    Registered* const registered = &processes_.at(id)->registered;
+    Accept(std::move(task_manager), registration, registered);
+    AnswerStarted();
+    return true;
+  }
+  Lose(task_manager->id(), Lost("the TaskManager has registered anew"));
+  const bool goes_on = registration.jobs_size() > 0 || registration.process_ids_size() > 0;
+  if (goes_on && registration.leader_epoch() == options_.leader_epoch.value()) {
+    proto::JobManagerMessage answer;
     answer.mutable_dismissed()->set_reason("its connection ended, so its tasks begin anew");
     task_manager->Send(answer);
     task_manager->Close();
     return false;
   }
   auto registered = std::make_unique<Registered>();
-  registered->gateway = task_manager;
-  registered->pid = registration.pid();
-  registered->num_cores = registration.num_cores();
-  registered->memory_bytes = registration.memory_bytes();
-  registered->last_heartbeat = executor_->clock()->Now();
-  registered->last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
+  registered->isolates_jobs = registration.isolates_jobs();
+  registered->unclaimed_processes = {registration.process_ids().begin(),
+                                     registration.process_ids().end()};
+  const std::string id = task_manager->id();
+  Accept(std::move(task_manager), registration, registered.get());
   for (const auto& [job, num_slots] : held) {
     const uint32_t num_held = std::min(num_slots, registered->num_free());
     if (num_held > 0) registered->slots_by_job[job] = num_held;
   }
-  task_managers_[task_manager->id()] = std::move(registered);
-  LogInfo(kComponent, StrCat("TaskManager registered: id=", task_manager->id(), " host=",
-                             task_manager->host(), " data_port=", task_manager->data_port(),
-                             " slots=", task_manager->num_slots(), " pid=", registration.pid()));
-  proto::Registered* const accepted = answer.mutable_registered();
-  accepted->set_leader_epoch(options_.leader_epoch.value());
-  accepted->set_heartbeat_interval_ms(absl::ToInt64Milliseconds(options_.heartbeat_interval));
-  accepted->set_heartbeat_timeout_ms(absl::ToInt64Milliseconds(options_.heartbeat_timeout));
-  task_manager->Send(answer);
+  task_managers_[id] = std::move(registered);
   ServeRequests();
   AnnounceSlots();
   return true;
 }
 
+void ResourceManager::Accept(std::shared_ptr<TaskManagerGateway> task_manager,
+                             const proto::Register& registration, Registered* registered) {
+  registered->pid = registration.pid();
+  registered->num_cores = registration.num_cores();
+  registered->memory_bytes = registration.memory_bytes();
+  registered->last_heartbeat = executor_->clock()->Now();
+  registered->last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
+  LogInfo(kComponent, StrCat(registration.owner_id().empty() ? "TaskManager" : "process of a job",
+                             " registered: id=", task_manager->id(), " host=", task_manager->host(),
+                             " data_port=", task_manager->data_port(),
+                             " slots=", task_manager->num_slots(), " pid=", registration.pid()));
+  proto::JobManagerMessage answer;
+  proto::Registered* const accepted = answer.mutable_registered();
+  accepted->set_leader_epoch(options_.leader_epoch.value());
+  accepted->set_heartbeat_interval_ms(absl::ToInt64Milliseconds(options_.heartbeat_interval));
+  accepted->set_heartbeat_timeout_ms(absl::ToInt64Milliseconds(options_.heartbeat_timeout));
+  task_manager->Send(answer);
+  registered->gateway = std::move(task_manager);
+}
+
 void ResourceManager::OnHeartbeat(TaskManagerGateway* task_manager,
                                   const proto::TaskManagerHeartbeat& heartbeat) {
-  if (!IsRegistered(task_manager)) return;
-  Registered& registered = *task_managers_.at(task_manager->id());
-  registered.last_heartbeat = executor_->clock()->Now();
-  registered.last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
-  registered.memory_used_bytes = heartbeat.memory_used_bytes();
-  registered.resident_bytes = heartbeat.resident_bytes();
+  Registered* const registered = Find(task_manager);
+  if (registered == nullptr) return;
+  registered->last_heartbeat = executor_->clock()->Now();
+  registered->last_heartbeat_nanos = executor_->clock()->MonotonicNanos();
+  registered->memory_used_bytes = heartbeat.memory_used_bytes();
+  registered->resident_bytes = heartbeat.resident_bytes();
 }
 
 std::vector<MetricsDecoder::Scope> ResourceManager::OnMetrics(TaskManagerGateway* task_manager,
                                                               const proto::MetricsReport& part) {
-  if (!IsRegistered(task_manager)) return {};
-  return task_managers_.at(task_manager->id())->metrics.Decode(part);
+  Registered* const registered = Find(task_manager);
+  if (registered == nullptr) return {};
+  return registered->metrics.Decode(part);
 }
 
 std::vector<MetricReport> ResourceManager::ProcessMetrics(
@@ -137,139 +239,251 @@ std::vector<MetricReport> ResourceManager::ProcessMetrics(
 }
 
 void ResourceManager::OnCrashed(const proto::CrashReport& report) {
-  const auto found = task_managers_.find(report.task_manager_id());
-  if (found == task_managers_.end() || found->second->pid != report.pid()) return;
   const std::string place =
       report.operator_name().empty()
           ? ""
           : StrCat(" in operator ", report.operator_name(), " (uid=", report.uid(), ") of job ",
                    ToString(IdFromBytes<JobId>(report.job_id())));
+  if (const auto process = processes_.find(report.task_manager_id()); process != processes_.end()) {
+    absl::Status reason =
+        absl::UnavailableError(StrCat("its process ended: ", report.signal(), place,
+                                      place.empty() ? StrCat("\n", report.text()) : ""));
+    // A signal that nobody's code raises by mistake came from outside.
+    const bool by_code = report.signal() != "SIGKILL" && report.signal() != "SIGTERM";
+    SetFailure(by_code ? FailureOrigin::kUser : FailureOrigin::kSystem, report.signal(), &reason);
+    LoseProcess(report.task_manager_id(), reason);
+    return;
+  }
+  const auto found = task_managers_.find(report.task_manager_id());
+  if (found == task_managers_.end() || found->second->pid != report.pid()) return;
   Lose(report.task_manager_id(),
        absl::UnavailableError(StrCat("its process crashed: ", report.signal(), place)));
 }
 
 void ResourceManager::OnClosed(TaskManagerGateway* task_manager) {
-  if (!IsRegistered(task_manager)) return;
-  Lose(task_manager->id(), absl::UnavailableError("its connection to the JobManager was closed"));
+  if (Find(task_manager) == nullptr) return;
+  const absl::Status reason = Lost("its connection to the JobManager was closed");
+  const auto process = processes_.find(task_manager->id());
+  if (process == processes_.end()) {
+    Lose(task_manager->id(), reason);
+    return;
+  }
+  // Its TaskManager knows how it ended, and is about to say so.
+  process->second->loss_timer =
+      executor_->PostAfter(options_.process_end_timeout,
+                           [this, id = task_manager->id(), reason] { LoseProcess(id, reason); });
+}
+
+ResourceManager::Registered* ResourceManager::Find(const TaskManagerGateway* task_manager) const {
+  if (const auto found = task_managers_.find(task_manager->id()); found != task_managers_.end()) {
+    return found->second->gateway.get() == task_manager ? found->second.get() : nullptr;
+  }
+  const auto process = processes_.find(task_manager->id());
+  if (process == processes_.end()) return nullptr;
+  Registered* const registered = &process->second->registered;
+  return registered->gateway.get() == task_manager ? registered : nullptr;
 }
 
 bool ResourceManager::IsRegistered(const TaskManagerGateway* task_manager) const {
-  const auto found = task_managers_.find(task_manager->id());
-  return found != task_managers_.end() && found->second->gateway.get() == task_manager;
+  return Find(task_manager) != nullptr;
 }
 
 void ResourceManager::Lose(const std::string& id, const absl::Status& reason) {
-  auto found = task_managers_.extract(id);
+  const auto found = task_managers_.extract(id);
   if (found.empty()) return;
-  const std::shared_ptr<TaskManagerGateway> gateway = found.mapped()->gateway;
+  Registered* const lost = found.mapped().get();
+  const std::shared_ptr<TaskManagerGateway> gateway = lost->gateway;
   LogWarning(kComponent,
              StrCat("TaskManager lost: id=", gateway->id(), ": ", ToStd(reason.message())));
-  // If it lives, it is not to go on with what begins anew elsewhere.
-  proto::JobManagerMessage dismissal;
-  dismissal.mutable_dismissed()->set_reason(std::string(ToStd(reason.message())));
-  gateway->Send(dismissal);
+  Dismiss(gateway.get(), reason);
+  // Its processes end with it; while it hangs they may not have noticed.
+  while (!lost->processes.empty()) {
+    LoseProcess(lost->processes.begin()->second->id,
+                Lost(StrCat("its TaskManager was lost: ", ToStd(reason.message()))));
+  }
+  const std::map<JobId, uint32_t> slots_by_job = lost->slots_by_job;  // It changes below.
+  for (const auto& [job, num_slots] : slots_by_job) RestartRequest(job, lost, absl::OkStatus());
   gateway->Close();
-  absl::Status loss =
-      absl::UnavailableError(StrCat("TaskManager ", gateway->id(), " at ", gateway->host(), ":",
-                                    gateway->data_port(), " was lost: ", ToStd(reason.message())));
-  SetFailure(FailureOrigin::kSystem, kTaskManagerLost, &loss);
-  listener_->OnTaskManagerLost(gateway.get(), loss);
+  listener_->OnTaskManagerLost(
+      gateway.get(), Lost(StrCat("TaskManager ", gateway->id(), " at ", gateway->host(), ":",
+                                 gateway->data_port(), " was lost: ", ToStd(reason.message()))));
+  ServeRequests();
+}
+
+void ResourceManager::LoseProcess(const std::string& id, const absl::Status& reason) {
+  const auto found = processes_.extract(id);
+  if (found.empty()) return;
+  const std::unique_ptr<JobProcess> process = std::move(found.mapped());
+  Registered* const owner = process->owner;
+  owner->processes.erase(process->job);
+  executor_->CancelTimer(process->loss_timer);
+  LogWarning(kComponent, StrCat("process of a job lost: id=", id, ": ", ToStd(reason.message())));
+  // It may only hang.
+  proto::JobManagerMessage end;
+  end.mutable_end_job_process()->set_process_id(id);
+  end.mutable_end_job_process()->set_at_once(true);
+  owner->gateway->Send(end);
+  const absl::Status loss =
+      WithMessage(reason, StrCat("the process of job ", ToString(process->job), " on TaskManager ",
+                                 owner->gateway->id(), " was lost: ", ToStd(reason.message())));
+  const std::shared_ptr<TaskManagerGateway> gateway = process->registered.gateway;
+  // One that ended before it began would do so again at once: then the job is to know.
+  const bool began = gateway != nullptr || !task_managers_.contains(owner->gateway->id());
+  owner->slots_by_job.erase(process->job);
+  RestartRequest(process->job, owner, began ? absl::OkStatus() : loss);
+  if (gateway != nullptr) {
+    Dismiss(gateway.get(), reason);
+    gateway->Close();
+    listener_->OnTaskManagerLost(gateway.get(), loss);
+  }
+  ServeRequests();
+  AnnounceSlots();
 }
 
 void ResourceManager::SendHeartbeats() {
   heartbeat_timer_ =
       executor_->PostAfter(options_.heartbeat_interval, [this] { SendHeartbeats(); });
-  proto::JobManagerMessage message;
-  message.mutable_heartbeat()->set_leader_epoch(options_.leader_epoch.value());
-  const int64_t now = executor_->clock()->MonotonicNanos();
-  std::vector<std::string> silent;
-  for (const auto& [id, registered] : task_managers_) {
-    if (absl::Nanoseconds(now - registered->last_heartbeat_nanos) > options_.heartbeat_timeout) {
-      silent.push_back(id);
-    } else {
-      registered->gateway->Send(message);
-    }
+  std::set<std::string> silent;
+  for (const auto& [id, registered] : task_managers_) SendHeartbeatTo(id, *registered, &silent);
+  for (const auto& [id, process] : processes_) {
+    if (process->registered.gateway != nullptr) SendHeartbeatTo(id, process->registered, &silent);
   }
   for (const std::string& id : silent) {
-    Lose(id, absl::UnavailableError(StrCat("no heartbeat came for ",
-                                           absl::FormatDuration(options_.heartbeat_timeout))));
+    const absl::Status reason =
+        Lost(StrCat("no heartbeat came for ", absl::FormatDuration(options_.heartbeat_timeout)));
+    Lose(id, reason);
+    LoseProcess(id, reason);
   }
 }
 
-void ResourceManager::RequestSlots(JobId job_id, std::vector<std::string> preferred,
-                                   absl::Duration timeout, SlotsCallback done) {
-  auto request = std::make_unique<Request>();
-  request->job_id = job_id;
-  request->preferred = std::move(preferred);
-  request->done = std::move(done);
-  Request* const waiting = request.get();
-  request->timer = executor_->PostAfter(timeout, [this, waiting, timeout] {
-    const auto found = std::find_if(requests_.begin(), requests_.end(),
-                                    [&](const auto& kept) { return kept.get() == waiting; });
-    if (found == requests_.end()) return;
+void ResourceManager::SendHeartbeatTo(const std::string& id, const Registered& registered,
+                                      std::set<std::string>* silent) {
+  const absl::Duration since =
+      absl::Nanoseconds(executor_->clock()->MonotonicNanos() - registered.last_heartbeat_nanos);
+  if (since > options_.heartbeat_timeout) {
+    silent->insert(id);
+    return;
+  }
+  proto::JobManagerMessage message;
+  message.mutable_heartbeat()->set_leader_epoch(options_.leader_epoch.value());
+  registered.gateway->Send(message);
+}
+
+void ResourceManager::RequestSlots(SlotRequest request, absl::Duration timeout,
+                                   SlotsCallback done) {
+  auto waiting = std::make_unique<Request>();
+  waiting->slots = std::move(request);
+  waiting->done = std::move(done);
+  AddRequest(std::move(waiting), timeout);
+  ServeRequests();
+}
+
+void ResourceManager::AddRequest(std::unique_ptr<Request> request, absl::Duration timeout) {
+  request->timer = executor_->PostAfter(
+      timeout, [this, waiting = request.get(), timeout] { OnTimeout(waiting, timeout); });
+  requests_.push_back(std::move(request));
+}
+
+void ResourceManager::OnTimeout(const Request* request, absl::Duration timeout) {
+  for (auto* const list : {&requests_, &starting_}) {
+    const auto found = std::find_if(list->begin(), list->end(),
+                                    [&](const auto& kept) { return kept.get() == request; });
+    if (found == list->end()) continue;
     const std::unique_ptr<Request> expired = std::move(*found);
-    requests_.erase(found);
+    list->erase(found);
+    if (list == &starting_) {
+      TakeBack(*expired);
+      expired->done(absl::UnavailableError(
+          StrCat("the processes of the job did not start in time; see the TaskManagers' logs: "
+                 "waited=",
+                 absl::FormatDuration(timeout), " (slot.request.timeout)")));
+      return;
+    }
     expired->done(absl::ResourceExhaustedError(StrCat(
         "NoResourceAvailable: the job did not get its slots in time; start more TaskManagers, "
         "cancel other jobs or lower the parallelism: slots needed=",
-        expired->preferred.size(), " free=", NumFreeSlots(),
+        expired->slots.preferred.size(), " free=", NumFreeSlots(),
         " TaskManagers=", task_managers_.size(), " waited=", absl::FormatDuration(timeout),
         " (slot.request.timeout)")));
-  });
-  requests_.push_back(std::move(request));
-  ServeRequests();
+    return;
+  }
 }
 
 void ResourceManager::ReleaseSlots(JobId job_id, const Slots& slots) {
   for (const std::shared_ptr<TaskManagerGateway>& slot : slots) {
     if (!IsRegistered(slot.get())) continue;
-    std::map<JobId, uint32_t>& held = task_managers_.at(slot->id())->slots_by_job;
+    std::map<JobId, uint32_t>& held = task_managers_.at(slot->owner_id())->slots_by_job;
     const auto found = held.find(job_id);
     if (found != held.end() && --found->second == 0) held.erase(found);
   }
   ServeRequests();
-  if (!slots.empty()) AnnounceSlots();
+  if (slots.empty()) return;
+  AnnounceSlots();
+  AnnounceProcesses();
 }
 
 void ResourceManager::SetSlots(JobId job_id, const Slots& slots) {
   for (const auto& [id, registered] : task_managers_) registered->slots_by_job.erase(job_id);
   for (const std::shared_ptr<TaskManagerGateway>& slot : slots) {
     if (slot == nullptr || !IsRegistered(slot.get())) continue;
-    Registered& registered = *task_managers_.at(slot->id());
+    Registered& registered = *task_managers_.at(slot->owner_id());
     if (registered.num_free() > 0) ++registered.slots_by_job[job_id];
   }
   ServeRequests();
   AnnounceSlots();
+  AnnounceProcesses();
 }
 
 void ResourceManager::ForgetRequest(JobId job_id) {
-  for (auto it = requests_.begin(); it != requests_.end();) {
-    if ((*it)->job_id == job_id) {
+  for (auto* const list : {&requests_, &starting_}) {
+    for (auto it = list->begin(); it != list->end();) {
+      if ((*it)->slots.job != job_id) {
+        ++it;
+        continue;
+      }
       executor_->CancelTimer((*it)->timer);
-      it = requests_.erase(it);
-    } else {
-      ++it;
+      const std::unique_ptr<Request> forgotten = std::move(*it);
+      it = list->erase(it);
+      TakeBack(*forgotten);
     }
   }
 }
 
-absl::StatusOr<ResourceManager::Slots> ResourceManager::ReplaceSlots(
-    JobId job_id, const std::vector<std::string>& preferred) {
-  if (preferred.size() > NumAvailableSlots(job_id)) {
-    return absl::ResourceExhaustedError(StrCat("there are too few slots: needed=", preferred.size(),
-                                               " the job's and free=", NumAvailableSlots(job_id)));
+void ResourceManager::TakeBack(const Request& request) {
+  for (Registered* const owner : request.granted) {
+    const auto held = owner->slots_by_job.find(request.slots.job);
+    if (held != owner->slots_by_job.end() && --held->second == 0) owner->slots_by_job.erase(held);
+  }
+  if (request.granted.empty()) return;
+  AnnounceSlots();
+  AnnounceProcesses();
+}
+
+absl::Status ResourceManager::ReplaceSlots(SlotRequest request, absl::Duration timeout,
+                                           SlotsCallback done) {
+  const JobId job_id = request.job;
+  if (request.preferred.size() > NumAvailableSlots(job_id)) {
+    return absl::ResourceExhaustedError(
+        StrCat("there are too few slots: needed=", request.preferred.size(),
+               " the job's and free=", NumAvailableSlots(job_id)));
   }
   ForgetRequest(job_id);
   size_t num_released = 0;
   for (const auto& [id, registered] : task_managers_) {
     num_released += registered->slots_by_job.erase(job_id);
   }
-  Slots slots = Allocate(job_id, preferred);
+  auto first = std::make_unique<Request>();
+  first->slots = std::move(request);
+  first->done = std::move(done);
+  first->timer = executor_->PostAfter(
+      timeout, [this, waiting = first.get(), timeout] { OnTimeout(waiting, timeout); });
+  Grant(std::move(first));
   if (num_released > 0) {
     ServeRequests();
     AnnounceSlots();
+    AnnounceProcesses();
   }
-  return slots;
+  return absl::OkStatus();
 }
 
 uint32_t ResourceManager::NumAvailableSlots(JobId job_id) const {
@@ -298,6 +512,7 @@ void ResourceManager::ReleaseSlots(JobId job_id) {
   if (num_released == 0) return;
   ServeRequests();
   AnnounceSlots();
+  AnnounceProcesses();
 }
 
 void ResourceManager::ServeRequests() {
@@ -305,13 +520,119 @@ void ResourceManager::ServeRequests() {
   while (true) {
     const uint32_t num_free = NumFreeSlots();
     const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const auto& request) {
-      return request->preferred.size() <= num_free;
+      return request->slots.preferred.size() <= num_free;
     });
     if (found == requests_.end()) return;
-    const std::unique_ptr<Request> request = std::move(*found);
+    std::unique_ptr<Request> request = std::move(*found);
     requests_.erase(found);
+    Grant(std::move(request));
+  }
+}
+
+void ResourceManager::Grant(std::unique_ptr<Request> request) {
+  const SlotRequest& wanted = request->slots;
+  request->granted = Allocate(wanted.job, wanted.preferred);
+  if (wanted.isolated) {
+    for (Registered* const owner : request->granted) {
+      if (owner->isolates_jobs) RunProcess(wanted.job, owner);
+    }
+  }
+  starting_.push_back(std::move(request));
+  AnswerStarted();
+}
+
+void ResourceManager::AnswerStarted() {
+  // Callbacks may ask and release again, so the search starts anew after each.
+  while (true) {
+    const auto gateway_for = [](JobId job, const Registered& owner) {
+      const auto process = owner.processes.find(job);
+      return process == owner.processes.end() ? owner.gateway : process->second->registered.gateway;
+    };
+    const auto is_ready = [&](const std::unique_ptr<Request>& request) {
+      return std::all_of(request->granted.begin(), request->granted.end(), [&](const auto* owner) {
+        return gateway_for(request->slots.job, *owner) != nullptr;
+      });
+    };
+    const auto found = std::find_if(starting_.begin(), starting_.end(), is_ready);
+    if (found == starting_.end()) return;
+    const std::unique_ptr<Request> request = std::move(*found);
+    starting_.erase(found);
     executor_->CancelTimer(request->timer);
-    request->done(Allocate(request->job_id, request->preferred));
+    Slots slots;
+    for (const Registered* const owner : request->granted) {
+      slots.push_back(gateway_for(request->slots.job, *owner));
+    }
+    request->done(std::move(slots));
+  }
+}
+
+void ResourceManager::RestartRequest(JobId job_id, const Registered* owner,
+                                     const absl::Status& failure) {
+  const auto found = std::find_if(starting_.begin(), starting_.end(), [&](const auto& request) {
+    const std::vector<Registered*>& granted = request->granted;
+    return request->slots.job == job_id &&
+           std::find(granted.begin(), granted.end(), owner) != granted.end();
+  });
+  if (found == starting_.end()) return;
+  std::unique_ptr<Request> request = std::move(*found);
+  starting_.erase(found);
+  TakeBack(*request);
+  if (failure.ok()) {
+    request->granted.clear();
+    requests_.push_front(std::move(request));  // Its time goes on.
+  } else {
+    executor_->CancelTimer(request->timer);
+    request->done(failure);
+  }
+}
+
+void ResourceManager::RunProcess(JobId job_id, Registered* owner) {
+  JobProcess*& process = owner->processes[job_id];
+  if (process == nullptr) {
+    struct JobProcessTag;
+    auto made = std::make_unique<JobProcess>();
+    made->id = StrCat(owner->gateway->id(), "-job-",
+                      ToString(RandomId<HexId<JobProcessTag>>()).substr(0, 8));
+    made->job = job_id;
+    made->owner = owner;
+    process = made.get();
+    processes_[made->id] = std::move(made);
+  }
+  const uint32_t num_slots = owner->slots_of(job_id);
+  if (std::exchange(process->num_slots, num_slots) == num_slots) return;
+  proto::JobManagerMessage message;
+  proto::RunJobProcess* const run = message.mutable_run_job_process();
+  run->set_leader_epoch(options_.leader_epoch.value());
+  run->set_process_id(process->id);
+  run->set_job_id(IdToBytes(job_id));
+  run->set_num_slots(num_slots);
+  owner->gateway->Send(message);
+}
+
+void ResourceManager::AnnounceProcesses() {
+  if (process_update_ != TimerId() || processes_.empty()) return;
+  process_update_ = executor_->PostAfter(absl::ZeroDuration(), [this] {
+    process_update_ = TimerId();
+    UpdateProcesses();
+  });
+}
+
+void ResourceManager::UpdateProcesses() {
+  for (auto it = processes_.begin(); it != processes_.end();) {
+    JobProcess& process = *it->second;
+    Registered* const owner = process.owner;
+    if (owner->slots_of(process.job) > 0) {
+      RunProcess(process.job, owner);
+      ++it;
+      continue;
+    }
+    owner->processes.erase(process.job);
+    executor_->CancelTimer(process.loss_timer);
+    // Its connection is for itself to close: it may still read what was sent.
+    proto::JobManagerMessage end;
+    end.mutable_end_job_process()->set_process_id(process.id);
+    owner->gateway->Send(end);
+    it = processes_.erase(it);
   }
 }
 
@@ -321,27 +642,25 @@ uint32_t ResourceManager::NumFreeSlots() const {
   return num_free;
 }
 
-ResourceManager::Slots ResourceManager::Allocate(JobId job_id,
-                                                 const std::vector<std::string>& preferred) {
-  Slots slots(preferred.size());
+std::vector<ResourceManager::Registered*> ResourceManager::Allocate(
+    JobId job_id, const std::vector<std::string>& preferred) {
+  std::vector<Registered*> slots(preferred.size());
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto found = task_managers_.find(preferred[i]);
     if (found == task_managers_.end() || found->second->num_free() == 0) continue;
     ++found->second->slots_by_job[job_id];
-    slots[i] = found->second->gateway;
+    slots[i] = found->second.get();
   }
-  for (std::shared_ptr<TaskManagerGateway>& slot : slots) {
+  for (Registered*& slot : slots) {
     if (slot != nullptr) continue;
-    Registered* best = nullptr;
     const auto used_share = [](const Registered& candidate) {
       return static_cast<double>(candidate.num_used()) / candidate.gateway->num_slots();
     };
     for (const auto& [id, candidate] : task_managers_) {
       if (candidate->num_free() == 0) continue;
-      if (best == nullptr || used_share(*candidate) < used_share(*best)) best = candidate.get();
+      if (slot == nullptr || used_share(*candidate) < used_share(*slot)) slot = candidate.get();
     }
-    ++best->slots_by_job[job_id];
-    slot = best->gateway;
+    ++slot->slots_by_job[job_id];
   }
   return slots;
 }
@@ -383,7 +702,6 @@ TaskManagerInfo ResourceManager::InfoOf(const Registered& registered) const {
       profile(static_cast<double>(info.num_free_slots) / static_cast<double>(info.num_slots));
   info.num_cpu_cores = registered.num_cores;
   info.physical_memory_bytes = registered.memory_bytes;
-  info.free_memory_bytes = registered.memory_bytes - registered.memory_used_bytes;
   for (const auto& [job, num_slots] : registered.slots_by_job) {
     for (uint32_t i = 0; i < num_slots; ++i) {
       info.allocated_slots.push_back({job, profile(1.0 / gateway.num_slots())});
@@ -391,11 +709,19 @@ TaskManagerInfo ResourceManager::InfoOf(const Registered& registered) const {
   }
   info.metrics.memory_used_bytes = registered.memory_used_bytes;
   info.metrics.memory_committed_bytes = registered.resident_bytes;
+  for (const auto& [job, process] : registered.processes) {
+    info.metrics.memory_used_bytes += process->registered.memory_used_bytes;
+    info.metrics.memory_committed_bytes += process->registered.resident_bytes;
+  }
   info.metrics.memory_budget_bytes = registered.memory_bytes;
+  info.free_memory_bytes = registered.memory_bytes - info.metrics.memory_used_bytes;
   return info;
 }
 
 void ResourceManager::CloseAll() {
+  for (const auto& [id, process] : processes_) {
+    if (process->registered.gateway != nullptr) process->registered.gateway->Close();
+  }
   for (const auto& [id, registered] : task_managers_) registered->gateway->Close();
 }
 

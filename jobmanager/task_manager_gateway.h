@@ -9,7 +9,8 @@ namespace proto {
 class JobManagerMessage;
 }
 
-/// One connection to one TaskManager, from its registration on. A TaskManager that registers anew
+/// One connection to one TaskManager, or to the process that one has for a job, from its
+/// registration on. A TaskManager that registers anew
 /// has a new gateway, so a gateway also tells the incarnations of a TaskManager apart.
 ///
 /// Threads: used on the main thread; Send may be called from any. Held by shared pointer, because
@@ -30,6 +31,8 @@ class TaskManagerGateway {
   [[nodiscard]] virtual const std::string& host() const = 0;
   [[nodiscard]] virtual uint16_t data_port() const = 0;
   [[nodiscard]] virtual uint32_t num_slots() const = 0;
+  /// The TaskManager whose slots it has: itself, or the one that has this process for one job.
+  [[nodiscard]] virtual const std::string& owner_id() const { return id(); }
 };
 
 }  // namespace weir

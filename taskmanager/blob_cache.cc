@@ -1,5 +1,7 @@
 #include "taskmanager/blob_cache.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -37,7 +39,10 @@ absl::StatusOr<std::string> BlobCache::Get(const std::string& hash) {
     if (present_.contains(hash)) return path;
     fetching_.insert(hash);
   }
-  const absl::Status status = FetchTo(hash, path);
+  // Another process may have fetched it.
+  std::error_code error;
+  const absl::Status status =
+      std::filesystem::exists(path, error) ? absl::OkStatus() : FetchTo(hash, path);
   const MutexLock lock(&mutex_);
   fetching_.erase(hash);
   if (status.ok()) present_.insert(hash);
@@ -58,7 +63,7 @@ absl::StatusOr<std::string> BlobCache::Read(const std::string& hash) {
 absl::Status BlobCache::FetchTo(const std::string& hash, const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
-  const std::string partial = StrCat(path, ".partial");
+  const std::string partial = StrCat(path, ".", ::getpid(), ".partial");
   std::ofstream file(partial, std::ios::binary | std::ios::trunc);
   const auto sink = [&](std::string_view piece) {
     file.write(piece.data(), static_cast<std::streamsize>(piece.size()));

@@ -13,10 +13,11 @@
 namespace weir {
 
 /// The blobs (job libraries, files that Build reads) that this TaskManager has fetched, as files
-/// named by the hash of their content; shared by all jobs.
+/// named by the hash of their content; shared by all jobs, and with the processes of jobs.
 ///
-/// Threads: any; a blob that several ask for at once is fetched once. Lifecycle: ends before its
-/// folder is removed. Invariant: a file in the folder is whole and is what its name says.
+/// Threads: any; a blob that several of a process ask for at once is fetched once. Lifecycle: ends
+/// before its folder is removed. Invariant: a file in the folder is whole and is what its name
+/// says.
 class BlobCache {
  public:
   using Sink = std::function<absl::Status(std::string_view)>;

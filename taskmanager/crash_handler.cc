@@ -110,17 +110,17 @@ void EndLine() {
   state.size = 0;
 }
 
-void WritePlace(int signal, const siginfo_t& info) {
-  Put(kFirstLine);
-  EndLine();
+void WriteSignal(int signal, const siginfo_t& info) {
   Put("signal: ");
   Put(SignalName(signal));
   EndLine();
-  if (signal != SIGABRT) {
-    Put("address: 0x");
-    PutNumber(reinterpret_cast<uint64_t>(info.si_addr), 16);
-    EndLine();
-  }
+  if (signal == SIGABRT) return;
+  Put("address: 0x");
+  PutNumber(reinterpret_cast<uint64_t>(info.si_addr), 16);
+  EndLine();
+}
+
+void WritePlace() {
   timespec now = {};
   ::clock_gettime(CLOCK_REALTIME, &now);
   Put("time_ms: ");
@@ -189,21 +189,46 @@ void WriteStack() {
   }
 }
 
-void OnSignal(int signal, siginfo_t* info, void*) {
+// Of the first thread that comes here; the process ends with it, so others never return.
+void BeginReport() {
   if (state.crashing.exchange(true)) {
-    while (true) ::pause();  // Another thread has crashed; the process ends with it.
+    while (true) ::pause();
   }
   ::alarm(kMaxSecondsInHandler);
   state.file = ::open(state.path.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  WritePlace(signal, *info);
+  Put(kFirstLine);
+  EndLine();
+}
+
+// Writes where the thread is, and waits until the JobManager has been told.
+void FinishReport() {
+  WritePlace();
   WriteStack();
   if (state.file >= 0) ::close(state.file);
   WriteFully(state.crashed_fd, "c", 1);
   pollfd reported = {.fd = state.reported_fd, .events = POLLIN, .revents = 0};
   ::poll(&reported, 1, kReportTimeoutMs);
+}
+
+void OnSignal(int signal, siginfo_t* info, void*) {
+  BeginReport();
+  WriteSignal(signal, *info);
+  FinishReport();
   // Blocked here, it is delivered when the handler returns, with the stack of the crash.
   ::signal(signal, SIG_DFL);
   ::raise(signal);
+}
+
+// Code that is no business of the process's end has called exit().
+void OnExit(int status, void*) {
+  if (!installed.load()) return;
+  BeginReport();
+  Put("signal: exit(");
+  PutNumber(static_cast<uint64_t>(status & 0xff));
+  Put(")");
+  EndLine();
+  FinishReport();
+  ::_exit(status);  // What other threads use must not be destroyed under them.
 }
 
 template <size_t size>
@@ -300,6 +325,20 @@ std::vector<std::string> FindUnreportedCrashes(const std::string& folder) {
   return paths;
 }
 
+std::string FindCrashFile(const std::string& folder, const std::string& task_manager_id,
+                          int64_t pid) {
+  for (const std::string_view suffix : {kUnreported, kReported}) {
+    for (const fs::path& path : FilesEndingIn(suffix, folder)) {
+      if (!path.filename().string().ends_with(StrCat("-", pid, suffix))) continue;
+      const absl::StatusOr<CrashReport> report = ReadCrashFile(path.string());
+      if (report.ok() && report->task_manager_id == task_manager_id) return path.string();
+    }
+  }
+  return "";
+}
+
+bool IsCrashReported(const std::string& path) { return path.ends_with(kReported); }
+
 void MarkCrashReported(const std::string& path) {
   std::error_code error;  // One that cannot be renamed is reported once more.
   const std::string stem = path.substr(0, path.size() - kUnreported.size());
@@ -332,6 +371,8 @@ absl::StatusOr<std::unique_ptr<CrashHandler>> CrashHandler::Install(CrashHandler
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigfillset(&action.sa_mask);
   for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
+  static const int registered = ::on_exit(&OnExit, nullptr);
+  static_cast<void>(registered);
   return handler;
 }
 

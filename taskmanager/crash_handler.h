@@ -18,7 +18,7 @@ struct CrashReport {
   std::string task_manager_id;
   int64_t time_ms = 0;
   int64_t pid = 0;
-  /// "SIGSEGV" and so on.
+  /// "SIGSEGV" and so on, or another name for the way it ended: "exit(3)", "OutOfMemory".
   std::string signal;
   /// Where it was: null ids and empty if it ran no user code.
   JobId job;
@@ -37,6 +37,13 @@ struct CrashReport {
 /// Returns the crash files in `folder` that nobody was told of, oldest first.
 [[nodiscard]] std::vector<std::string> FindUnreportedCrashes(const std::string& folder);
 
+/// Returns the crash file of that process, told of or not; empty if there is none.
+[[nodiscard]] std::string FindCrashFile(const std::string& folder,
+                                        const std::string& task_manager_id, int64_t pid);
+
+/// Whether the JobManager knows of the crash.
+[[nodiscard]] bool IsCrashReported(const std::string& path);
+
 /// Notes that the JobManager knows of the crash. The newest of those files stay for people.
 void MarkCrashReported(const std::string& path);
 
@@ -49,8 +56,8 @@ struct CrashHandlerOptions {
   std::function<bool(const CrashReport&)> report;
 };
 
-/// Makes the process say where it was before it dies of SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT:
-/// job, operator and stack, to stderr and to a file.
+/// Makes the process say where it was before it dies of SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT,
+/// or of a call of exit(): job, operator and stack, to stderr and to a file.
 ///
 /// The signal's handler uses nothing that may lock or allocate, but for the search of frames and
 /// their names, which come last; and a process that does not get through it ends within five

@@ -4,8 +4,10 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -31,6 +33,7 @@ struct BuilderOptions {
   std::string entry;
   std::string out;
   bool list = false;
+  int64_t parent = 0;
   JobGraphOptions graph;
   std::vector<std::string> arguments;
 };
@@ -40,6 +43,12 @@ void DisableCoreDumps() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
+}
+
+// Whoever waits for the answer may die of a signal that nobody can catch. Returns whether it lives.
+bool EndWithParent(int64_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return getppid() == parent;
 }
 
 absl::StatusOr<std::string> ListJobs(const BuilderOptions& options) {
@@ -125,10 +134,12 @@ int main(int argc, char** argv) {
   app.add_flag("!--no-chaining", options.graph.chaining, "Make each operator a task of its own");
   app.add_option("--out", options.out, "File to write the BuildResult or JobListing to")
       ->required();
+  app.add_option("--parent", options.parent, "Process that this one is not to outlive");
   try {
     app.parse(own);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : weir::kExitUsage;
   }
+  if (options.parent != 0 && !weir::EndWithParent(options.parent)) return weir::kExitFailed;
   return weir::Run(options);
 }

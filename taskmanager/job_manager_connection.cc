@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <future>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 #include "runtime/graph/job_library.h"
+#include "runtime/metrics/process_statistics.h"
 #include "taskmanager/wire_ids.h"
 
 namespace weir {
@@ -36,15 +36,10 @@ proto::TaskManagerMessage MakeRegistration(const TaskManagerDescription& descrip
   out->set_version(std::string(kVersion));
   out->set_abi_stamp(std::string(JobLibrary::ProcessAbiStamp()));
   out->set_pid(getpid());
+  out->set_isolates_jobs(description.isolates_jobs);
+  out->set_owner_id(description.owner_id);
+  if (!description.owner_id.empty()) out->set_job_id(ToWireId(description.job));
   return message;
-}
-
-int64_t ResidentBytes() {
-  int64_t total_pages = 0;
-  int64_t resident_pages = 0;
-  std::ifstream statm("/proc/self/statm");
-  statm >> total_pages >> resident_pages;
-  return statm ? resident_pages * sysconf(_SC_PAGESIZE) : 0;
 }
 
 }  // namespace
@@ -248,6 +243,9 @@ void JobManagerConnection::Handle(const std::shared_ptr<const proto::JobManagerM
     case proto::JobManagerMessage::kDeploy:
       if (IsStale(message->deploy().leader_epoch())) return;
       break;
+    case proto::JobManagerMessage::kRunJobProcess:
+      if (IsStale(message->run_job_process().leader_epoch())) return;
+      break;
     default:
       break;
   }
@@ -303,7 +301,7 @@ void JobManagerConnection::SendHeartbeat(uint64_t connection) {
   proto::TaskManagerMessage message;
   proto::TaskManagerHeartbeat* const heartbeat = message.mutable_heartbeat();
   heartbeat->set_memory_used_bytes(budget_->used_bytes());
-  heartbeat->set_resident_bytes(ResidentBytes());
+  heartbeat->set_resident_bytes(ReadResidentBytes());
   executor_->AddMetrics(MonotonicNanos(), heartbeat);
   client_.Send(message);
   After(heartbeat_interval_, [this, connection] { SendHeartbeat(connection); });
@@ -350,7 +348,13 @@ void JobManagerConnection::Lose(const absl::Status& reason) {
 }
 
 void JobManagerConnection::ReconnectIfIdle() {
-  if (phase_ == Phase::kLost && tasks_ended_ && stream_ended_) Connect();
+  if (phase_ != Phase::kLost || !tasks_ended_ || !stream_ended_) return;
+  if (options_.only_once) {
+    Terminate(absl::UnavailableError(
+        "the tasks are cancelled, and the process of a job has nothing else to do"));
+  } else {
+    Connect();
+  }
 }
 
 void JobManagerConnection::Terminate(const absl::Status& reason) {

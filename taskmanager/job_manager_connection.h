@@ -28,6 +28,11 @@ struct TaskManagerDescription {
   uint32_t num_slots = 1;
   uint32_t num_cores = 1;
   int64_t memory_bytes = 0;
+  /// Whether it runs jobs in processes of their own when it is told to.
+  bool isolates_jobs = false;
+  /// Of such a process: the TaskManager that started it, and the job.
+  std::string owner_id = {};
+  JobId job = {};
 };
 
 struct JobManagerConnectionOptions {
@@ -39,6 +44,8 @@ struct JobManagerConnectionOptions {
   absl::Duration cancellation_timeout = absl::Seconds(180);
   /// How long tasks go on running without a JobManager once its process is known to be dead.
   absl::Duration jobmanager_loss_timeout = absl::Minutes(1);
+  /// Whether it ends once its tasks are cancelled, rather than registers anew.
+  bool only_once = false;
 };
 
 /// Keeps the TaskManager registered with its JobManager, and its tasks under the lease that this

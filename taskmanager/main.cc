@@ -1,12 +1,16 @@
 // weir-taskmanager: runs tasks for a JobManager until SIGTERM or SIGINT.
 
+#include <sys/prctl.h>
 #include <unistd.h>
 #include <csignal>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,10 +20,12 @@
 #include "runtime/base/allocator.h"
 #include "runtime/base/config.h"
 #include "runtime/base/failpoint.h"
+#include "runtime/base/ids.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
+#include "taskmanager/job_process_flags.h"
 #include "taskmanager/task_manager.h"
 
 namespace weir {
@@ -27,13 +33,63 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr int kOomScoreOfJobProcess = 500;
 
 struct CommandLine {
   ConfigurationSources sources;
   std::string jobmanager;
   std::optional<uint32_t> slots;
   std::string id;
+  JobProcessFlags job_process;
 };
+
+// What JobProcesses says to a process; nothing for people.
+void AddJobProcessFlags(JobProcessFlags* flags, CLI::App* app) {
+  const auto add = [&](std::string_view name, auto& value) {
+    app->add_option(std::string(name), value)->group("");
+  };
+  add(kJobProcessOwnerFlag, flags->owner_id);
+  add(kJobProcessOwnerPidFlag, flags->owner_pid);
+  add(kJobProcessJobFlag, flags->job_id);
+  add(kJobProcessMemoryFlag, flags->memory_bytes);
+  add(kJobProcessLinkFlag, flags->link);
+  add(kJobProcessWorkFolderFlag, flags->work_folder);
+  add(kJobProcessBlobFolderFlag, flags->blob_folder);
+  add(kJobProcessCrashFolderFlag, flags->crash_folder);
+}
+
+// How to start this program again, with the same settings.
+std::vector<std::string> OwnCommand(const ConfigurationSources& sources) {
+  std::vector<std::string> command = {"/proc/self/exe"};
+  if (!sources.file.empty()) command.insert(command.end(), {"--config", sources.file});
+  for (const std::string& definition : sources.definitions) command.push_back("-D" + definition);
+  return command;
+}
+
+// The process of a job is no longer than its owner, and the first to go when memory is short.
+absl::Status BecomeJobProcess(const JobProcessFlags& flags, TaskManagerOptions* options) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != flags.owner_pid) {
+    return absl::FailedPreconditionError("the TaskManager that started this process is gone");
+  }
+  std::ofstream("/proc/self/oom_score_adj") << kOomScoreOfJobProcess;
+  ASSIGN_OR_RETURN(const JobId job, ParseId<JobId>(flags.job_id));
+  options->job_process =
+      JobProcessOptions{flags.owner_id, job, flags.link, flags.blob_folder, flags.crash_folder};
+  options->job_process_command.clear();
+  options->memory_bytes = flags.memory_bytes;
+  options->temp_dir = flags.work_folder;
+  options->data_port = 0;
+  options->metrics_ports.clear();  // Its TaskManager asks for them.
+  return absl::OkStatus();
+}
+
+// The id names the TaskManager as well, which need not be said in each line.
+std::string NameInLogs(const CommandLine& command_line) {
+  if (command_line.job_process.owner_id.empty()) return "taskmanager";
+  const size_t end = command_line.job_process.owner_id.size() + 1;
+  return command_line.id.size() > end ? command_line.id.substr(end) : command_line.id;
+}
 
 absl::StatusOr<TaskManagerOptions> MakeOptions(const CommandLine& command_line) {
   ASSIGN_OR_RETURN(const Configuration configuration,
@@ -41,7 +97,7 @@ absl::StatusOr<TaskManagerOptions> MakeOptions(const CommandLine& command_line) 
   LogOptions log;
   ASSIGN_OR_RETURN(log.level, ParseLogLevel(configuration.Get(kLogLevel)));
   ASSIGN_OR_RETURN(log.format, ParseLogFormat(configuration.Get(kLogFormat)));
-  log.process = "taskmanager";
+  log.process = NameInLogs(command_line);
   RETURN_IF_ERROR(InitLogging(log));
   RETURN_IF_ERROR(ArmFailpointsFromEnvironment());
   TaskManagerOptions options = TaskManagerOptions::FromConfiguration(configuration);
@@ -50,6 +106,12 @@ absl::StatusOr<TaskManagerOptions> MakeOptions(const CommandLine& command_line) 
   options.id = command_line.id;
   options.handle_crashes = true;
   options.owns_process = true;
+  if (configuration.Get(kTaskManagerIsolation) == "process") {
+    options.job_process_command = OwnCommand(command_line.sources);
+  }
+  if (!command_line.job_process.owner_id.empty()) {
+    RETURN_IF_ERROR(BecomeJobProcess(command_line.job_process, &options));
+  }
   return options;
 }
 
@@ -106,6 +168,7 @@ int main(int argc, char** argv) {
                  "HOST:PORT of the JobManager, or of all of them, separated by commas");
   app.add_option("--slots", command_line.slots, "Slots to offer")->check(CLI::Range(1, 65536));
   app.add_option("--id", command_line.id, "Name of this TaskManager; made up if there is none");
+  weir::AddJobProcessFlags(&command_line.job_process, &app);
   app.footer("Also --config FILE and -Dkey=value. Settings:\n" +
              weir::WeirOptions()->DescribeAsText());
   try {

@@ -14,6 +14,8 @@ constexpr int64_t kMostOfBudget = 2;
 // Freed pages are given back from this many percent of the memory on, if they are worth it.
 constexpr int64_t kNearLimitPercent = 90;
 constexpr int64_t kWorthwhileParts = 64;
+// With less there is no state: the processes of jobs have all of it.
+constexpr int64_t kLeastMemoryBytes = int64_t{8} << 20;
 // From this many percent on it is measured more often; state grows by some mebibytes meanwhile.
 constexpr int64_t kMuchTakenPercent = 60;
 constexpr absl::Duration kShortInterval = absl::Milliseconds(20);
@@ -25,20 +27,23 @@ bool MemoryGuard::Update(int64_t resident_bytes, const AllocatorStatistics& allo
   const int64_t freed_bytes =
       std::max<int64_t>(0, allocator.resident_bytes - allocator.active_bytes);
   const int64_t others_bytes = budget_->used_bytes() - charge_.bytes();
-  const int64_t left_for_uncharged = memory_bytes_ - CountedBytes(memory_bytes_);
+  const int64_t memory = memory_bytes();
+  const int64_t left_for_uncharged = memory - CountedBytes(memory);
   const int64_t uncharged_bytes = resident_bytes - freed_bytes - others_bytes;
   charge_.Resize(std::clamp<int64_t>(uncharged_bytes - left_for_uncharged, 0,
                                      budget_->limit_bytes() / kMostOfBudget));
-  return resident_bytes > memory_bytes_ / 100 * kNearLimitPercent &&
-         freed_bytes > memory_bytes_ / kWorthwhileParts;
+  return resident_bytes > memory / 100 * kNearLimitPercent &&
+         freed_bytes > memory / kWorthwhileParts;
 }
 
 absl::Duration MemoryGuard::Check() {
   const std::optional<AllocatorStatistics> allocator = ReadAllocatorStatistics();
   if (!allocator.has_value()) return absl::InfiniteDuration();
+  const int64_t memory = memory_bytes();
+  if (memory < kLeastMemoryBytes) return kLongInterval;
   const int64_t resident_bytes = ReadResidentBytes();
   if (Update(resident_bytes, *allocator)) GiveFreedMemoryBackNow();
-  return resident_bytes > memory_bytes_ / 100 * kMuchTakenPercent ? kShortInterval : kLongInterval;
+  return resident_bytes > memory / 100 * kMuchTakenPercent ? kShortInterval : kLongInterval;
 }
 
 }  // namespace weir

@@ -19,9 +19,8 @@ class MemoryGuard {
   /// The part of a process's memory that a budget counts.
   [[nodiscard]] static int64_t CountedBytes(int64_t memory_bytes) { return memory_bytes / 4 * 3; }
 
-  /// `budget` is borrowed; its limit is CountedBytes(memory_bytes).
-  MemoryGuard(int64_t memory_bytes, MemoryBudget* budget)
-      : memory_bytes_(memory_bytes), budget_(budget), charge_(budget, 0) {}
+  /// `budget` is borrowed; its limit is CountedBytes of the process's memory, which may change.
+  explicit MemoryGuard(MemoryBudget* budget) : budget_(budget), charge_(budget, 0) {}
 
   /// Charges anew what was measured: `resident_bytes` of the process. Freed pages that the
   /// allocator keeps do not count, as it can give them back. Returns whether it should do so now,
@@ -37,7 +36,8 @@ class MemoryGuard {
   [[nodiscard]] int64_t charged_bytes() const { return charge_.bytes(); }
 
  private:
-  const int64_t memory_bytes_;
+  [[nodiscard]] int64_t memory_bytes() const { return budget_->limit_bytes() / 3 * 4; }
+
   MemoryBudget* const budget_;
   MemoryCharge charge_;
 };

@@ -81,6 +81,10 @@ void TaskExecutor::Handle(Message message) {
       return Adopt(message);
     case proto::JobManagerMessage::kReleaseJob:
       return ReleaseJob(FromWireId<JobId>(message->release_job().job_id()));
+    case proto::JobManagerMessage::kRunJobProcess:
+      return RunJobProcess(message);
+    case proto::JobManagerMessage::kEndJobProcess:
+      return EndJobProcess(message);
     default:
       return;  // Of the connection, not of a job.
   }
@@ -468,7 +472,21 @@ void TaskExecutor::ReleaseJob(JobId id) {
   RemoveFolder(StrCat(environment_.local_dir, "/", ToString(id)));
 }
 
+void TaskExecutor::RunJobProcess(const Message& message) {
+  if (environment_.processes == nullptr) return;  // It never said that it could.
+  const proto::RunJobProcess& run = message->run_job_process();
+  environment_.processes->Run(run.process_id(), FromWireId<JobId>(run.job_id()), run.num_slots(),
+                              environment_.jobmanager_addresses());
+}
+
+void TaskExecutor::EndJobProcess(const Message& message) {
+  if (environment_.processes == nullptr) return;
+  const proto::EndJobProcess& end = message->end_job_process();
+  environment_.processes->End(end.process_id(), end.at_once());
+}
+
 void TaskExecutor::CancelAll(std::function<void()> ended) {
+  if (environment_.processes != nullptr) environment_.processes->KillAll();
   std::vector<ExecutionAttemptId> tasks;
   std::vector<ExecutionAttemptId> coordinators;
   for (const auto& [attempt, task] : tasks_) tasks.push_back(attempt);

@@ -26,6 +26,7 @@
 #include "runtime/task/task.h"
 #include "runtime/task/worker_pool.h"
 #include "taskmanager/coordinator_host.h"
+#include "taskmanager/job_processes.h"
 #include "taskmanager/job_registry.h"
 #include "taskmanager/local_state_store.h"
 #include "taskmanager/metrics_collector.h"
@@ -76,6 +77,10 @@ struct TaskExecutorEnvironment {
   MetricsCollector* metrics = nullptr;
   /// While it holds, tasks may commit. Null: always.
   const Lease* commit_lease = nullptr;
+  /// Of jobs that do not run here; null: it cannot start any.
+  JobProcesses* processes = nullptr;
+  /// Returns where they register: the addresses of all JobManagers, the leader's first.
+  std::function<std::string()> jobmanager_addresses;
 };
 
 /// Runs the tasks and coordinators that the JobManager deploys here, and says what becomes of them.
@@ -96,8 +101,8 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
 
   /// Acts on a message about jobs; any other kind is left alone.
   void Handle(std::shared_ptr<const proto::JobManagerMessage> message);
-  /// Cancels all tasks, closes all coordinators and forgets all jobs. Calls `ended`, on the strand,
-  /// once nothing runs.
+  /// Cancels all tasks, closes all coordinators, kills all processes of jobs and forgets all jobs.
+  /// Calls `ended`, on the strand, once no task runs here.
   void CancelAll(std::function<void()> ended);
   /// The JobManager is gone, while tasks go on.
   void Orphan();
@@ -111,7 +116,7 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   /// of the idle ones now and then. `now_nanos` is of the monotonic clock.
   void AddMetrics(int64_t now_nanos, proto::TaskManagerHeartbeat* heartbeat);
   [[nodiscard]] size_t num_tasks() const { return tasks_.size(); }
-  [[nodiscard]] bool has_jobs() const { return !jobs_.empty(); }
+  [[nodiscard]] bool has_jobs() const;
 
   void OnTaskState(ExecutionAttemptId attempt, TaskState state,
                    const absl::Status& reason) override;
@@ -210,6 +215,8 @@ class TaskExecutor final : public TaskListener, public CoordinatorListener {
   void DescribeJob(const Job& job, proto::RunningJob* out);
   void NoteCheckpoint(JobId job, CheckpointId checkpoint);
   void StopHolding(JobId job);
+  void RunJobProcess(const Message& message);
+  void EndJobProcess(const Message& message);
   void EndDeployment(ExecutionAttemptId attempt, TaskState state, const absl::Status& reason);
   struct EndedAttempt {
     TaskState state = TaskState::kCanceled;

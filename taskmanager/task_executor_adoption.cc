@@ -44,7 +44,15 @@ void TaskExecutor::Orphan() {
   }
 }
 
+bool TaskExecutor::has_jobs() const {
+  return !jobs_.empty() ||
+         (environment_.processes != nullptr && !environment_.processes->ids().empty());
+}
+
 void TaskExecutor::Describe(proto::Register* registration) {
+  if (environment_.processes != nullptr) {
+    for (const std::string& id : environment_.processes->ids()) registration->add_process_ids(id);
+  }
   for (const auto& [id, job] : jobs_) {
     proto::RunningJob* const out = registration->add_jobs();
     out->set_job_id(ToWireId(id));

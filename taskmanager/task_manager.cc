@@ -1,6 +1,9 @@
 #include "taskmanager/task_manager.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <optional>
 #include <thread>
@@ -16,7 +19,9 @@
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
 #include "runtime/checkpoint/file_state_store.h"
+#include "runtime/metrics/process_statistics.h"
 #include "runtime/metrics/prometheus_server.h"
+#include "runtime/metrics/prometheus_text.h"
 #include "runtime/network/channel_registry.h"
 #include "runtime/network/data_client.h"
 #include "runtime/network/data_server.h"
@@ -25,9 +30,11 @@
 #include "taskmanager/blob_cache.h"
 #include "taskmanager/crash_handler.h"
 #include "taskmanager/job_manager_connection.h"
+#include "taskmanager/job_processes.h"
 #include "taskmanager/job_registry.h"
 #include "taskmanager/memory_guard.h"
 #include "taskmanager/metrics_collector.h"
+#include "taskmanager/owner_link.h"
 #include "taskmanager/task_executor.h"
 #include "taskmanager/timer_thread.h"
 #include "taskmanager/working_folder.h"
@@ -43,6 +50,10 @@ constexpr absl::Duration kRegistrationTimeoutOfSeveral = absl::Seconds(2);
 
 constexpr absl::Duration kCrashReportTimeout = absl::Milliseconds(800);
 constexpr absl::Duration kEarlierCrashInterval = absl::Seconds(2);
+constexpr absl::Duration kMemoryWatchInterval = absl::Milliseconds(250);
+constexpr int kExitOutOfMemory = 3;
+// What a process takes before it has done anything, with huge pages and some room.
+constexpr int64_t kProgramBytes = int64_t{96} << 20;
 
 int NumCores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
@@ -98,6 +109,7 @@ TaskManagerOptions TaskManagerOptions::FromConfiguration(const Configuration& co
   options.jobmanager_loss_timeout = configuration.Get(kTaskManagerJobManagerLossTimeout);
   options.metrics_ports = configuration.Get(kMetricsReporterPromPort);
   options.metrics_interval = configuration.Get(kMetricsInterval);
+  options.job_process_memory_limit = configuration.Get(kTaskManagerIsolationMemoryLimit);
   return options;
 }
 
@@ -109,7 +121,7 @@ class TaskManager::Impl {
         folder_(std::move(folder)),
         file_systems_(std::move(file_systems)),
         budget_(MemoryGuard::CountedBytes(options_.memory_bytes)),
-        memory_guard_(options_.memory_bytes, &budget_),
+        memory_guard_(&budget_),
         rocksdb_(ConfigureRocksDb(&budget_, options_.rocksdb)),
         workers_(options_.num_workers > 0 ? options_.num_workers : NumCores()),
         io_pool_("weir-io", kIoThreads),
@@ -120,7 +132,8 @@ class TaskManager::Impl {
         registry_(options_.channel_bytes, &budget_),
         data_server_(MakeServerOptions(options_), &network_, &registry_),
         data_client_(MakeClientOptions(), &network_),
-        blobs_(StrCat(folder_->path(), "/blobs"),
+        blobs_(options_.job_process.has_value() ? options_.job_process->blob_folder
+                                                : StrCat(folder_->path(), "/blobs"),
                [this](const std::string& hash, const BlobCache::Sink& sink) {
                  return connection_->client().FetchBlob(hash, sink);
                }),
@@ -146,16 +159,24 @@ class TaskManager::Impl {
                               options_.num_slots,
                               static_cast<uint32_t>(NumCores()),
                               options_.memory_bytes};
+    connection.description.isolates_jobs = !options_.job_process_command.empty();
+    if (options_.job_process.has_value()) {
+      connection.description.owner_id = options_.job_process->owner_id;
+      connection.description.job = options_.job_process->job;
+      connection.only_once = true;
+    }
     connection.cancellation_timeout = options_.cancellation_timeout;
     connection.jobmanager_loss_timeout = options_.jobmanager_loss_timeout;
     metrics_.emplace(ProcessSources{options_.id, options_.host, &budget_, &data_server_.counters(),
                                     &data_client_.counters()});
     connection_.emplace(std::move(connection), &strand_, &timers_, &budget_,
                         [this](const absl::Status& reason) { Terminate(reason); });
+    if (!options_.job_process_command.empty()) MakeProcesses();
     executor_.emplace(MakeEnvironment(), &strand_);
     RETURN_IF_ERROR(StartMetrics());
     if (options_.handle_crashes) HandleCrashes();
     if (options_.owns_process) ScheduleMemoryCheck(absl::ZeroDuration());
+    if (options_.job_process.has_value()) FollowOwner(*options_.job_process);
     connection_->Start(&*executor_);
     LogInfo("taskmanager",
             StrCat("started: id=", options_.id, " jobmanager=", options_.jobmanager_address,
@@ -171,8 +192,10 @@ class TaskManager::Impl {
       if (stopped_) return absl::OkStatus();
       stopping_ = true;
     }
+    owner_link_.reset();
     prometheus_.reset();
     crash_handler_.reset();
+    if (processes_.has_value()) processes_->Stop();
     // Tasks first, then what they stand on, from the top down.
     absl::Status status = connection_.has_value() ? connection_->Stop() : absl::OkStatus();
     timers_.Shutdown();
@@ -208,10 +231,92 @@ class TaskManager::Impl {
   [[nodiscard]] uint64_t num_stale_messages() const { return connection_->num_stale_messages(); }
 
  private:
+  [[nodiscard]] std::string CrashFolder() const {
+    if (options_.job_process.has_value()) return options_.job_process->crash_folder;
+    return std::filesystem::path(folder_->path()).parent_path().string();
+  }
+
+  // The leader's first, separated by commas.
+  [[nodiscard]] std::string JobManagerAddresses() {
+    const std::string leader = connection_->client().address();
+    std::string addresses = leader;
+    for (const std::string& address : connection_->client().addresses()) {
+      if (address != leader) addresses += StrCat(",", address);
+    }
+    return addresses;
+  }
+
+  void MakeProcesses() {
+    JobProcessesOptions processes;
+    processes.command = options_.job_process_command;
+    processes.task_manager_id = options_.id;
+    processes.work_folder = StrCat(folder_->path(), "/processes");
+    processes.blob_folder = StrCat(folder_->path(), "/blobs");
+    processes.crash_folder = CrashFolder();
+    processes.memory_bytes = options_.memory_bytes;
+    processes.num_slots = options_.num_slots;
+    processes.budget = &budget_;
+    processes.report = [this](const CrashReport& report) {
+      static_cast<void>(connection_->ReportCrash(report, kCrashReportTimeout));
+    };
+    processes_.emplace(std::move(processes), &timers_);
+  }
+
+  // The process of a job ends with the TaskManager that started it, and has the memory it is given.
+  void FollowOwner(const JobProcessOptions& process) {
+    memory_bytes_.store(options_.memory_bytes, std::memory_order_relaxed);
+    OwnerLinkHandlers handlers;
+    handlers.memory = [this](int64_t bytes) {
+      memory_bytes_.store(bytes, std::memory_order_relaxed);
+      budget_.SetLimit(MemoryGuard::CountedBytes(bytes));
+    };
+    handlers.metrics = [this] { return metrics_->RenderPrometheus(); };
+    handlers.end = [this] { Terminate(absl::OkStatus()); };
+    owner_link_ = std::make_unique<OwnerLink>(process.link, std::move(handlers));
+    if (options_.job_process_memory_limit > 0) WatchMemory();
+  }
+
+  // What user code takes is in no budget. It must not take it from the other jobs.
+  void WatchMemory() {
+    timers_.ScheduleAfter(kMemoryWatchInterval, [this] {
+      const auto memory = static_cast<double>(memory_bytes_.load(std::memory_order_relaxed));
+      const int64_t limit =
+          static_cast<int64_t>(memory * options_.job_process_memory_limit) + kProgramBytes;
+      const int64_t resident = ReadResidentBytes();
+      if (resident <= limit) {
+        WatchMemory();
+      } else {
+        io_pool_.Post([this, resident, limit] { DieOfMemory(resident, limit); });
+      }
+    });
+  }
+
+  [[noreturn]] void DieOfMemory(int64_t resident, int64_t limit) {
+    CrashReport report;
+    report.task_manager_id = options_.id;
+    report.pid = getpid();
+    report.job = options_.job_process->job;
+    report.signal = "OutOfMemory";
+    report.text = StrCat(
+        "the job's process takes more memory than its slots' share allows, so it was ended: its "
+        "code may hold or leak memory that weir does not count; give the job more slots, raise "
+        "taskmanager.memory.size or taskmanager.isolation.process.memory-limit: resident_bytes=",
+        resident, " limit_bytes=", limit,
+        " share_bytes=", memory_bytes_.load(std::memory_order_relaxed),
+        " counted_bytes=", budget_.used_bytes());
+    LogError("taskmanager", report.text);
+    static_cast<void>(connection_->ReportCrash(report, kCrashReportTimeout));
+    _exit(kExitOutOfMemory);
+  }
+
   void HandleCrashes() {
-    const std::string folder = std::filesystem::path(folder_->path()).parent_path().string();
+    const std::string folder = CrashFolder();
     absl::StatusOr<std::unique_ptr<CrashHandler>> handler =
-        CrashHandler::Install({folder, options_.id, [this](const CrashReport& report) {
+        CrashHandler::Install({folder, options_.id, [this](CrashReport report) {
+                                 // In a job's process also threads of its own are its code.
+                                 if (report.job == JobId() && options_.job_process.has_value()) {
+                                   report.job = options_.job_process->job;
+                                 }
                                  return connection_->ReportCrash(report, kCrashReportTimeout);
                                }});
     if (handler.ok()) {
@@ -219,7 +324,7 @@ class TaskManager::Impl {
     } else {
       LogWarning("taskmanager", ToStd(handler.status().message()));
     }
-    ReportEarlierCrashes(folder);
+    if (!options_.job_process.has_value()) ReportEarlierCrashes(folder);
   }
 
   // Those of processes that could not tell of it themselves.
@@ -250,7 +355,12 @@ class TaskManager::Impl {
     server.bind_address = options_.host;
     ASSIGN_OR_RETURN(server.ports, ParsePortRange(options_.metrics_ports));
     absl::StatusOr<std::unique_ptr<PrometheusServer>> started =
-        PrometheusServer::Start(server, [this] { return metrics_->RenderPrometheus(); });
+        PrometheusServer::Start(server, [this] {
+          std::vector<std::string> texts;
+          if (processes_.has_value()) texts = processes_->RenderMetrics();
+          texts.insert(texts.begin(), metrics_->RenderPrometheus());
+          return MergePrometheusTexts(texts);
+        });
     if (started.ok()) {
       prometheus_ = *std::move(started);
     } else {
@@ -295,6 +405,8 @@ class TaskManager::Impl {
     environment.reports = &*connection_;
     environment.metrics = &*metrics_;
     environment.commit_lease = &*connection_;
+    if (processes_.has_value()) environment.processes = &*processes_;
+    environment.jobmanager_addresses = [this] { return JobManagerAddresses(); };
     return environment;
   }
 
@@ -320,9 +432,12 @@ class TaskManager::Impl {
   JobRegistry jobs_;
   std::optional<MetricsCollector> metrics_;
   std::optional<JobManagerConnection> connection_;
+  std::optional<JobProcesses> processes_;
   std::optional<TaskExecutor> executor_;
   std::unique_ptr<CrashHandler> crash_handler_;
   std::unique_ptr<PrometheusServer> prometheus_;
+  std::atomic<int64_t> memory_bytes_{0};  // Of the process of a job.
+  std::unique_ptr<OwnerLink> owner_link_;
 
   Mutex mutex_;
   CondVar stopped_changed_;

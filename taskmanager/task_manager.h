@@ -3,16 +3,31 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/base/config.h"
+#include "runtime/base/ids.h"
 #include "runtime/state/rocksdb_options.h"
 #include "runtime/task/buffer_debloater.h"
 
 namespace weir {
+
+/// What a TaskManager knows that is the process of one job, in slots of another TaskManager.
+struct JobProcessOptions {
+  /// The id of that TaskManager.
+  std::string owner_id;
+  JobId job;
+  /// The socket to it (see OwnerLink); becomes the TaskManager's.
+  int link = -1;
+  /// Where the owner and its processes share what they fetch, and where they leave crash files.
+  std::string blob_folder;
+  std::string crash_folder;
+};
 
 /// What a TaskManager needs to know.
 struct TaskManagerOptions {
@@ -39,6 +54,13 @@ struct TaskManagerOptions {
   bool handle_crashes = false;
   /// Whether nothing else is in the process: then all that it takes has to fit `memory_bytes`.
   bool owns_process = false;
+  /// How to start the processes of jobs whose libraries were uploaded: a program that is a
+  /// TaskManager, and its settings. Empty: such jobs run here.
+  std::vector<std::string> job_process_command = {};
+  /// Resident memory that ends the process of a job, as a multiple of its memory; 0: none.
+  double job_process_memory_limit = 1.5;
+  /// Set in the process of a job.
+  std::optional<JobProcessOptions> job_process = {};
   /// Where metrics are served to Prometheus: "9249", "9249-9299", "0" for any free port, or empty
   /// for nowhere.
   std::string metrics_ports;
@@ -54,6 +76,7 @@ struct TaskManagerOptions {
 };
 
 /// Runs tasks for a JobManager: slots, workers, state, the data plane and the control connection.
+/// Jobs of uploaded libraries it runs in processes that are TaskManagers themselves (JobProcesses).
 ///
 /// Place: the whole of a `weir-taskmanager` process; in tests and local runs several live in one
 /// process. Threads: any. Lifecycle: Start → (registers as soon as the JobManager is there, again

@@ -60,6 +60,7 @@ proto::StoredJob ToProto(const JobDescription& job) {
     stored->set_upper(range.upper);
   }
   out.set_is_cancelled(job.is_cancelled);
+  out.set_uploaded_library(job.uploaded_library);
   return out;
 }
 
@@ -304,6 +305,7 @@ absl::StatusOr<JobDescription> JobStore::ReadJob(std::string_view bytes) const {
     job.requirements[IdFromBytes<JobVertexId>(range.vertex())] = {range.lower(), range.upper()};
   }
   job.is_cancelled = stored.is_cancelled();
+  job.uploaded_library = stored.uploaded_library();
   return job;
 }
 

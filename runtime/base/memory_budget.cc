@@ -13,7 +13,7 @@ bool MemoryBudget::TryReserve(int64_t bytes) {
   DCHECK_GE(bytes, 0);
   int64_t used = used_bytes_.load(std::memory_order_relaxed);
   do {
-    if (bytes > 0 && bytes > limit_bytes_ - used) return false;
+    if (bytes > 0 && bytes > limit_bytes() - used) return false;
   } while (!used_bytes_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
   RaisePeak(used + bytes);
   return true;

@@ -32,13 +32,16 @@ class MemoryBudget {
   [[nodiscard]] int64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
   /// Returns the most that was ever in use at once.
   [[nodiscard]] int64_t peak_bytes() const { return peak_bytes_.load(std::memory_order_relaxed); }
-  [[nodiscard]] int64_t limit_bytes() const { return limit_bytes_; }
-  [[nodiscard]] bool OverLimit() const { return used_bytes() > limit_bytes_; }
+  [[nodiscard]] int64_t limit_bytes() const { return limit_bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool OverLimit() const { return used_bytes() > limit_bytes(); }
+
+  /// Makes the limit another one. What was reserved stays, above it too.
+  void SetLimit(int64_t limit_bytes) { limit_bytes_.store(limit_bytes, std::memory_order_relaxed); }
 
  private:
   void RaisePeak(int64_t used);
 
-  const int64_t limit_bytes_;
+  std::atomic<int64_t> limit_bytes_;
   alignas(64) std::atomic<int64_t> used_bytes_{
       0};  // Of a cache line of its own: every thread writes it.
   alignas(64) std::atomic<int64_t> peak_bytes_{0};

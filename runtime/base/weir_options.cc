@@ -26,6 +26,8 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kTaskManagerDataPort);
   registry->Add(kTaskManagerMemorySize);
   registry->Add(kTaskManagerWorkerThreads);
+  registry->Add(kTaskManagerIsolation);
+  registry->Add(kTaskManagerIsolationMemoryLimit);
   registry->Add(kRocksDbBlockCacheSize);
   registry->Add(kRocksDbBlockSize);
   registry->Add(kRocksDbWriteBufferSize);

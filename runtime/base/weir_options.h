@@ -76,6 +76,16 @@ inline constexpr ConfigOption<MemorySize> kTaskManagerMemorySize{
     "three quarters of it together; the rest is for the program and the allocator."};
 inline constexpr ConfigOption<int64_t> kTaskManagerWorkerThreads{
     "taskmanager.worker-threads", 0, "Threads that run tasks; 0 takes one per core.", "0..4096"};
+inline constexpr ConfigOption<std::string> kTaskManagerIsolation{
+    "taskmanager.isolation", "process",
+    "Where jobs of uploaded libraries run: each in a process of its own on every TaskManager, so "
+    "that a crash restarts no other job, or all together in the TaskManager's.",
+    "process|none"};
+inline constexpr ConfigOption<double> kTaskManagerIsolationMemoryLimit{
+    "taskmanager.isolation.process.memory-limit", 1.5,
+    "Resident memory that ends a job's process: a multiple of its share of "
+    "taskmanager.memory.size, which follows its slots, and 96 MiB for the program; 0: none.",
+    "0.."};
 inline constexpr ConfigOption<MemorySize> kNetworkChannelBytes{
     "taskmanager.network.channel-bytes", MemorySize::Kibibytes(256),
     "Bytes that one channel between two subtasks may hold before its sender waits."};

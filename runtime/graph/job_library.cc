@@ -1,11 +1,14 @@
 #include "runtime/graph/job_library.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -25,6 +28,8 @@
 
 namespace weir {
 namespace {
+
+constexpr std::chrono::hours kUnusedCopyAge(24);
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
   std::error_code error;
@@ -79,16 +84,39 @@ absl::StatusOr<std::filesystem::path> CopiesFolder() {
   return folder;
 }
 
-absl::StatusOr<std::filesystem::path> CopyByHash(std::string_view content,
-                                                 const std::string& hash) {
-  ASSIGN_OR_RETURN(const std::filesystem::path folder, CopiesFolder());
-  std::filesystem::path path = folder / StrCat(hash, ".so");
-  if (const auto present = ContentHashOfFile(path.string()); present.ok() && *present == hash) {
-    return path;
+// Marks the copy at `path` as in use, for as long as this process lives; the lock is never given
+// back, as the library is never closed. Returns whether the copy is there.
+bool LockCopy(const std::filesystem::path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  // Where there are no locks, nobody else gets one to remove it with.
+  static_cast<void>(flock(descriptor, LOCK_SH));
+  struct stat status{};
+  if (fstat(descriptor, &status) != 0 || status.st_nlink == 0) {
+    close(descriptor);  // Whoever had locked it has removed it.
+    return false;
   }
+  futimens(descriptor, nullptr);  // Its age counts from its last use.
+  return true;
+}
+
+// Removes copies that nobody uses, nor has used lately: a crash's stack names them by their hash.
+void RemoveUnusedCopies(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto oldest = std::filesystem::file_time_type::clock::now() - kUnusedCopyAge;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (entry.last_write_time(error) > oldest || error) continue;
+    const int descriptor = open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) std::filesystem::remove(entry.path(), error);
+    close(descriptor);
+  }
+}
+
+absl::Status WriteCopy(std::string_view content, const std::filesystem::path& path) {
   struct JobLibraryCopyTag;
   const std::filesystem::path partial =
-      folder / StrCat(hash, ".", ToString(RandomId<HexId<JobLibraryCopyTag>>()));
+      StrCat(path.string(), ".", ToString(RandomId<HexId<JobLibraryCopyTag>>()));
   std::error_code error;
   std::ofstream file(partial, std::ios::binary);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
@@ -99,7 +127,23 @@ absl::StatusOr<std::filesystem::path> CopyByHash(std::string_view content,
     return absl::UnavailableError(
         StrCat("cannot copy the job library; is the disk full? path=", path.string()));
   }
-  return path;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::filesystem::path> CopyByHash(std::string_view content,
+                                                 const std::string& hash) {
+  ASSIGN_OR_RETURN(const std::filesystem::path folder, CopiesFolder());
+  std::filesystem::path path = folder / StrCat(hash, ".so");
+  // Others may be about to remove a copy that is to be used again; not time after time.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const bool locked = LockCopy(path);
+    const auto present = ContentHashOfFile(path.string());
+    if (locked && present.ok() && *present == hash) return path;
+    RETURN_IF_ERROR(WriteCopy(content, path));
+    RemoveUnusedCopies(folder);
+  }
+  return absl::UnavailableError(
+      StrCat("the copy of the job library is not what was written: path=", path.string()));
 }
 
 // Loads libweir_operators.so from where this library lies, once. A job library needs it by name; it

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <iterator>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -100,6 +102,28 @@ std::string RenderPrometheus(std::span<const MetricReport* const> reports) {
         AppendSample(family.name, "", labels, "", *values, &out);
       }
     }
+  }
+  return out;
+}
+
+std::string MergePrometheusTexts(std::span<const std::string> texts) {
+  if (texts.size() == 1) return texts[0];
+  std::map<std::string_view, std::string> families;  // By the line that names them.
+  for (const std::string_view text : texts) {
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find("\n# TYPE ", begin), text.size() - 1) + 1;
+      const std::string_view family = text.substr(begin, end - begin);
+      const size_t samples = std::min(family.find('\n'), family.size() - 1) + 1;
+      families[family.substr(0, samples)].append(family.substr(samples));
+      begin = end;
+    }
+  }
+  std::string out;
+  for (auto it = families.begin(); it != families.end(); ++it) {
+    const auto name = [](std::string_view line) { return line.substr(0, line.rfind(' ')); };
+    // One name is of one kind, as in RenderPrometheus.
+    if (it != families.begin() && name(std::prev(it)->first) == name(it->first)) continue;
+    out.append(it->first).append(it->second);
   }
   return out;
 }

@@ -70,7 +70,7 @@ def main():
     memory = mebibytes_of(options.memory)
     limit = memory * 1.1 + options.slack_mebibytes
     rows = []
-    with cluster.Cluster(task_managers=1, slots=2, options=[f"taskmanager.memory.size={options.memory}"]) as running:
+    with cluster.Cluster(task_managers=1, slots=2, options=[f"taskmanager.memory.size={options.memory}", "taskmanager.isolation=none"]) as running:
         rest = running.rest
         library = rest.upload(cluster.JOBS / "liblarge_state.so")
         out = running.folder / "wrong"

@@ -33,3 +33,16 @@ def forget_peak(pid):
 
 def num_threads(pid):
     return len(list(pathlib.Path(f"/proc/{pid}/task").iterdir()))
+
+
+def children_of(pid):
+    """The processes that `pid` has started, if they live."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split() if folder.name.isdigit() else ["Z", "0"]
+        except OSError:
+            continue
+        if fields[1] == str(pid) and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """How long a job stands still when a TaskManager is killed (-9), with a slot to spare elsewhere. Prints one table.
 
-usage: tests/bench/recovery_bench.py [--state-mb N] [--runs N] [--bin DIR] [--json FILE] [-Dkey=value …]
+usage: tests/bench/recovery_bench.py [--state-mb N] [--runs N] [--uploaded [--kill-process]] [--bin DIR] [--json FILE] [-Dkey=value …]
 
 A keyed count on two of three TaskManagers of one slot each, default settings, with a checkpoint every second. Once its state has the
 size asked for, the TaskManager that runs subtask 1 is killed, and the JobManager is asked every few milliseconds how far it is:
 
 detect   from the kill until the job is RESTARTING
 cancel   until the tasks that are left have ended and the restart strategy's delay is over
-deploy   until every task is INITIALIZING: slots, the checkpoint's metadata, the library and its Build on the spare TaskManager
+deploy   until every task is INITIALIZING: slots, the checkpoint's metadata, the library and its Build on the spare TaskManager;
+         with --uploaded, which has the job run in processes of its own, also the start of that
 restore  until every task is RUNNING
 total    all of these
 record   from the kill until the count has read a record; the JobManager hears of that by heartbeat, so up to a second late
@@ -18,10 +19,13 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import sys
 import tempfile
 import time
+
+import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PHASES = ("detect", "cancel", "deploy", "restore", "total", "record")
@@ -56,7 +60,9 @@ def measure(options):
     with cluster.Cluster(task_managers=3, slots=1, options=options.settings) as running, tempfile.TemporaryDirectory() as out:
         rest = running.rest
         keys = max(100, int(options.state_mb * 1e6 / BYTES_PER_KEY))
-        job = rest.run(cluster.library_of(rest, "keyed_count"),
+        library = (rest.upload(pathlib.Path(options.bin).parent / "lib/jobs/libexamples.so") if options.uploaded
+                   else cluster.library_of(rest, "keyed_count"))
+        job = rest.run(library,
                        ["--records", 10**12, "--keys", keys, "--rate", options.rate, "--out", out],
                        parallelism=2, entry="keyed_count", settings={"execution.checkpointing.interval": "1 s"})
         rest.wait_for_state(job, "RUNNING")
@@ -67,7 +73,13 @@ def measure(options):
         cluster.wait_until("a checkpoint", lambda: rest.completed_checkpoints(job) > done)
         index = next(i for i, process in enumerate(running.task_managers)
                      if f"data_port={victim} " in pathlib.Path(running.folder / f"taskmanager-{i + 1}.log").read_text())
-        phases = watch(rest, job, vertices, lambda: running.kill_task_manager(index))
+        def kill():
+            if options.kill_process:
+                for process in processes.children_of(running.task_managers[index].pid):
+                    os.kill(process, signal.SIGKILL)
+            else:
+                running.kill_task_manager(index)
+        phases = watch(rest, job, vertices, kill)
         rest.cancel(job)
         rest.wait_for_state(job, "CANCELED")
         return phases, size
@@ -110,6 +122,8 @@ def main():
     parser.add_argument("--state-mb", type=float, default=100)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rate", type=float, default=1_000_000, help="records a second while the state grows and after")
+    parser.add_argument("--uploaded", action="store_true", help="upload the job's library")
+    parser.add_argument("--kill-process", action="store_true", help="kill the job's process instead of the TaskManager")
     parser.add_argument("--bin", default=str(ROOT / "build/release/bin"))
     parser.add_argument("--json", help="file for the figures")
     parser.add_argument("-D", dest="settings", action="append", default=[], help="key=value for all processes")

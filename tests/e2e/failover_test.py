@@ -12,20 +12,23 @@ from cluster import JOBS, Cluster, wait_until
 
 INTERVAL = {"execution.checkpointing.interval": "300 ms"}
 RECORDS = 320_000
+# The job runs in the TaskManager's own process.
+NOT_ISOLATED = ["taskmanager.isolation=none"]
 
 
 class TwoPipelines:
     """The job two_pipelines on a cluster."""
 
-    def __init__(self, cluster, how="throw", keys=100, settings=(), rate=40_000):
+    def __init__(self, cluster, how="throw", keys=100, settings=(), rate=40_000, records=RECORDS):
         self.cluster, self.rest = cluster, cluster.rest
-        self.keys = keys
-        self.trigger = cluster.folder / "trigger"
-        self.out = cluster.folder / f"out-{time.monotonic_ns()}"
+        self.keys, self.records = keys, records
+        unique = time.monotonic_ns()
+        self.trigger = cluster.folder / f"trigger-{unique}"
+        self.out = cluster.folder / f"out-{unique}"
         library = self.rest.upload(JOBS / "libfailover_jobs.so")
         self.id = self.rest.run(
             library,
-            ["--records", RECORDS, "--keys", keys, "--rate", rate, "--out", self.out, "--trigger", self.trigger, "--how", how],
+            ["--records", records, "--keys", keys, "--rate", rate, "--out", self.out, "--trigger", self.trigger, "--how", how],
             parallelism=1, settings={**INTERVAL, **dict(settings)})
         self.wait_until_all_run()
         self.wait_for_a_checkpoint()
@@ -70,7 +73,7 @@ class TwoPipelines:
             counts = [json.loads(line)["count"]
                       for path in (self.out / side).rglob("*.ndjson") if not path.name.startswith(".")
                       for line in path.read_text().splitlines()]
-            test.assertEqual(sum(counts), RECORDS, side)
+            test.assertEqual(sum(counts), self.records, side)
             test.assertEqual(len(counts), self.keys, side)
 
 
@@ -131,7 +134,7 @@ class FailoverTest(unittest.TestCase):
 
     def test_a_crash_is_told_with_operator_and_stack(self):
         for how, name in (("segv", "SIGSEGV"), ("abort", "SIGABRT"), ("fpe", "SIGFPE"), ("overflow", "SIGSEGV")):
-            with self.subTest(how=how), Cluster(task_managers=2, slots=1) as cluster:
+            with self.subTest(how=how), Cluster(task_managers=2, slots=1, options=NOT_ISOLATED) as cluster:
                 job = TwoPipelines(cluster, how=how)
                 job.go_wrong()
                 died = wait_until("the process has died", lambda: [
@@ -171,7 +174,7 @@ class FailoverTest(unittest.TestCase):
             job.check_counts(self)
 
     def test_a_stopped_process_is_replaced_and_does_nothing_when_it_wakes(self):
-        with Cluster(task_managers=2, slots=1) as cluster:
+        with Cluster(task_managers=2, slots=1, options=NOT_ISOLATED) as cluster:
             job = TwoPipelines(cluster, rate=25_000)
             endpoint = next(iter(job.tasks().values()))["endpoint"]
             port = endpoint.rsplit(":", 1)[1]

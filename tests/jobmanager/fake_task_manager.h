@@ -14,6 +14,13 @@ namespace weir {
 class FakeTaskManager final : public TaskManagerGateway {
  public:
   FakeTaskManager(std::string id, uint32_t num_slots) : id_(std::move(id)), num_slots_(num_slots) {}
+  /// The process that RunJobProcess asks `owner` for.
+  FakeTaskManager(const FakeTaskManager& owner, const proto::RunJobProcess& run)
+      : isolates_jobs(false),
+        id_(run.process_id()),
+        num_slots_(run.num_slots()),
+        owner_id_(owner.id()),
+        job_id_(run.job_id()) {}
 
   void Send(const proto::JobManagerMessage& message) override {
     if (!closed) received.push_back(message);
@@ -23,6 +30,7 @@ class FakeTaskManager final : public TaskManagerGateway {
   const std::string& host() const override { return host_; }
   uint16_t data_port() const override { return 7000; }
   uint32_t num_slots() const override { return num_slots_; }
+  const std::string& owner_id() const override { return owner_id_.empty() ? id_ : owner_id_; }
 
   [[nodiscard]] proto::Register Registration() const {
     proto::Register registration;
@@ -30,6 +38,10 @@ class FakeTaskManager final : public TaskManagerGateway {
     registration.set_host(host_);
     registration.set_num_slots(num_slots_);
     registration.set_num_cores(2);
+    registration.set_pid(pid);
+    registration.set_isolates_jobs(isolates_jobs);
+    registration.set_owner_id(owner_id_);
+    registration.set_job_id(job_id_);
     return registration;
   }
 
@@ -46,11 +58,16 @@ class FakeTaskManager final : public TaskManagerGateway {
 
   std::vector<proto::JobManagerMessage> received;
   bool closed = false;
+  /// What its registration says.
+  bool isolates_jobs = false;
+  int64_t pid = 0;
 
  private:
   const std::string id_;
   const std::string host_ = "host";
   const uint32_t num_slots_;
+  const std::string owner_id_;  // Of a job's process.
+  const std::string job_id_;
 };
 
 }  // namespace weir

@@ -429,7 +429,7 @@ TEST_F(RescaleTest, KeepsItsSlotsFromJobsThatWait) {
   AddTaskManager(4);
   StartJob();
   bool served = false;
-  resources_->RequestSlots(JobId(9, 9), {"", "", ""}, absl::Hours(1),
+  resources_->RequestSlots({JobId(9, 9), {"", "", ""}}, absl::Hours(1),
                            [&](const absl::StatusOr<ResourceManager::Slots>&) { served = true; });
   ASSERT_TRUE(Want(3, 3).ok());
   EXPECT_THAT(Parallelism(), ElementsAre(3, 3));

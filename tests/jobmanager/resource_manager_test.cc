@@ -35,7 +35,7 @@ class ResourceManagerTest : public testing::Test, public TaskManagerListener {
                                     absl::Duration timeout = absl::Minutes(5)) {
     std::vector<std::string>& result = granted_[job];
     result = {"-"};
-    resources_.RequestSlots(JobId(0, job), std::move(preferred), timeout,
+    resources_.RequestSlots({JobId(0, job), std::move(preferred)}, timeout,
                             [&result](absl::StatusOr<ResourceManager::Slots> slots) {
                               result.clear();
                               if (!slots.ok()) result = {"failed"};

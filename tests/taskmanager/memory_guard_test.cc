@@ -15,7 +15,7 @@ class MemoryGuardTest : public ::testing::Test {
   }
 
   MemoryBudget budget_{MemoryGuard::CountedBytes(1024 * kMiB)};
-  MemoryGuard guard_{1024 * kMiB, &budget_};
+  MemoryGuard guard_{&budget_};
 };
 
 TEST_F(MemoryGuardTest, AQuarterMayBeTakenWithoutACharge) {
@@ -45,6 +45,15 @@ TEST_F(MemoryGuardTest, FreedPagesAreAskedForNearTheLimitAndNotCharged) {
   EXPECT_TRUE(Update(956, /*freed_mib=*/180));
   EXPECT_EQ(guard_.charged_bytes(), 20 * kMiB);
   EXPECT_FALSE(Update(956, /*freed_mib=*/4));  // Not worth the trouble.
+}
+
+TEST_F(MemoryGuardTest, FollowsTheLimit) {
+  budget_.Charge(100 * kMiB);
+  Update(356);
+  EXPECT_EQ(guard_.charged_bytes(), 0);
+  budget_.SetLimit(MemoryGuard::CountedBytes(512 * kMiB));
+  Update(356);
+  EXPECT_EQ(guard_.charged_bytes(), 128 * kMiB);
 }
 
 TEST_F(MemoryGuardTest, LeavesHalfOfTheBudgetToOthersInAnyCase) {

@@ -1,13 +1,19 @@
 // Two pipelines without a channel between them, each a keyed count: --records N --keys K --rate R
 // --out FOLDER. The left one has an operator that goes wrong once a file has appeared at --trigger,
-// as --how says: throw, segv, abort, fpe or overflow. It removes the file first.
+// as --how says: throw, segv, abort, fpe, overflow, exit, quick (without a word) or leak. It
+// removes the file first.
 
+#include <unistd.h>
+
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "jobs/examples/count_until_end.h"
@@ -40,6 +46,13 @@ __attribute__((noinline)) int Overflow(int depth) {  // NOLINT(misc-no-recursion
   if (how == "fpe") std::raise(SIGFPE);
   if (how == "overflow") std::exit(Overflow(0));
   if (how == "abort") std::abort();
+  if (how == "exit") std::exit(7);
+  if (how == "quick") _exit(8);
+  while (how == "leak") {
+    constexpr size_t kBytes = size_t{8} << 20;
+    std::memset(std::malloc(kBytes), 1, kBytes);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   throw std::out_of_range("thrown on purpose");
 }
 

@@ -1,5 +1,9 @@
 #include "runtime/graph/job_library.h"
 
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -10,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "runtime/base/strings.h"
 #include "runtime/graph/content_hash.h"
+#include "tests/support/temporary_folder.h"
 
 namespace weir {
 namespace {
@@ -58,6 +63,35 @@ TEST(JobLibraryTest, KeepsTwoVersionsOfOneFileNameApart) {
   ASSERT_EQ((*second)->jobs().size(), 1U);
   EXPECT_STREQ((*first)->jobs()[0].description, "1");
   EXPECT_STREQ((*second)->jobs()[0].description, "2");
+}
+
+TEST(JobLibraryTest, RemovesCopiesThatNobodyHasUsedForADay) {
+  const char* const former = std::getenv("TMPDIR");
+  const std::string kept = former == nullptr ? "" : former;
+  const TemporaryFolder folder;
+  ::setenv("TMPDIR", folder.path().c_str(), 1);
+  const std::string copies = StrCat("weir-libraries-", ::geteuid(), "/");
+  const auto load = [&](std::string_view name) {
+    // Of other content than whatever was loaded before, and a library still.
+    const auto library = JobLibrary::Load(
+        WriteTemporary("job.so", StrCat(ReadFile(Library("version_1")), name, folder.path())));
+    EXPECT_TRUE(library.ok()) << library.status();
+    return folder.PathOf(StrCat(copies, (*library)->hash(), ".so"));
+  };
+  const auto make_old = [](const std::string& path) {
+    std::filesystem::last_write_time(
+        path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(25));
+  };
+  const std::string in_use = load("a");
+  folder.Write(StrCat(copies, "unused.so"), "of a process that is gone");
+  folder.Write(StrCat(copies, "recent.so"), "of another");
+  make_old(in_use);
+  make_old(folder.PathOf(StrCat(copies, "unused.so")));
+  load("b");
+  EXPECT_TRUE(std::filesystem::exists(in_use));
+  EXPECT_TRUE(std::filesystem::exists(folder.PathOf(StrCat(copies, "recent.so"))));
+  EXPECT_FALSE(std::filesystem::exists(folder.PathOf(StrCat(copies, "unused.so"))));
+  former == nullptr ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
 }
 
 TEST(JobLibraryTest, RefusesAnotherStampWithoutRunningItsCode) {

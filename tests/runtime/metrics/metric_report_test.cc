@@ -75,6 +75,21 @@ TEST(MetricReportTest, WritesPrometheusTextAsFlinksReporterDoes) {
                 watermark + split + watermark + split);
 }
 
+TEST(MetricReportTest, MergesPrometheusTextsOfSeveralProcesses) {
+  const std::string first =
+      "# TYPE a gauge\na{p=\"1\"} 1\n# TYPE c summary\nc{p=\"1\",quantile=\"0.5\"} "
+      "1\nc_sum{p=\"1\"} 1\n";
+  const std::string second = "# TYPE a gauge\na{p=\"2\"} 2\n# TYPE b gauge\nb{p=\"2 # TYPE\"} 2\n";
+  EXPECT_EQ(MergePrometheusTexts(std::vector<std::string>{first}), first);
+  EXPECT_EQ(MergePrometheusTexts(std::vector<std::string>{first, "", second}),
+            "# TYPE a gauge\na{p=\"1\"} 1\na{p=\"2\"} 2\n"
+            "# TYPE b gauge\nb{p=\"2 # TYPE\"} 2\n"
+            "# TYPE c summary\nc{p=\"1\",quantile=\"0.5\"} 1\nc_sum{p=\"1\"} 1\n");
+  const std::string other_kind = "# TYPE a summary\na_sum{p=\"3\"} 3\n";
+  EXPECT_EQ(MergePrometheusTexts(std::vector<std::string>{second, other_kind}), second)
+      << "one name is of one kind";
+}
+
 TEST(MetricReportTest, ReusesNamesWhileTheMetricsStayTheSame) {
   MetricGroup group;
   Counter* const counter = group.AddCounter("numLateRecordsDropped");
