@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -282,6 +284,95 @@ TEST_F(ResourceManagerIsolationTest, EndsAProcessThatIsStartedForNobody) {
   EXPECT_EQ(resources_.Overview().num_free_slots, 1u);
   EXPECT_THAT(Begin(*a, run)->Take(proto::JobManagerMessage::kRefused), SizeIs(1));
   EXPECT_THAT(granted, ElementsAre("-"));
+}
+
+// A TaskManager that has a process of an earlier leader, and that process.
+class AdoptedProcessTest : public ResourceManagerIsolationTest {
+ protected:
+  bool RegisterOwner(uint64_t leader_epoch = 3) {
+    proto::Register registration = owner_->Registration();
+    registration.set_leader_epoch(leader_epoch);
+    registration.add_process_ids("p");
+    return resources_.Register(owner_, registration);
+  }
+  bool RegisterProcess(const std::map<JobId, uint32_t>& held) {
+    proto::RunJobProcess run;
+    run.set_process_id("p");
+    run.set_job_id(IdToBytes(job_));
+    run.set_num_slots(2);
+    process_ = std::make_shared<FakeTaskManager>(*owner_, run);
+    proto::Register registration = process_->Registration();
+    registration.set_leader_epoch(3);
+    registration.add_jobs()->set_job_id(run.job_id());
+    return resources_.Register(process_, registration, held);
+  }
+
+  const JobId job_{0, 1};
+  const std::shared_ptr<FakeTaskManager> owner_ = [] {
+    auto owner = std::make_shared<FakeTaskManager>("a", 3);
+    owner->isolates_jobs = true;
+    return owner;
+  }();
+  std::shared_ptr<FakeTaskManager> process_;
+};
+
+TEST_F(AdoptedProcessTest, HasItsSlotsAndIsToldOfThemAnew) {
+  EXPECT_TRUE(RegisterOwner());
+  EXPECT_TRUE(RegisterProcess({{job_, 2}}));
+  EXPECT_TRUE(resources_.IsRegistered(process_.get()));
+  EXPECT_EQ(resources_.Overview().num_free_slots, 1u);
+  resources_.EndUnclaimedProcesses();
+  executor_.RunUntilIdle();
+  EXPECT_THAT(Ends(owner_.get()), IsEmpty());
+  std::vector<proto::RunJobProcess> runs = Runs(owner_.get());
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].process_id(), "p");
+  EXPECT_EQ(runs[0].num_slots(), 2u);
+
+  resources_.SetSlots(job_, {process_, nullptr});
+  executor_.RunUntilIdle();
+  EXPECT_EQ(resources_.Overview().num_free_slots, 2u);
+  runs = Runs(owner_.get());
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].num_slots(), 1u);
+  resources_.SetSlots(job_, {nullptr, nullptr});
+  executor_.RunUntilIdle();
+  ASSERT_THAT(Ends(owner_.get()), SizeIs(1)) << "the job does not go on there";
+}
+
+TEST_F(AdoptedProcessTest, IsLostLikeAnyOther) {
+  RegisterOwner();
+  RegisterProcess({{job_, 2}});
+  resources_.OnCrashed(Crash("p", "SIGSEGV"));
+  EXPECT_THAT(lost_, ElementsAre("p"));
+  EXPECT_EQ(resources_.Overview().num_free_slots, 3u);
+  EXPECT_THAT(process_->Take(proto::JobManagerMessage::kDismissed), SizeIs(1)) << "if it lives";
+  EXPECT_FALSE(RegisterProcess({{job_, 2}}));
+}
+
+TEST_F(AdoptedProcessTest, IsRefusedIfItsTaskManagerIsNotThereOrItsJobDoesNotWait) {
+  EXPECT_FALSE(RegisterProcess({{job_, 2}}));
+  EXPECT_THAT(process_->Take(proto::JobManagerMessage::kRefused), SizeIs(1));
+  RegisterOwner();
+  EXPECT_FALSE(RegisterProcess({}));
+  EXPECT_FALSE(RegisterProcess({{job_, 4}})) << "there are three slots";
+  EXPECT_EQ(resources_.Overview().num_free_slots, 3u);
+  EXPECT_TRUE(RegisterProcess({{job_, 3}}));
+}
+
+TEST_F(AdoptedProcessTest, IsKilledIfItHasNotComeInTime) {
+  RegisterOwner();
+  resources_.EndUnclaimedProcesses();
+  const std::vector<proto::EndJobProcess> ends = Ends(owner_.get());
+  ASSERT_THAT(ends, SizeIs(1));
+  EXPECT_EQ(ends[0].process_id(), "p");
+  EXPECT_TRUE(ends[0].at_once());
+  EXPECT_FALSE(RegisterProcess({{job_, 2}}));
+}
+
+TEST_F(AdoptedProcessTest, EndsWithATaskManagerThatThisLeaderHasGivenUp) {
+  EXPECT_FALSE(RegisterOwner(/*leader_epoch=*/4));
+  EXPECT_THAT(owner_->Take(proto::JobManagerMessage::kDismissed), SizeIs(1));
 }
 
 TEST_F(ResourceManagerIsolationTest, CountsTheMemoryOfProcessesToTheirTaskManager) {

@@ -58,6 +58,7 @@ class JobStoreTest : public testing::Test {
     job.id = id;
     job.graph = std::make_shared<const JobGraph>(SourceAndSink(1, 1));
     job.library_hash = "lib";
+    job.uploaded_library = true;
     job.entry = "entry";
     job.arguments = {"--out", "x y"};
     job.files_hash = "files";
@@ -94,6 +95,7 @@ TEST_F(JobStoreTest, ReadsBackWhatWasSubmittedWithItsCheckpoints) {
   EXPECT_EQ(job.id, id_);
   EXPECT_EQ(SerializeJobGraph(*job.graph), SerializeJobGraph(*expected.graph));
   EXPECT_EQ(job.library_hash, "lib");
+  EXPECT_TRUE(job.uploaded_library);
   EXPECT_EQ(job.entry, "entry");
   EXPECT_EQ(job.arguments, expected.arguments);
   EXPECT_EQ(job.files_hash, "files");
@@ -314,8 +316,18 @@ class RecoveringDispatcher {
     return !complete.empty() && complete.back().complete().checkpoint_id() == id;
   }
   void Advance(absl::Duration time) { executor_.Advance(time); }
-  void Hear(const proto::TaskManagerMessage& message) {
-    dispatcher_.OnMessage(task_manager_.get(), message);
+  void Hear(const proto::TaskManagerMessage& message) { Hear(task_manager_.get(), message); }
+  void Hear(FakeTaskManager* task_manager, const proto::TaskManagerMessage& message) {
+    dispatcher_.OnMessage(task_manager, message);
+    executor_.RunUntilIdle();
+  }
+  void Register(const std::shared_ptr<FakeTaskManager>& task_manager,
+                const proto::Register& registration) {
+    dispatcher_.OnRegister(task_manager, registration);
+    executor_.RunUntilIdle();
+  }
+  void Close(FakeTaskManager* task_manager) {
+    dispatcher_.OnClosed(task_manager);
     executor_.RunUntilIdle();
   }
   std::vector<JobOverview> Jobs() {
@@ -442,6 +454,113 @@ TEST_F(RecoveryTest, WaitsForTaskManagersThatMayRunTasksAndNoLonger) {
   EXPECT_EQ(second->Jobs()[0].status, JobStatus::kReconciling);
   second->Advance(absl::Seconds(5));
   EXPECT_TRUE(second->TakeDeployment().has_value());
+}
+
+// tm-2 and the process that it has for a job, both of them of an earlier leader.
+class IsolatedRecoveryTest : public RecoveryTest {
+ protected:
+  IsolatedRecoveryTest() {
+    const Leader old = TakeOver();
+    EXPECT_TRUE(old.jobs->PutJob(Describe(id_)).ok());
+    EXPECT_TRUE(old.jobs->PutTaskManagers({"tm-2", kProcess}).ok());
+    proto::RunJobProcess run;
+    run.set_process_id(kProcess);
+    run.set_job_id(IdToBytes(id_));
+    run.set_num_slots(1);
+    owner_ = std::make_shared<FakeTaskManager>("tm-2", 2);
+    owner_->isolates_jobs = true;
+    process_ = std::make_shared<FakeTaskManager>(*owner_, run);
+    leader_ = TakeOver();
+    dispatcher_ = Run(leader_);
+  }
+
+  void RegisterOwner() {
+    proto::Register registration = owner_->Registration();
+    registration.set_leader_epoch(1);
+    registration.add_process_ids(kProcess);
+    dispatcher_->Register(owner_, registration);
+  }
+  // With all tasks of the job.
+  void RegisterProcess() {
+    proto::Register registration = process_->Registration();
+    registration.set_leader_epoch(1);
+    proto::RunningJob* const job = registration.add_jobs();
+    job->set_job_id(IdToBytes(id_));
+    for (const uint64_t vertex : {1, 2}) {
+      proto::VertexParallelism* const parallelism = job->add_vertices();
+      parallelism->set_vertex(IdToBytes(TestVertex(vertex)));
+      parallelism->set_parallelism(1);
+      proto::RunningTask* const task = job->add_tasks();
+      task->set_attempt(IdToBytes(ExecutionAttemptId(vertex, vertex)));
+      task->set_vertex(IdToBytes(TestVertex(vertex)));
+      task->set_state(proto::RUNNING);
+    }
+    proto::RunningCoordinator* const coordinator = job->add_coordinators();
+    coordinator->set_attempt(IdToBytes(ExecutionAttemptId(3, 3)));
+    coordinator->set_operator_id(IdToBytes(TestOperator(1)));
+    dispatcher_->Register(process_, registration);
+  }
+  JobStatus Status() { return dispatcher_->Jobs().at(0).status; }
+
+  static constexpr const char* kProcess = "tm-2-job-1";
+  std::shared_ptr<FakeTaskManager> owner_;
+  std::shared_ptr<FakeTaskManager> process_;
+  Leader leader_;
+  std::unique_ptr<RecoveringDispatcher> dispatcher_;
+};
+
+TEST_F(IsolatedRecoveryTest, AProcessIsTakenInOnceItsTaskManagerHasRegistered) {
+  RegisterProcess();
+  EXPECT_THAT(process_->received, IsEmpty()) << "its slots are the TaskManager's";
+  EXPECT_EQ(Status(), JobStatus::kReconciling);
+  RegisterOwner();
+  EXPECT_EQ(Status(), JobStatus::kRunning);
+  EXPECT_THAT(process_->Take(Kind::kRegistered), SizeIs(1));
+  const std::vector<Kind> adopted = process_->Take(Kind::kAdopt);
+  ASSERT_THAT(adopted, SizeIs(1));
+  EXPECT_EQ(adopted[0].adopt().attempts_size(), 2);
+  EXPECT_THAT(owner_->Take(Kind::kEndJobProcess), IsEmpty());
+
+  // It ends with its job, and no later leader waits for it.
+  EXPECT_THAT(*leader_.jobs->LoadTaskManagers(), ElementsAre("tm-1", "tm-2", kProcess));
+  dispatcher_->Cancel(id_);
+  for (const uint64_t vertex : {1, 2}) {
+    proto::TaskManagerMessage message;
+    message.mutable_task_state()->set_attempt(IdToBytes(ExecutionAttemptId(vertex, vertex)));
+    message.mutable_task_state()->set_state(proto::CANCELED);
+    dispatcher_->Hear(process_.get(), message);
+  }
+  const std::vector<Kind> ends = owner_->Take(Kind::kEndJobProcess);
+  ASSERT_THAT(ends, SizeIs(1));
+  EXPECT_EQ(ends[0].end_job_process().process_id(), kProcess);
+  dispatcher_->Close(process_.get());
+  EXPECT_THAT(*leader_.jobs->LoadTaskManagers(), ElementsAre("tm-1", "tm-2"));
+}
+
+TEST_F(IsolatedRecoveryTest, AProcessIsTakenInAfterItsTaskManager) {
+  RegisterOwner();
+  EXPECT_EQ(Status(), JobStatus::kReconciling) << "the process may have all of it";
+  EXPECT_THAT(owner_->Take(Kind::kEndJobProcess), IsEmpty());
+  RegisterProcess();
+  EXPECT_EQ(Status(), JobStatus::kRunning);
+}
+
+TEST_F(IsolatedRecoveryTest, AProcessWithoutItsTaskManagerIsRefused) {
+  RegisterProcess();
+  dispatcher_->Advance(absl::Seconds(5));
+  EXPECT_THAT(process_->Take(Kind::kRefused), SizeIs(1));
+  EXPECT_TRUE(dispatcher_->TakeDeployment().has_value()) << "the job begins anew elsewhere";
+}
+
+TEST_F(IsolatedRecoveryTest, AProcessThatDoesNotComeIsKilled) {
+  RegisterOwner();
+  dispatcher_->Advance(absl::Seconds(5));
+  const std::vector<Kind> ends = owner_->Take(Kind::kEndJobProcess);
+  ASSERT_THAT(ends, SizeIs(1));
+  EXPECT_EQ(ends[0].end_job_process().process_id(), kProcess);
+  EXPECT_TRUE(ends[0].end_job_process().at_once());
+  RegisterProcess();
+  EXPECT_THAT(process_->Take(Kind::kRefused), SizeIs(1)) << "it was about to die";
 }
 
 TEST_F(RecoveryTest, RemembersAJobThatEndedAndRunsItNoMore) {
