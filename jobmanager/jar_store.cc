@@ -175,7 +175,7 @@ absl::StatusOr<std::string> JarStore::PathOf(std::string_view id) const {
 absl::StatusOr<JarStore::JobLocation> JarStore::FindJob(std::string_view id,
                                                         std::string_view entry) {
   absl::StatusOr<std::string> path = PathOf(id);
-  const bool uploaded = path.ok() && *path == UploadPath(id);
+  const bool uploaded = path.ok() && *path == LocalPath(id);
   if (path.ok() && !entry.empty()) {
     return JobLocation{*std::move(path), std::string(entry), uploaded};
   }
