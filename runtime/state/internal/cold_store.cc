@@ -10,10 +10,6 @@ namespace weir::internal {
 
 namespace {
 
-int64_t PartOf(const MemoryBudget& budget, double part) {
-  return static_cast<int64_t>(static_cast<double>(budget.limit_bytes()) * part);
-}
-
 void Count(Counter* counter, uint64_t count) {
   if (counter != nullptr) counter->Add(count);
 }
@@ -42,11 +38,7 @@ class BlockingScope {
 
 ColdStore::ColdStore(std::shared_ptr<SnapshotBase> base, const MemoryBudget* budget,
                      MetricGroup* metrics)
-    : base_(std::move(base)),
-      budget_(budget),
-      high_bytes_(PartOf(*budget, kHighWaterMark)),
-      low_bytes_(PartOf(*budget, kLowWaterMark)),
-      hold_bytes_(PartOf(*budget, kHoldMark)) {
+    : base_(std::move(base)), budget_(budget) {
   if (metrics == nullptr) return;
   num_evictions_ = metrics->AddCounter("state.evictions");
   num_gets_ = metrics->AddCounter("state.rocksdbGets");
@@ -59,16 +51,20 @@ ColdStore::ColdStore(std::shared_ptr<SnapshotBase> base, const MemoryBudget* bud
 
 ColdStore::~ColdStore() = default;
 
+int64_t ColdStore::BytesOf(double part) const {
+  return static_cast<int64_t>(static_cast<double>(budget_->limit_bytes()) * part);
+}
+
 bool ColdStore::UnderPressure() {
   const int64_t used = budget_->used_bytes();
-  shedding_ = used > (shedding_ ? low_bytes_ : high_bytes_);
+  shedding_ = used > BytesOf(shedding_ ? kLowWaterMark : kHighWaterMark);
   return shedding_;
 }
 
-bool ColdStore::NearLimit() const { return budget_->used_bytes() > hold_bytes_; }
+bool ColdStore::NearLimit() const { return budget_->used_bytes() > BytesOf(kHoldMark); }
 
 bool ColdStore::HasRoomFor(uint64_t bytes) const {
-  const int64_t room = low_bytes_ - budget_->used_bytes();
+  const int64_t room = BytesOf(kLowWaterMark) - budget_->used_bytes();
   return room > 0 && bytes <= static_cast<uint64_t>(room);
 }
 

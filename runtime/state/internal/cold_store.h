@@ -69,12 +69,11 @@ class ColdStore {
 
  private:
   StateDatabase& database();
+  // A part of the budget's limit, which may change.
+  [[nodiscard]] int64_t BytesOf(double part) const;
 
   const std::shared_ptr<SnapshotBase> base_;
   const MemoryBudget* const budget_;
-  const int64_t high_bytes_;
-  const int64_t low_bytes_;
-  const int64_t hold_bytes_;
   bool shedding_ = false;
   StateDatabase* database_ = nullptr;  // Of base_, once it is known to be open.
   std::unique_ptr<StateDatabase::WriteBatch> batch_;
