@@ -105,34 +105,42 @@ OperatorSnapshot Committing::Snapshot(CheckpointId checkpoint, PrepareCommit pre
   if (committer_ != nullptr) known.identity = committer_->Identity();
   known.prepared = committing_;
   known.prepared.insert(known.prepared.end(), pending_.begin(), pending_.end());
-  // What `write` prepares on the I/O pool, for `finish` to take over.
-  auto prepared = std::make_shared<std::vector<Prepared>>();
+  // What `write` works off on the I/O pool, for `finish` to take over.
+  auto epochs = std::make_shared<Epochs>();
+  epochs->unprepared = std::exchange(unprepared_, {});
+  if (prepare) epochs->unprepared.push_back({checkpoint.value(), std::move(prepare)});
   OperatorSnapshot snapshot;
-  snapshot.write = [checkpoint, known = std::move(known), prepared, prepare = std::move(prepare),
-                    handle = context_->handle()](
+  snapshot.write = [known = std::move(known), epochs, handle = context_->handle()](
                        StateFileStore& store) mutable -> absl::StatusOr<OperatorSubtaskState> {
-    if (prepare) {
-      absl::StatusOr<std::vector<Committable>> committables = prepare(store);
-      if (!committables.ok()) {
-        // The epoch's output is not safe and will not be prepared again: start over from the last
-        // checkpoint.
-        handle->Fail(committables.status());
-        return committables.status();
-      }
-      for (Committable& committable : *committables) {
-        prepared->push_back(
-            {checkpoint.value(), std::move(committable.bytes), std::move(committable.files)});
-      }
+    if (const absl::Status status = Prepare(*epochs, store); !status.ok()) {
+      // The epoch's output is not safe and will not be prepared again: start over from the last
+      // checkpoint.
+      handle->Fail(status);
+      return status;
     }
-    known.prepared.insert(known.prepared.end(), prepared->begin(), prepared->end());
+    known.prepared.insert(known.prepared.end(), epochs->prepared.begin(), epochs->prepared.end());
     return Store(std::move(known));
   };
-  // A checkpoint that fails elsewhere does not undo what was prepared: the next one carries it.
-  snapshot.finish = [this, prepared](bool) {
-    pending_.insert(pending_.end(), std::make_move_iterator(prepared->begin()),
-                    std::make_move_iterator(prepared->end()));
+  // A checkpoint that fails elsewhere does not undo what was prepared, and may fail before `write`
+  // was called at all: the next one carries both.
+  snapshot.finish = [this, epochs](bool) {
+    pending_.insert(pending_.end(), std::make_move_iterator(epochs->prepared.begin()),
+                    std::make_move_iterator(epochs->prepared.end()));
+    unprepared_ = std::move(epochs->unprepared);
   };
   return snapshot;
+}
+
+absl::Status Committing::Prepare(Epochs& epochs, StateFileStore& store) {
+  for (Unprepared& epoch : epochs.unprepared) {
+    ASSIGN_OR_RETURN(std::vector<Committable> committables, epoch.prepare(store));
+    for (Committable& committable : committables) {
+      epochs.prepared.push_back(
+          {epoch.checkpoint, std::move(committable.bytes), std::move(committable.files)});
+    }
+  }
+  epochs.unprepared.clear();
+  return absl::OkStatus();
 }
 
 void Committing::Commit(CheckpointId checkpoint) {

@@ -13,6 +13,7 @@
 
 #include "operators/testing/manual_clock.h"
 #include "runtime/base/mutex.h"
+#include "runtime/base/strings.h"
 #include "tests/support/connector_contexts.h"
 
 namespace weir::internal {
@@ -114,6 +115,11 @@ class CommittingTest : public testing::Test {
   }
   ~CommittingTest() override { committing_.Close(); }
 
+  static PrepareCommit Epoch(uint64_t checkpoint) {
+    return [bytes = StrCat("epoch ", checkpoint)](StateFileStore&) {
+      return absl::StatusOr<std::vector<Committable>>({Committable{bytes, {}}});
+    };
+  }
   void Prepare(uint64_t checkpoint, const std::string& bytes) {
     OperatorSnapshot snapshot =
         committing_.Snapshot(CheckpointId(checkpoint), [bytes](StateFileStore&) {
@@ -173,6 +179,39 @@ TEST_F(CommittingTest, KeepsWhatWaitsInEverySnapshot) {
   ASSERT_TRUE(other.Open(restored, std::make_unique<NotingCommitter>(journal_), {*state}).ok());
   EXPECT_THAT(journal_->Committed(), ElementsAre("one"));
   other.Close();
+}
+
+TEST_F(CommittingTest, ASnapshotThatFailsBeforeTheSinksTurnLosesNoEpoch) {
+  for (uint64_t checkpoint = 1; checkpoint <= 2; ++checkpoint) {
+    OperatorSnapshot failed = committing_.Snapshot(CheckpointId(checkpoint), Epoch(checkpoint));
+    failed.finish(false);  // Another operator could not write its state.
+  }
+  OperatorSnapshot snapshot = committing_.Snapshot(CheckpointId(3), Epoch(3));
+  const absl::StatusOr<OperatorSubtaskState> state = snapshot.write(store_);
+  ASSERT_TRUE(state.ok()) << state.status();
+  snapshot.finish(true);
+
+  Context restored;
+  Committing other;
+  const auto journal = std::make_shared<NotingCommitter::Journal>();
+  ASSERT_TRUE(other.Open(restored, std::make_unique<NotingCommitter>(journal), {*state}).ok());
+  EXPECT_THAT(journal->Committed(), ElementsAre("epoch 1", "epoch 2", "epoch 3"));
+  other.Close();
+  committing_.Commit(CheckpointId(3));
+  EXPECT_TRUE(context_.handle_of_test->RunOne().ok());
+  EXPECT_THAT(journal_->Committed(), ElementsAre("epoch 1", "epoch 2", "epoch 3"));
+}
+
+TEST_F(CommittingTest, ASnapshotThatFailsBehindTheSinksTurnPreparesNothingTwice) {
+  OperatorSnapshot failed = committing_.Snapshot(CheckpointId(1), Epoch(1));
+  EXPECT_TRUE(failed.write(store_).ok());
+  failed.finish(false);
+  OperatorSnapshot snapshot = committing_.Snapshot(CheckpointId(2), nullptr);
+  EXPECT_TRUE(snapshot.write(store_).ok());
+  snapshot.finish(true);
+  committing_.Commit(CheckpointId(2));
+  EXPECT_TRUE(context_.handle_of_test->RunOne().ok());
+  EXPECT_THAT(journal_->Committed(), ElementsAre("epoch 1"));
 }
 
 }  // namespace
