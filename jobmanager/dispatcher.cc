@@ -103,6 +103,13 @@ absl::StatusOr<RecoveredJobs> ReadRecoveredJobs(JobStore* store, const FileSyste
     job.recovery = ReadRecovery(file_systems, stored.checkpoints);
     job.description = std::move(stored.description);
     job.pointers = std::move(stored.checkpoints);
+    // Nobody would remove them later.
+    std::erase_if(job.pointers.checkpoints, [&job](const CheckpointPointers::Pointer& pointer) {
+      const std::vector<RetainedCheckpoint>& kept = job.recovery.checkpoints;
+      return std::none_of(kept.begin(), kept.end(), [&pointer](const RetainedCheckpoint& one) {
+        return one.path == pointer.path;
+      });
+    });
     recovered.jobs.push_back(std::move(job));
   }
   return recovered;

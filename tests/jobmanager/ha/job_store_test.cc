@@ -563,6 +563,20 @@ TEST_F(IsolatedRecoveryTest, AProcessThatDoesNotComeIsKilled) {
   EXPECT_THAT(process_->Take(Kind::kRefused), SizeIs(1)) << "it was about to die";
 }
 
+TEST_F(RecoveryTest, PointsToNoMoreCheckpointsAfterManyTakeOvers) {
+  ASSERT_TRUE(TakeOver().jobs->PutJob(Describe(id_)).ok());
+  for (int take_over = 0; take_over < 5; ++take_over) {
+    const Leader leader = TakeOver();
+    const auto dispatcher = Run(leader);
+    const auto deployed = dispatcher->TakeDeployment();
+    ASSERT_TRUE(deployed.has_value());
+    dispatcher->Report(*deployed, proto::RUNNING);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(dispatcher->Checkpoint(*deployed));
+    // The newest, and the one before it, whose pointer goes with the next.
+    EXPECT_THAT(leader.jobs->Load()->jobs.at(0).checkpoints.checkpoints, SizeIs(2));
+  }
+}
+
 TEST_F(RecoveryTest, RemembersAJobThatEndedAndRunsItNoMore) {
   {
     const Leader leader = TakeOver();
