@@ -18,7 +18,6 @@
 #include "proto/control_plane.pb.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
-#include "runtime/checkpoint/file_state_store.h"
 #include "tests/jobmanager/fake_task_manager.h"
 #include "tests/jobmanager/manual_executor.h"
 #include "tests/jobmanager/test_graphs.h"
@@ -45,9 +44,7 @@ class Leader final : public TaskManagerListener {
                               .leader_epoch = LeaderEpoch(epoch),
                               .on_ended = [](JobId) {},
                               .reconciliation_timeout = kTimeout},
-            std::make_unique<FolderCheckpointStorage>(
-                description.checkpoint_dir, executor,
-                std::make_shared<FileStateStore>(description.checkpoint_dir, "t")))) {}
+            std::make_unique<FolderCheckpointStorage>(description.checkpoint_dir, executor))) {}
 
   void OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) override {
     job->OnTaskManagerLost(task_manager, reason);
@@ -255,7 +252,7 @@ TEST_F(ReconciliationTest, TellsOfTheCheckpointThatTheFormerLeaderHadCompleted) 
   auto metadata = std::make_shared<CheckpointMetadata>();
   metadata->id = CheckpointId(7);
   metadata->job_id = description_.id;
-  FolderCheckpointStorage storage(description_.checkpoint_dir, &executor_, nullptr);
+  FolderCheckpointStorage storage(description_.checkpoint_dir, &executor_);
   std::string path;
   storage.Write(metadata, [&](absl::StatusOr<std::string> written) { path = *written; });
   executor_.RunUntilIdle();
