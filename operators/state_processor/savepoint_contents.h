@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/config.h"
 #include "runtime/state/keyed_state_backend.h"
 #include "runtime/state/operator_state.h"
 #include "runtime/state/state_handle.h"
