@@ -1,6 +1,8 @@
 #include "jobmanager/ha/object_ha_store.h"
 
+#include <charconv>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,16 @@ constexpr std::string_view kValues = "values";
 constexpr std::string_view kLeasePrefix = "lease-";
 
 std::string RandomName() { return ToString(RandomId<HexId<struct ObjectNameTag>>()); }
+
+// Starts with the epoch that makes it.
+std::string ValueName(LeaderEpoch epoch) { return StrCat(epoch.value(), "-", RandomName()); }
+
+// Whether this starts with an epoch before the given one.
+bool IsOfEarlierEpoch(std::string_view text, uint64_t epoch) {
+  uint64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  return parsed.ec == std::errc() && number < epoch;
+}
 
 absl::Status WriteObject(S3FileSystem& objects, const std::string& path, std::string_view content) {
   ASSIGN_OR_RETURN(const std::unique_ptr<FileSystem::Writer> writer,
@@ -149,20 +161,25 @@ absl::StatusOr<std::optional<LeaderEpoch>> ObjectHaStore::TryAcquire(
 }
 
 void ObjectHaStore::RemoveLeftovers() {
+  // Of earlier epochs only: none of those will be needed again, but a younger leader may be at work
+  // already, if this one was held up.
+  const uint64_t epoch = cached_->state.epoch;
   std::set<std::string> needed;
   for (const auto& [key, value] : cached_->state.values) needed.insert(value.object);
   std::vector<std::string> superfluous;
   // What cannot be listed now is at the next change of leader.
   if (const auto values = objects_->List(PathOf(kValues)); values.ok()) {
     for (const FileEntry& entry : *values) {
-      if (!needed.contains(entry.name)) {
-        superfluous.push_back(ValuePath(entry.name));
-      }
+      if (needed.contains(entry.name) || !IsOfEarlierEpoch(entry.name, epoch)) continue;
+      superfluous.push_back(ValuePath(entry.name));
     }
   }
   if (const auto entries = objects_->List(options_.folder); entries.ok()) {
     for (const FileEntry& entry : *entries) {
-      if (entry.name.starts_with(kLeasePrefix)) superfluous.push_back(PathOf(entry.name));
+      std::string_view name = entry.name;
+      if (!name.starts_with(kLeasePrefix)) continue;
+      name.remove_prefix(kLeasePrefix.size());
+      if (IsOfEarlierEpoch(name, epoch)) superfluous.push_back(PathOf(entry.name));
     }
   }
   objects_->Delete(superfluous).IgnoreError();
@@ -222,7 +239,7 @@ absl::Status ObjectHaStore::ChangeState(LeaderEpoch epoch, const std::string& ke
 absl::Status ObjectHaStore::Put(LeaderEpoch epoch, std::string_view key, std::string_view value) {
   StoredValue stored;
   if (value.size() > kMaxInlineBytes) {
-    stored.object = RandomName();
+    stored.object = ValueName(epoch);
     RETURN_IF_ERROR(WriteObject(*objects_, ValuePath(stored.object), value));
   } else {
     stored.bytes = value;
@@ -234,13 +251,22 @@ absl::Status ObjectHaStore::Remove(LeaderEpoch epoch, std::string_view key) {
   return Change(epoch, key, nullptr);
 }
 
+bool ObjectHaStore::IsInState(const std::string& key, const StoredValue& value) const {
+  const auto present = cached_->state.values.find(key);
+  return present != cached_->state.values.end() && present->second.object == value.object;
+}
+
 absl::Status ObjectHaStore::Change(LeaderEpoch epoch, std::string_view key,
                                    const StoredValue* value) {
   const MutexLock lock(&mutex_);
   std::string replaced;
   const absl::Status status = ChangeState(epoch, std::string(key), value, &replaced);
+  if (absl::IsAborted(status)) {
+    // The state of the younger leader, which was just read, has the value if the write was done
+    // and its answer lost. Else it never will be.
+    replaced = value == nullptr || IsInState(std::string(key), *value) ? "" : value->object;
+  }
   // Whether an object is needed is not known if nobody answered: the next leader finds out.
-  if (absl::IsAborted(status)) replaced = value == nullptr ? "" : value->object;
   if (!replaced.empty() && (status.ok() || absl::IsAborted(status))) {
     objects_->Delete({ValuePath(replaced)}).IgnoreError();
   }

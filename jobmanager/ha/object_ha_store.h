@@ -26,9 +26,9 @@ struct ObjectHaStoreOptions {
 /// A HaStore in an object store that writes on conditions (If-Match, If-None-Match).
 ///
 /// ```
-/// state            who leads, and the values: small ones, and the names of large ones
-/// lease-<epoch>    the leader's sign of life
-/// values/<id>      a large value; never changes
+/// state                who leads, and the values: small ones, and the names of large ones
+/// lease-<epoch>        the leader's sign of life
+/// values/<epoch>-<id>  a large value, made in that epoch; never changes
 /// ```
 ///
 /// Every write of the leader, and every take-over, replaces `state` on the condition that it is
@@ -83,6 +83,9 @@ class ObjectHaStore final : public HaStore {
   /// The same, and says which object is needed no more if it succeeds.
   [[nodiscard]] absl::Status ChangeState(LeaderEpoch epoch, const std::string& key,
                                          const StoredValue* value, std::string* replaced_object)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Whether the state, as last read, has this object as the key's value.
+  [[nodiscard]] bool IsInState(const std::string& key, const StoredValue& value) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveLeftovers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
