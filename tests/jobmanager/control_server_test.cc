@@ -136,6 +136,13 @@ class ControlServerTest : public testing::Test {
     }
     return false;
   }
+  // Afterwards the server's handler hears nothing any more, and may go.
+  void Stop(ControlServer& server) {
+    server.Stop();
+    std::promise<void> heard;
+    loop_.Post([&heard] { heard.set_value(); });
+    heard.get_future().wait();
+  }
   void LetPass(absl::Duration duration) {
     clock_.Advance(duration);
     TaskManagers();  // Wakes the loop, which then sees that timers are due.
@@ -306,7 +313,7 @@ TEST_F(ControlServerTest, SendsWhatIsSaidInOneMailAsOneBatch) {
   std::vector<std::string> texts;
   for (const auto& one : batch.batch().messages()) texts.push_back(one.refused().reason());
   EXPECT_EQ(texts, handler.texts);
-  server->Stop();
+  Stop(*server);
 }
 
 TEST_F(ControlServerTest, BatchesNoMoreThanAMegabyteAndSendsAllBeforeItCloses) {
@@ -323,7 +330,7 @@ TEST_F(ControlServerTest, BatchesNoMoreThanAMegabyteAndSendsAllBeforeItCloses) {
   ASSERT_EQ(rest.batch().messages_size(), 2);
   EXPECT_EQ(rest.batch().messages(1).refused().reason(), "small");
   EXPECT_FALSE(client.Read().has_value());
-  server->Stop();
+  Stop(*server);
 }
 
 TEST_F(ControlServerTest, TakesABatchAsItsMessagesOneByOne) {
@@ -344,7 +351,7 @@ TEST_F(ControlServerTest, TakesABatchAsItsMessagesOneByOne) {
   ASSERT_EQ(handler.all_heard.get_future().wait_for(std::chrono::seconds(20)),
             std::future_status::ready);
   EXPECT_THAT(handler.heard, ElementsAre(1, 2, 3, 4, 5));
-  server->Stop();
+  Stop(*server);
 }
 
 TEST_F(ControlServerTest, StreamsBlobsAndSaysWhatIsWrongWithOthers) {
