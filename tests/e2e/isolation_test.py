@@ -10,6 +10,7 @@ import urllib.request
 
 from cluster import JOBS, Cluster, wait_until
 from failover_test import TwoPipelines, logs_of
+import high_availability_test as ha
 
 RESTARTS_ONCE = {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "1",
                  "restart-strategy.fixed-delay.delay": "50 ms"}
@@ -191,6 +192,34 @@ class IsolationTest(unittest.TestCase):
             job = TwoPipelines(cluster, records=40_000)
             self.assertEqual(job_processes(cluster.task_managers[0]), {})
             job.check_counts(self)
+
+
+class TakeOverTest(ha.CountTest):
+    def test_a_standby_takes_processes_over(self):
+        with ha.Cluster(2, ha.high_availability()) as cluster:
+            leader = cluster.start()
+            library = leader.rest.upload(JOBS / "libwindow_counts.so")
+
+            def submit(out, rate):
+                return leader.rest.run(
+                    library, ["--records", 150_000, "--keys", 50, "--rate", rate, "--out", cluster.folder / out],
+                    parallelism=2, entry="window_counts", settings={"execution.checkpointing.interval": "500 ms"})
+
+            def processes():
+                return [job_processes(manager) for manager in cluster.task_managers]
+            leader.rest.wait_for_state(submit("undisturbed", 0), "FINISHED", 120)
+            job = submit("disturbed", 10_000)
+            ha.wait_for_checkpoint(leader.rest, job)
+            before = processes()
+            self.assertTrue(any(job in found for found in before))
+            begin = time.monotonic()
+            leader.end()
+            leader = cluster.leader(but=leader)
+            self.assert_gone_on(leader, job, begin)
+            self.assertEqual(processes(), before)
+            leader.rest.wait_for_state(job, "FINISHED", 120)
+            self.assert_same_output(cluster, cluster.lines("undisturbed"), "disturbed")
+            wait_until("no process is left", lambda: not any(processes()))
 
 
 if __name__ == "__main__":
