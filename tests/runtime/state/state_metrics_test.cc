@@ -75,7 +75,7 @@ TEST_F(StateMetricsTest, EachStateShowsWhatItHoldsAndWhatItAsksOfMemoryAndDisk) 
     small.Set(key);
   }
   Checkpoint(*backend);
-  backend->ShedMemory();
+  backend->PublishMetrics(1'000'000'000);
 
   auto values = Values();
   EXPECT_EQ(values["state_name.large.numEntries"], kNumKeys);
@@ -96,7 +96,7 @@ TEST_F(StateMetricsTest, EachStateShowsWhatItHoldsAndWhatItAsksOfMemoryAndDisk) 
     backend->SetCurrentKey(key, KeyHash(key));
     ASSERT_NE(large.Get(), nullptr);
   }
-  backend->ShedMemory();
+  backend->PublishMetrics(2'000'000'000);
   auto after = Values();
   const auto growth = [&](const std::string& name) { return after[name] - values[name]; };
   EXPECT_EQ(growth("state_name.large.rocksdbGets") + growth("state_name.large.tableHits"),
