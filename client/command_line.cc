@@ -38,6 +38,7 @@ class Parser {
     AddCheckpoints();
     AddUpload();
     AddState();
+    AddSigma();
     for (CLI::App* const command : Commands()) command->allow_extras();
     app_.allow_extras();
   }
@@ -53,6 +54,10 @@ class Parser {
     } catch (const CLI::ParseError& error) {
       RETURN_IF_ERROR(CheckExtras());
       return absl::InvalidArgumentError(StrCat(error.what(), Hint()));
+    }
+    if (app_.got_subcommand("sigma")) {
+      return absl::InvalidArgumentError(
+          "sigma must be the first argument, and takes no settings: weir sigma COMMAND …");
     }
     RETURN_IF_ERROR(CheckExtras());
     RETURN_IF_ERROR(CheckScale());
@@ -304,6 +309,17 @@ class Parser {
         "map_key, index, time_ms). Files that must be copied go to the folder TMPDIR meanwhile.\n"
         "  weir state show chk-42 --operator logins --state count --key '\"alice\"'\n"
         "Exit codes: 0 done, 1 damaged or not to be read, 2 wrong usage.");
+  }
+
+  // Named here for the help alone: main() hands it to weir-sigma before anything is parsed.
+  void AddSigma() {
+    Add("sigma", "Checks Sigma rules and matches them against events in files, without a cluster")
+        ->footer(
+            "weir sigma check RULES...                       what is wrong with rules\n"
+            "weir sigma match --rules DIR --events PATH      which events match which rules\n"
+            "weir sigma explain RULE --event FILE            why a rule matches an event or not\n"
+            "weir sigma bench --rules DIR --events PATH      how fast that is here\n"
+            "weir sigma COMMAND --help says more.");
   }
 
   StateCommand State() {

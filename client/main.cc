@@ -13,6 +13,7 @@
 #include "client/command_line.h"
 #include "client/commands/commands.h"
 #include "client/commands/exit_code.h"
+#include "client/commands/sigma.h"
 #include "client/in_process_cluster.h"
 #include "client/settings.h"
 #include "client/signal_waiter.h"
@@ -136,5 +137,6 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == weir::kSupervisedArgument) {
     return weir::RunSupervised(argc, argv);
   }
+  if (argc > 1 && std::string_view(argv[1]) == "sigma") return weir::RunSigma(argv);
   return weir::Main(argc, argv);
 }

@@ -72,6 +72,11 @@ TEST(CommandLineTest, ReadsSavepointCommands) {
   EXPECT_THAT(Refusal({"stop"}), HasSubstr("JOB is required"));
 }
 
+TEST(CommandLineTest, HandsSigmaOverBeforeAnythingElse) {
+  EXPECT_THAT(Refusal({"--config", "f", "sigma", "check", "rules"}),
+              HasSubstr("sigma must be the first argument"));
+}
+
 TEST(CommandLineTest, ReadsLocal) {
   const auto local = Parsed<LocalCommand>({"local", "--task-managers", "3", "--slots=4",
                                            "--rest-port", "0", "--dir", "d", "--no-restart"});

@@ -26,12 +26,16 @@ def allowed_folders():
         below = RUNTIME_FOLDERS[:index]
         allowed[f"runtime/{name}"] = below + (["proto"] if name in RUNTIME_USERS_OF_PROTO else [])
     allowed["operators"] = ["runtime"]
+    # Readers of formats serve programs that know no streams.
+    allowed["operators/formats"] = ["runtime/base"]
     # A job sees its own folder only; jobs/<name> is filled in by module_of.
     allowed["jobs"] = ["operators", "runtime", "jobs/arguments"]
     # Layer 2 of network detection stands on its own; the job puts both together.
     allowed["jobs/ndr"] = allowed["jobs"] + ["jobs/correlation"]
     # The Sigma engine is usable without the stream API.
     allowed["jobs/sigma/engine"] = ["runtime/base"]
+    # `weir-sigma`: rules and events of files, without a stream.
+    allowed["jobs/sigma/tools"] = ["jobs/sigma/engine", "operators/formats", "runtime/base"]
     allowed["jobmanager"] = ["runtime", "proto"]
     allowed["taskmanager"] = ["runtime", "proto"]
     # `weir run` without --rest holds a JobManager and a TaskManager in its own process.
