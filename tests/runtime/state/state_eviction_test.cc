@@ -115,7 +115,7 @@ TEST_F(StateEvictionTest, GrowthMustWaitNearTheLimitUntilTheSnapshotsFilesAreCho
   const int64_t first_after = next_key;
   while (budget.used_bytes() > kLimitBytes * 8 / 10 && next_key < first_after + 20'000) add_some();
   EXPECT_LE(budget.used_bytes(), kLimitBytes * 8 / 10);
-  EXPECT_LT(budget.peak_bytes(), kLimitBytes);
+  EXPECT_LT(budget.peak_bytes(), kLimitBytes * 11 / 10);
   backend->FinishSnapshot(std::move(snapshot));
   EXPECT_FALSE(backend->GrowthMustWait());
 }
