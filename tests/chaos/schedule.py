@@ -86,7 +86,8 @@ class RoundPlan:
                 # Little in flight, so that barriers get through slow pipelines.
                 "taskmanager.network.channel-bytes": "16 kb", "taskmanager.network.memory.buffer-debloat.target": "200 ms",
                 "taskmanager.memory.size": self.memory, "taskmanager.isolation": self.isolation,
-                "jobmanager.reconciliation.timeout": f"{int(self.heartbeat_timeout * 1000)} ms", "restart-strategy.exponential-delay.max-backoff": "1 s",
+                "jobmanager.reconciliation.timeout": f"{int(self.heartbeat_timeout * 1000)} ms",
+                "restart-strategy.exponential-delay.max-backoff": "1 s",
                 "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout": "500 ms",
                 "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "1 s",
                 "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "0 s"}
