@@ -1,5 +1,6 @@
 """The cluster of a chaos run: JobManagers and TaskManagers that are killed and started again, each under its own ports."""
 
+import contextlib
 import http.client
 import json
 import pathlib
@@ -31,6 +32,14 @@ def _free_port(taken):
                 continue
         taken.add(port)
         return port
+
+
+def _children(pid):
+    children = []
+    with contextlib.suppress(OSError):  # It may end meanwhile.
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            children += [int(child) for child in (thread / "children").read_text().split()]
+    return sorted(children)
 
 
 class Member:
@@ -118,7 +127,6 @@ class Cluster:
                    [clusters.BIN / "weir-taskmanager", "--jobmanager", addresses, "--slots", plan.slots, *options], logs)
             for number in range(plan.task_managers)]
         self.rest = LeaderRest(self.job_managers)
-        self.leader_changed_since_rescale = False
 
     @property
     def task_managers(self):
@@ -128,7 +136,15 @@ class Cluster:
         return [*self.job_managers, *self._task_managers]
 
     def named_processes(self):
-        return [(member.name, member.process.pid) for member in self.members()]
+        """Those of the job with their TaskManager's name, behind it."""
+        named = []
+        for member in self.members():
+            named += [(member.name, pid) for pid in [member.process.pid, *_children(member.process.pid)]]
+        return named
+
+    def job_processes(self, index):
+        """Returns the pids of the processes that a TaskManager has for jobs."""
+        return _children(self._task_managers[index].process.pid)
 
     def leader(self):
         return clusters.wait_until("a JobManager leads", lambda: next((one for one in self.job_managers if one.leads()), None),
@@ -139,13 +155,11 @@ class Cluster:
 
     def restart_job_manager(self, pause):
         """Kills the one that leads, or any if none does; returns its name."""
-        self.leader_changed_since_rescale = True
         victim = next((one for one in self.job_managers if one.leads()), self.job_managers[0])
         self._restart([victim], pause)
         return victim.name
 
     def restart_all(self, pause):
-        self.leader_changed_since_rescale = True
         self._restart(self.members(), pause)
 
     def revive(self, allowed):

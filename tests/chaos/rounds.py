@@ -151,8 +151,6 @@ class Round:
     def _has_parallelism(self):
         if self.wanted_parallelism is None:
             return True
-        if self.cluster.leader_changed_since_rescale:
-            return True
         vertices = self.cluster.rest.get(f"/jobs/{self.job}")["vertices"]
         return max(vertex["parallelism"] for vertex in vertices) == self.wanted_parallelism
 

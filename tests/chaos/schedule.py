@@ -59,6 +59,8 @@ class RoundPlan:
         self.failover = randomness.choice(("region", "region", "full"))
         self.scheduler = randomness.choice(("default", "default", "adaptive"))
 
+        self.isolation = randomness.choice(("process", "process", "none"))
+
         # A job that falls back behind a checkpoint whose results were committed commits them again: no sink can take them back.
         self.repeats_allowed = randomness.random() < 0.25
         self._faults = [(fault, weight) for fault, weight in faults.ALL if self._is_possible(fault, names)]
@@ -68,7 +70,8 @@ class RoundPlan:
         return ((not names or any(name in fault.name for name in names))
                 and (self.repeats_allowed or not fault.repeats_output)
                 and (self.wants_kafka or not fault.needs_kafka)
-                and (self.local_recovery or not fault.needs_local_recovery))
+                and (self.local_recovery or not fault.needs_local_recovery)
+                and (self.isolation == "process" or not fault.needs_job_processes))
 
     def job_settings(self):
         return {"execution.checkpointing.interval": f"{self.interval_ms} ms", "execution.checkpointing.num-retained": "4",
@@ -82,7 +85,9 @@ class RoundPlan:
                 "high-availability.leader-election.retry-period": "200 ms",
                 # Little in flight, so that barriers get through slow pipelines.
                 "taskmanager.network.channel-bytes": "16 kb", "taskmanager.network.memory.buffer-debloat.target": "200 ms",
-                "taskmanager.memory.size": self.memory, "restart-strategy.exponential-delay.max-backoff": "1 s",
+                "taskmanager.memory.size": self.memory, "taskmanager.isolation": self.isolation,
+                "jobmanager.reconciliation.timeout": f"{int(self.heartbeat_timeout * 1000)} ms",
+                "restart-strategy.exponential-delay.max-backoff": "1 s",
                 "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout": "500 ms",
                 "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "1 s",
                 "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "0 s"}
@@ -90,8 +95,9 @@ class RoundPlan:
     def text(self):
         return (f"round {self.number}: {', '.join(self.pipelines)}; parallelism {self.parallelism}, {self.keys} keys, "
                 f"{self.seconds:.0f} s; checkpoints {self.checkpoints}, every {self.interval_ms} ms; memory {self.memory}, local recovery "
-                f"{'on' if self.local_recovery else 'off'}, failover {self.failover}, scheduler {self.scheduler}, JobManager "
-                f"{'with a standby' if self.standby else 'alone'}" + ("; checkpoints get damaged" if self.repeats_allowed else ""))
+                f"{'on' if self.local_recovery else 'off'}, failover {self.failover}, scheduler {self.scheduler}, isolation "
+                f"{self.isolation}, JobManager {'with a standby' if self.standby else 'alone'}"
+                + ("; checkpoints get damaged" if self.repeats_allowed else ""))
 
     def next_parallelism(self):
         """For a rescale that is drawn: 1 -> 2 -> 4 -> 3 -> 1, from where the job begins."""

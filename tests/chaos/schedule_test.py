@@ -41,7 +41,7 @@ class ScheduleTest(unittest.TestCase):
     def test_every_kind_of_round_and_of_fault_comes_up(self):
         rounds = [schedule.RoundPlan(7, number) for number in range(1, 60)]
         for attribute, count in (("parallelism", 4), ("checkpoints", 3), ("scheduler", 2), ("failover", 2), ("standby", 2),
-                                 ("local_recovery", 2), ("kafka", 2), ("repeats_allowed", 2)):
+                                 ("local_recovery", 2), ("isolation", 2), ("kafka", 2), ("repeats_allowed", 2)):
             self.assertEqual(len({getattr(one, attribute) for one in rounds}), count, attribute)
         done = {event.fault.name for one in rounds for step in itertools.islice(one.steps(), 20) for event in step.events}
         self.assertEqual(done, {fault.name for fault, _ in faults.ALL})
@@ -55,6 +55,7 @@ class ScheduleTest(unittest.TestCase):
                 for event in step.events:
                     self.assertTrue(plan.repeats_allowed or not event.fault.repeats_output)
                     self.assertTrue(plan.local_recovery or not event.fault.needs_local_recovery)
+                    self.assertTrue(plan.isolation == "process" or not event.fault.needs_job_processes)
 
     def test_rescales_go_through_1_2_4_3(self):
         plan = schedule.RoundPlan(7, 1, names=("rescale",))

@@ -31,7 +31,8 @@ def main():
     randomness = random.Random(seed)
     print(f"seed {seed}", flush=True)
     settings = ["restart-strategy.type=fixed-delay", "restart-strategy.fixed-delay.delay=10 ms"]
-    with Cluster(task_managers=2, slots=2, options=settings) as cluster:
+    # A slot each, so that every kill hits the job.
+    with Cluster(task_managers=2, slots=1, options=settings) as cluster:
         jobs, rest = Jobs(cluster), cluster.rest
         # Each checkpoint has a few hundred changes in a state that lies in files.
         job = jobs.run("out", records=100_000_000, rate=20_000, parallelism=2, settings={

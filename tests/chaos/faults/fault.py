@@ -12,6 +12,7 @@ class Fault:
     repeats_output = False  # Whether what was committed may be committed again.
     needs_kafka = False
     needs_local_recovery = False
+    needs_job_processes = False
 
     def draw(self, randomness, plan):
         """Returns the arguments for do(). `plan` is the RoundPlan."""

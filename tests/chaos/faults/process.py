@@ -1,9 +1,11 @@
 """Faults of processes: kill -9 and SIGSTOP."""
 
+import contextlib
+import os
 import signal
 import time
 
-from faults.fault import Fault
+from faults.fault import Fault, Unavailable
 
 # Of the time after which a process that is silent counts as lost: not missed, just not, missed.
 _HALTS = (0.3, 0.6, 1.4)
@@ -42,6 +44,47 @@ class StopTaskManager(Fault):
         return f"number {victim} for {seconds:.1f} s"
 
 
+class _JobProcessFault(Fault):
+    """Of the process that a TaskManager has for the job."""
+
+    needs_job_processes = True
+
+    @staticmethod
+    def find(chaos, victim):
+        found = chaos.cluster.job_processes(victim)
+        if not found:
+            raise Unavailable(f"TaskManager {victim} has no process for the job")
+        return found[0]
+
+
+class KillJobProcess(_JobProcessFault):
+    name = "kill -9 of a job's process"
+
+    def draw(self, randomness, plan):
+        return {"victim": randomness.randrange(plan.task_managers)}
+
+    def do(self, chaos, victim):
+        pid = self.find(chaos, victim)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return f"TaskManager {victim}'s"
+
+
+class StopJobProcess(_JobProcessFault):
+    name = "SIGSTOP of a job's process"
+
+    def draw(self, randomness, plan):
+        return {"victim": randomness.randrange(plan.task_managers), "seconds": randomness.choice(_HALTS) * plan.heartbeat_timeout}
+
+    def do(self, chaos, victim, seconds):
+        pid = self.find(chaos, victim)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(seconds)
+            os.kill(pid, signal.SIGCONT)
+        return f"TaskManager {victim}'s for {seconds:.1f} s"
+
+
 class KillJobManager(Fault):
     """The one that leads. One alone comes back to its own folder; where there is a standby, that one takes over, sooner or later than
     the killed one is back."""
@@ -66,7 +109,6 @@ class StopJobManager(Fault):
 
     def do(self, chaos, seconds):
         leader = chaos.cluster.leader()
-        chaos.cluster.leader_changed_since_rescale = True
         halt(leader.process, seconds)
         return f"{leader.name} for {seconds:.1f} s"
 

@@ -20,7 +20,6 @@ class Rescale(Fault):
                 raise Unavailable(f"refused: {done.stderr.strip()[:200]}")
         else:
             self._put(chaos, parallelism)
-        chaos.cluster.leader_changed_since_rescale = False
         chaos.wanted_parallelism = parallelism
         return f"to {parallelism} by {'weir scale' if by_command else 'REST'}"
 
