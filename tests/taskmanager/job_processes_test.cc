@@ -92,7 +92,8 @@ TEST_F(JobProcessesTest, StartsAProcessWithItsShareAndEndsItWhenAsked) {
                     HasSubstr(StrCat("--job-process-job ", ToString(JobId(1, 2)))),
                     HasSubstr(StrCat("--job-process-work-folder ", folder_.PathOf("work/p1")))));
   folder_.Write("work/p1/state", "of the process");
-  EXPECT_EQ(budget_.limit_bytes(), MemoryGuard::CountedBytes(3000)) << "the rest is the TaskManager's own";
+  EXPECT_EQ(budget_.limit_bytes(), MemoryGuard::CountedBytes(3000))
+      << "the rest is the TaskManager's own";
   processes->Run("p1", JobId(1, 2), 3, "host:6123");
   EXPECT_EQ(processes->num_processes(), 1u);
   EXPECT_EQ(budget_.limit_bytes(), MemoryGuard::CountedBytes(1000));
