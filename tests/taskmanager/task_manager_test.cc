@@ -296,9 +296,11 @@ TEST_F(TaskManagerTest, RunsAJobWithinOneProcess) {
   snapshot.mutable_trigger_coordinator()->add_attempts(job.coordinator_attempt);
   job_manager_.Send(manager->id(), snapshot);
   EXPECT_TRUE(job_manager_.WaitUntil([&](const Messages& messages) {
-    const proto::CoordinatorCheckpointAck& ack = messages.back().message.coordinator_ack();
-    return ack.checkpoint_id() == 8 && ack.state() == "snapshot 8" &&
-           ack.attempt() == job.coordinator_attempt;
+    return std::any_of(messages.begin(), messages.end(), [&](const auto& heard) {
+      const proto::CoordinatorCheckpointAck& ack = heard.message.coordinator_ack();
+      return ack.checkpoint_id() == 8 && ack.state() == "snapshot 8" &&
+             ack.attempt() == job.coordinator_attempt;
+    });
   }));
 
   proto::JobManagerMessage cancel;
