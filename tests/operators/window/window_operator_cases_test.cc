@@ -76,10 +76,11 @@ TEST_F(WindowOperatorCasesTest, ARecordBetweenTwoSessionsMakesThemOneAndLeavesNo
 }
 
 TEST_F(WindowOperatorCasesTest, OfSessionsThatAreOverNothingIsLeftInRocksDb) {
-  Harness harness(BySensor(&graph_)
-                      .Window(EventTimeSessionWindows::WithGap(absl::Milliseconds(100)))
-                      .Aggregate(SumAggregate()),
-                  folder_.path());
+  WindowHarness<Reading, SumAndCount> harness(
+      BySensor(&graph_)
+          .Window(EventTimeSessionWindows::WithGap(absl::Milliseconds(100)))
+          .Aggregate(SumAggregate()),
+      folder_.path());
   harness.LimitStateMemory();
   ASSERT_TRUE(harness.Start(1).ok());
   std::vector<std::pair<Reading, EventTime>> batch;
