@@ -11,7 +11,11 @@ namespace weir::sigma {
 
 RuleSet::Rules RuleSet::ParseAll(const std::string& key, const StoredRule& stored,
                                  std::vector<RuleProblem>* problems) const {
-  const RuleOptions options{stored.id, stored.title, stored.level, stored.techniques, {}};
+  RuleOptions options;
+  options.id = stored.id;
+  options.title = stored.title;
+  options.level = stored.level;
+  options.techniques = stored.techniques;
   std::vector<absl::StatusOr<Rule>> parsed;
   if (stored.id.has_value()) {
     parsed.push_back(ParseRule(stored.text, options));

@@ -15,7 +15,8 @@ namespace {
 // Builds the parts of a Program in order: rules and their nodes, witnesses, indexes.
 class ProgramBuilder {
  public:
-  explicit ProgramBuilder(const Program* previous) : previous_(previous) {}
+  ProgramBuilder(const Program* previous, const CompileOptions& options)
+      : previous_(previous), options_(options), table_(*program_, options.mapping) {}
 
   void AddRule(std::shared_ptr<const Rule> rule) {
     CompiledRule compiled;
@@ -26,6 +27,7 @@ class ProgramBuilder {
   }
 
   std::unique_ptr<const Program> Finish() {
+    AddSourceTests();
     ChooseWitnesses();
     table_.BuildIndexes(previous_);
     return std::move(program_);
@@ -118,16 +120,45 @@ class ProgramBuilder {
     return static_cast<uint32_t>(known.size() - 1);
   }
 
+  void AddSourceTests() {
+    program_->tests_of_source.resize(program_->log_sources.size());
+    if (options_.mapping == nullptr || !options_.route_by_log_source) return;
+    for (const LogSourceTest& test : options_.mapping->log_sources) {
+      const auto index = static_cast<uint32_t>(program_->source_tests.size());
+      program_->source_tests.push_back({test.log_source, AddNode(test.condition)});
+      for (size_t i = 0; i < program_->log_sources.size(); ++i) {
+        const LogSource& source = program_->log_sources[i];
+        // A rule without a log source is for every event, also for those that no test knows.
+        if (source != LogSource{} && source.Accepts(test.log_source)) {
+          program_->tests_of_source[i].push_back(index);
+        }
+      }
+    }
+  }
+
+  using Wakes = std::vector<std::pair<uint32_t, uint32_t>>;  // Predicate, rule or source test.
+
+  // Adds what wakes `number`, whose formula is at `root`; appends it to `always` if nothing does.
+  void AddWakes(const WitnessFinder& finder, uint32_t number, uint32_t root, Wakes& wakes,
+                std::vector<uint32_t>& always, uint32_t index) {
+    const std::optional<Witness> witness = finder.Find(root);
+    if (!witness) {
+      always.push_back(index);
+      return;
+    }
+    for (const uint32_t predicate : witness->predicates) wakes.emplace_back(predicate, number);
+  }
+
   void ChooseWitnesses() {
     const WitnessFinder finder(*program_, table_);
-    std::vector<std::pair<uint32_t, uint32_t>> wakes;  // Predicate, rule.
-    for (uint32_t rule = 0; rule < program_->rules.size(); ++rule) {
-      const std::optional<Witness> witness = finder.Find(program_->rules[rule].root);
-      if (!witness) {
-        program_->always.push_back(rule);
-        continue;
-      }
-      for (const uint32_t predicate : witness->predicates) wakes.emplace_back(predicate, rule);
+    const auto num_rules = static_cast<uint32_t>(program_->rules.size());
+    Wakes wakes;
+    for (uint32_t rule = 0; rule < num_rules; ++rule) {
+      AddWakes(finder, rule, program_->rules[rule].root, wakes, program_->always, rule);
+    }
+    for (uint32_t test = 0; test < program_->source_tests.size(); ++test) {
+      AddWakes(finder, num_rules + test, program_->source_tests[test].root, wakes,
+               program_->always_tested_sources, test);
     }
     std::sort(wakes.begin(), wakes.end());
     for (size_t i = 0; i < wakes.size(); ++i) {
@@ -139,8 +170,9 @@ class ProgramBuilder {
   }
 
   const Program* previous_;
+  const CompileOptions& options_;
   std::unique_ptr<Program> program_ = std::make_unique<Program>();
-  PredicateTable table_{*program_};
+  PredicateTable table_;
 };
 
 }  // namespace
@@ -160,11 +192,11 @@ std::vector<std::shared_ptr<const Rule>> CompiledRules::rules() const {
 }
 
 CompileResult CompileRules(std::vector<std::shared_ptr<const Rule>> rules,
-                           const CompiledRules* previous) {
+                           const CompiledRules* previous, const CompileOptions& options) {
   CompileResult result;
   std::stable_sort(rules.begin(), rules.end(),
                    [](const auto& a, const auto& b) { return a->id < b->id; });
-  ProgramBuilder builder(previous != nullptr ? &previous->program() : nullptr);
+  ProgramBuilder builder(previous != nullptr ? &previous->program() : nullptr, options);
   const Rule* last = nullptr;
   for (std::shared_ptr<const Rule>& rule : rules) {
     if (last != nullptr && last->id == rule->id) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "jobs/sigma/engine/event_mapping.h"
 #include "jobs/sigma/engine/rule.h"
 
 namespace weir::sigma {
@@ -45,6 +46,16 @@ class CompiledRules {
   std::unique_ptr<const Program> program_;
 };
 
+/// What rules are compiled for.
+struct CompileOptions {
+  /// Where events hold fields, and how they show their log source; may be null.
+  const EventMapping* mapping = nullptr;
+  /// Whether a rule is tried only on events of its log source. An event that shows none, by the
+  /// tests of `mapping`, meets all rules; a rule whose log source no test knows meets all events.
+  /// False: log sources are ignored.
+  bool route_by_log_source = true;
+};
+
 struct CompileResult {
   std::shared_ptr<const CompiledRules> rules;  ///< Never null.
   std::vector<RuleError> errors;  ///< Of rules left out: a second rule with an id already taken.
@@ -53,6 +64,7 @@ struct CompileResult {
 /// Compiles `rules`. Search structures of `previous` (may be null) that fit unchanged are shared,
 /// so that a change of one rule rebuilds only the indexes of its fields.
 [[nodiscard]] CompileResult CompileRules(std::vector<std::shared_ptr<const Rule>> rules,
-                                         const CompiledRules* previous = nullptr);
+                                         const CompiledRules* previous = nullptr,
+                                         const CompileOptions& options = {});
 
 }  // namespace weir::sigma

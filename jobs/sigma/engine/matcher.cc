@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "jobs/sigma/engine/internal/program.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "runtime/base/status_macros.h"
@@ -18,6 +20,12 @@ namespace {
 namespace ondemand = simdjson::ondemand;
 
 constexpr int kMaxDepth = 256;
+constexpr PathEntry kRoot = [] {
+  PathEntry root;
+  root.has_children = true;
+  return root;
+}();
+constexpr size_t kMostCombinations = 4096;
 constexpr char kSeparator =
     '\xff';  // Between folded strings: no UTF-8 text, and so no keyword, contains it.
 
@@ -64,10 +72,12 @@ class Matcher::Impl {
     rules_ = std::move(rules);
     program_ = &program;
     truth_.assign(program.predicates.size(), 0);
-    tried_.assign(program.rules.size(), 0);
+    tried_.assign(program.rules.size() + program.source_tests.size(), 0);
     fields_.assign(program.fields.size(), FieldState{});
-    log_sources_.clear();
-    accepted_.assign(program.log_sources.size(), true);
+    all_accepted_.assign(program.log_sources.size(), true);
+    given_sources_.clear();
+    given_accepted_ = all_accepted_;
+    shown_accepted_.clear();
     epoch_ = 0;
     return absl::OkStatus();
   }
@@ -79,12 +89,12 @@ class Matcher::Impl {
     RETURN_IF_ERROR(ReadEvent());
     if (program_ == nullptr) return absl::OkStatus();
     if (program_->keywords != nullptr) ScanKeywords();
-    ChooseLogSources(options.log_sources);
+    const std::vector<bool>& accepted = AcceptedLogSources(options.log_sources);
     for (const uint32_t rule : program_->always) candidates_.push_back(rule);
     matched_.clear();
     for (const uint32_t rule : candidates_) {
       const CompiledRule& compiled = program_->rules[rule];
-      if (accepted_[compiled.log_source] && Holds(program_->nodes[compiled.root]))
+      if (accepted[compiled.log_source] && Holds(program_->nodes[compiled.root]))
         matched_.push_back(rule);
     }
     std::sort(matched_.begin(), matched_.end());
@@ -113,6 +123,7 @@ class Matcher::Impl {
     number_text_count_ = 0;
     strings_.clear();
     candidates_.clear();
+    source_candidates_.clear();
     if (++epoch_ == 0x7fffffff) {  // Truth values hold the epoch in 31 bits.
       std::fill(truth_.begin(), truth_.end(), 0);
       std::fill(tried_.begin(), tried_.end(), 0);
@@ -136,7 +147,7 @@ class Matcher::Impl {
       }
     }
     if (error == simdjson::SUCCESS) error = document.get_object().get(object);
-    if (error == simdjson::SUCCESS) error = WalkObject(object, 0, true, 0);
+    if (error == simdjson::SUCCESS) error = WalkObject(object, 0, kRoot, 0);
     if (error == simdjson::SUCCESS &&
         document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
       error = simdjson::TAPE_ERROR;  // Something follows the object.
@@ -146,10 +157,39 @@ class Matcher::Impl {
         StrCat("the event is not valid JSON: ", std::string_view(simdjson::error_message(error))));
   }
 
-  // Reads an object whose path, with a dot behind, is the first `prefix` bytes of path_. `tracked`
+  // Returns what `key`, below the first `prefix` bytes of path_, leads to; path_ then holds the
+  // path under which that was found.
+  PathEntry Lookup(std::string_view key, size_t prefix, bool any_child) {
+    const auto find = [&](std::string_view name) -> const PathEntry* {
+      std::string_view path = name;
+      if (prefix > 0) {
+        path_.resize(prefix);
+        path_.append(name);
+        path = path_;
+      }
+      const auto found = program_->paths.find(path);
+      return found == program_->paths.end() ? nullptr : &found->second;
+    };
+    const PathEntry* entry = find(key);
+    if (entry == nullptr && key.find(' ') != std::string_view::npos) {
+      // Rules write field names without their spaces.
+      std::string compact(key);
+      std::erase(compact, ' ');
+      entry = find(compact);
+      if (entry != nullptr && prefix == 0) path_ = std::move(compact);
+      if (entry != nullptr) return *entry;
+    }
+    if (entry == nullptr && any_child) entry = find("*");
+    if (entry == nullptr) return {};
+    if (entry->has_children && prefix == 0) path_.assign(key);
+    return *entry;
+  }
+
+  // Reads an object whose path, with a dot behind, is the first `prefix` bytes of path_. `parent`
   // tells whether any rule field lies below it; if not, it is read only to check it and for
   // keywords.
-  simdjson::error_code WalkObject(ondemand::object object, size_t prefix, bool tracked, int depth) {
+  simdjson::error_code WalkObject(ondemand::object object, size_t prefix, const PathEntry& parent,
+                                  int depth) {
     if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
     for (auto result : object) {
       ondemand::field field;
@@ -158,17 +198,9 @@ class Matcher::Impl {
       if (const auto error = field.unescaped_key().get(key)) return error;
       PathEntry entry;
       size_t child_prefix = 0;
-      if (tracked && program_ != nullptr) {
-        std::string_view path = key;
-        if (prefix > 0) {
-          path_.resize(prefix);
-          path_.append(key);
-          path = path_;
-        }
-        const auto found = program_->paths.find(path);
-        if (found != program_->paths.end()) entry = found->second;
+      if (parent.has_children && program_ != nullptr) {
+        entry = Lookup(key, prefix, parent.any_child);
         if (entry.has_children) {
-          if (prefix == 0) path_.assign(key);
           path_.push_back('.');
           child_prefix = path_.size();
         }
@@ -178,16 +210,107 @@ class Matcher::Impl {
     return simdjson::SUCCESS;
   }
 
-  simdjson::error_code WalkValue(ondemand::value value, PathEntry entry, size_t child_prefix,
+  // Returns what a field's own name leads to; leaves path_ alone.
+  PathEntry FindField(std::string_view name) const {
+    auto found = program_->paths.find(name);
+    if (found == program_->paths.end() && name.find(' ') != std::string_view::npos) {
+      std::string compact(name);
+      std::erase(compact, ' ');
+      found = program_->paths.find(compact);
+    }
+    PathEntry entry = found == program_->paths.end() ? PathEntry{} : found->second;
+    entry.has_children = false;
+    return entry;
+  }
+
+  // A scalar that came before the name it belongs to.
+  struct HeldValue {
+    std::optional<std::string_view> text;
+    std::optional<std::string_view> number;
+    std::string_view key;
+  };
+
+  // Holds a text or number back.
+  simdjson::error_code Hold(ondemand::value& value, ondemand::json_type type, std::string_view key,
+                            HeldValue& held) {
+    held.key = key;
+    if (type == ondemand::json_type::string) {
+      std::string_view text;
+      if (const auto error = value.get_string().get(text)) return error;
+      held.text = text;
+      return simdjson::SUCCESS;
+    }
+    const std::string_view token = StripWhitespace(value.raw_json_token());
+    if (!IsJsonNumber(token)) return simdjson::NUMBER_ERROR;
+    held.number = token;
+    return simdjson::SUCCESS;
+  }
+
+  void AddHeld(const HeldValue& held, const PathEntry& entry) {
+    if (!held.text && !held.number) return;
+    Touch(entry);
+    if (held.text) AddString(entry, *held.text);
+    if (held.number) AddNumber(entry, *held.number);
+  }
+
+  // Reads an object that holds a field's name under one key and its value under another, in either
+  // order. A value that is no scalar is found only behind the name. Without a name, it is an object
+  // like others.
+  simdjson::error_code WalkNameValue(ondemand::object object, size_t prefix,
+                                     const PathEntry& parent, int depth) {
+    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
+    const NameValueKeys& keys = program_->lists[parent.list];
+    PathEntry named;
+    bool has_name = false;
+    HeldValue held;
+    const auto at = [&](std::string_view key) {
+      PathEntry entry = parent.has_children ? Lookup(key, prefix, parent.any_child) : PathEntry{};
+      entry.has_children = false;
+      return entry;
+    };
+    for (auto result : object) {
+      ondemand::field field;
+      if (const auto error = std::move(result).get(field)) return error;
+      std::string_view key;
+      if (const auto error = field.unescaped_key().get(key)) return error;
+      ondemand::value value = field.value();
+      ondemand::json_type type;
+      if (const auto error = value.type().get(type)) return error;
+      const bool is_text = type == ondemand::json_type::string;
+      const bool is_value = keys.IsValue(key);
+      if (is_text && keys.IsName(key)) {
+        std::string_view name;
+        if (const auto error = value.get_string().get(name)) return error;
+        named = FindField(name);
+        has_name = true;
+        AddString({}, name);
+      } else if (is_value && !has_name && (is_text || type == ondemand::json_type::number)) {
+        if (const auto error = Hold(value, type, key, held)) return error;
+      } else {
+        const PathEntry entry = is_value && has_name ? named : at(key);
+        if (const auto error = WalkValue(value, entry, 0, depth)) return error;
+      }
+    }
+    AddHeld(held, has_name ? named : at(held.key));
+    return simdjson::SUCCESS;
+  }
+
+  simdjson::error_code WalkBelow(ondemand::object object, const PathEntry& entry,
+                                 size_t child_prefix, int depth) {
+    if (entry.list == kNoId) return WalkObject(object, child_prefix, entry, depth + 1);
+    return WalkNameValue(object, child_prefix, entry, depth + 1);
+  }
+
+  simdjson::error_code WalkValue(ondemand::value value, const PathEntry& entry, size_t child_prefix,
                                  int depth) {
     ondemand::json_type type;
     if (const auto error = value.type().get(type)) return error;
-    if (entry.field != kNoId) TouchField(entry.field);
+    Touch(entry);
     switch (type) {
       case ondemand::json_type::object: {
         ondemand::object object;
         if (const auto error = value.get_object().get(object)) return error;
-        return WalkObject(object, child_prefix, entry.has_children, depth + 1);
+        return WalkBelow(object, entry, child_prefix, depth);
       }
       case ondemand::json_type::array: {
         if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
@@ -203,20 +326,20 @@ class Matcher::Impl {
       case ondemand::json_type::string: {
         std::string_view text;
         if (const auto error = value.get_string().get(text)) return error;
-        AddString(entry.field, text);
+        AddString(entry, text);
         return simdjson::SUCCESS;
       }
       case ondemand::json_type::number: {
         const std::string_view token = StripWhitespace(value.raw_json_token());
         if (!IsJsonNumber(token)) return simdjson::NUMBER_ERROR;
-        if (entry.field != kNoId) AddNumber(entry.field, token);
+        AddNumber(entry, token);
         return simdjson::SUCCESS;
       }
       case ondemand::json_type::boolean: {
         bool truth = false;
         if (const auto error = value.get_bool().get(truth)) return error;
         const std::string_view text = truth ? "true" : "false";
-        if (entry.field != kNoId) AddValue(entry.field, {text, text, false});
+        AddValues(entry, {text, text, false});
         return simdjson::SUCCESS;
       }
       case ondemand::json_type::null: {
@@ -224,11 +347,26 @@ class Matcher::Impl {
         if (const auto error = simdjson::simdjson_result<bool>(value.is_null()).get(null))
           return error;
         if (!null) return simdjson::N_ATOM_ERROR;
-        if (entry.field != kNoId) fields_[entry.field].has_null = true;
+        ForEachField(entry, [this](uint32_t field) { fields_[field].has_null = true; });
         return simdjson::SUCCESS;
       }
     }
     return simdjson::TAPE_ERROR;
+  }
+
+  template <class Action>
+  void ForEachField(const PathEntry& entry, const Action& action) {
+    if (entry.field == kNoId) return;
+    action(entry.field);
+    for (uint32_t i = entry.more.begin; i < entry.more.end; ++i) action(program_->more_fields[i]);
+  }
+
+  void Touch(const PathEntry& entry) {
+    ForEachField(entry, [this](uint32_t field) { TouchField(field); });
+  }
+
+  void AddValues(const PathEntry& entry, const ScalarValue& value) {
+    ForEachField(entry, [&](uint32_t field) { AddValue(field, value); });
   }
 
   void TouchField(uint32_t id) {
@@ -251,24 +389,25 @@ class Matcher::Impl {
     return {target, size};
   }
 
-  void AddString(uint32_t field, std::string_view text) {
+  void AddString(const PathEntry& entry, std::string_view text) {
     if (program_ == nullptr) return;
     const bool for_keywords = program_->keywords != nullptr || program_->keeps_all_strings;
-    if (field == kNoId && !for_keywords) return;
+    if (entry.field == kNoId && !for_keywords) return;
     const ScalarValue value{text, Fold(text), true};
     if (program_->keeps_all_strings) strings_.push_back(value);
-    if (field != kNoId) AddValue(field, value);
+    AddValues(entry, value);
   }
 
-  void AddNumber(uint32_t field, std::string_view token) {
+  void AddNumber(const PathEntry& entry, std::string_view token) {
+    if (entry.field == kNoId) return;
     if (token.find_first_of(".eE") == std::string_view::npos) {
-      AddValue(field, {token, token, false});
+      AddValues(entry, {token, token, false});
       return;
     }
     const std::string_view folded = KeepText(FoldCase(token));
-    AddValue(field, {token, folded, false});
+    AddValues(entry, {token, folded, false});
     const std::string_view canonical = KeepText(CanonicalNumber(token));
-    if (canonical != folded) AddValue(field, {canonical, canonical, false});
+    if (canonical != folded) AddValues(entry, {canonical, canonical, false});
   }
 
   // Stores a text for the length of the event.
@@ -328,7 +467,11 @@ class Matcher::Impl {
       const uint32_t rule = program_->woken_rules[i];
       if (tried_[rule] == epoch_) continue;
       tried_[rule] = epoch_;
-      candidates_.push_back(rule);
+      if (rule < program_->rules.size()) {
+        candidates_.push_back(rule);
+      } else {
+        source_candidates_.push_back(rule - static_cast<uint32_t>(program_->rules.size()));
+      }
     }
   }
 
@@ -403,19 +546,43 @@ class Matcher::Impl {
     return false;
   }
 
-  // Works out which rules the event's log sources leave; the answer is kept while the log sources
-  // stay the same.
-  void ChooseLogSources(std::span<const LogSource> sources) {
-    if (std::equal(sources.begin(), sources.end(), log_sources_.begin(), log_sources_.end()))
-      return;
-    log_sources_.assign(sources.begin(), sources.end());
-    for (size_t i = 0; i < accepted_.size(); ++i) {
-      const LogSource& rule_source = program_->log_sources[i];
-      accepted_[i] = sources.empty() ||
-                     std::any_of(sources.begin(), sources.end(), [&](const LogSource& source) {
-                       return rule_source.Accepts(source);
-                     });
+  // Returns which log sources of rules fit the event, by their index. Where the caller does not
+  // know the event's log sources, the event shows them by the source tests that it passes.
+  const std::vector<bool>& AcceptedLogSources(std::span<const LogSource> given) {
+    if (!given.empty()) return AcceptedByGiven(given);
+    if (program_->source_tests.empty()) return all_accepted_;
+    shown_.clear();
+    for (const uint32_t test : program_->always_tested_sources) source_candidates_.push_back(test);
+    for (const uint32_t test : source_candidates_) {
+      if (Holds(program_->nodes[program_->source_tests[test].root])) shown_.push_back(test);
     }
+    if (shown_.empty()) return all_accepted_;
+    std::sort(shown_.begin(), shown_.end());
+    const auto known = shown_accepted_.find(shown_);
+    if (known != shown_accepted_.end()) return known->second;
+    // Events show few different combinations; a flood of them must not fill the memory.
+    if (shown_accepted_.size() >= kMostCombinations) shown_accepted_.clear();
+    std::vector<bool> accepted = all_accepted_;
+    for (size_t i = 0; i < accepted.size(); ++i) {
+      const std::vector<uint32_t>& tests = program_->tests_of_source[i];
+      accepted[i] = tests.empty() || std::find_first_of(tests.begin(), tests.end(), shown_.begin(),
+                                                        shown_.end()) != tests.end();
+    }
+    return shown_accepted_.emplace(shown_, std::move(accepted)).first->second;
+  }
+
+  const std::vector<bool>& AcceptedByGiven(std::span<const LogSource> sources) {
+    if (std::equal(sources.begin(), sources.end(), given_sources_.begin(), given_sources_.end())) {
+      return given_accepted_;
+    }
+    given_sources_.assign(sources.begin(), sources.end());
+    for (size_t i = 0; i < given_accepted_.size(); ++i) {
+      const LogSource& rule_source = program_->log_sources[i];
+      given_accepted_[i] =
+          std::any_of(sources.begin(), sources.end(),
+                      [&](const LogSource& source) { return rule_source.Accepts(source); });
+    }
+    return given_accepted_;
   }
 
   std::shared_ptr<const CompiledRules> rules_;
@@ -434,14 +601,21 @@ class Matcher::Impl {
   std::string path_;
   std::vector<ScalarValue> strings_;
   std::vector<uint32_t> candidates_;
+  std::vector<uint32_t> source_candidates_;
+  std::vector<uint32_t> shown_;  // Source tests that the event passes.
   std::vector<uint32_t> matched_;
 
   std::vector<uint32_t>
       truth_;  // By predicate: epoch * 2 + truth; stale values mean "not known to hold".
   std::vector<uint32_t> tried_;     // By rule: the epoch in which it last became a candidate.
   std::vector<FieldState> fields_;  // By field.
-  std::vector<LogSource> log_sources_;
-  std::vector<bool> accepted_;  // By log source of the program.
+
+  // By log source of rules: whether it fits the event.
+  std::vector<bool> all_accepted_;
+  std::vector<LogSource> given_sources_;  // The last that a caller gave, and what they accept.
+  std::vector<bool> given_accepted_;
+  absl::flat_hash_map<std::vector<uint32_t>, std::vector<bool>>
+      shown_accepted_;  // By tests passed.
 };
 
 Matcher::Matcher() : impl_(std::make_unique<Impl>()) {}

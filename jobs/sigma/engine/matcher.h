@@ -13,8 +13,8 @@ namespace weir::sigma {
 
 /// How to match one event.
 struct MatchOptions {
-  /// The log sources the event belongs to; only rules whose own log source accepts one of them are
-  /// tried. Empty: all.
+  /// The log sources the event belongs to, where the caller knows; only rules whose own log source
+  /// accepts one of them are tried. Empty: what the event itself shows, see CompileOptions.
   std::span<const LogSource> log_sources;
 };
 

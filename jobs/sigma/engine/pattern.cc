@@ -1,6 +1,7 @@
 #include "jobs/sigma/engine/pattern.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "jobs/sigma/engine/internal/text_fold.h"
 
@@ -49,12 +50,34 @@ void Pattern::OpenEnd() {
   if (!EndsOpen()) symbols_.push_back(kAnyRun);
 }
 
+Pattern Pattern::AnyRun() {
+  Pattern pattern;
+  pattern.symbols_.push_back(kAnyRun);
+  return pattern;
+}
+
 void Pattern::FoldToLowerCase() {
-  std::vector<uint16_t> folded;
-  folded.reserve(symbols_.size());
+  ChangeLiterals([](std::string_view run) { return FoldCase(run); });
+}
+
+void Pattern::ReplaceBytes(size_t index, size_t count, std::string_view text) {
+  const auto begin = symbols_.begin() + static_cast<std::ptrdiff_t>(index);
+  const auto at = symbols_.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
+  std::vector<uint16_t> bytes;
+  for (const char c : text) bytes.push_back(static_cast<uint8_t>(c));
+  symbols_.insert(at, bytes.begin(), bytes.end());
+}
+
+void Pattern::ChangeLiterals(const std::function<std::string(std::string_view)>& change) {
+  ReplaceLiterals([&](std::string_view run) { return Literal(change(run)); });
+}
+
+void Pattern::ReplaceLiterals(const std::function<Pattern(std::string_view)>& change) {
+  Pattern changed;
+  changed.symbols_.reserve(symbols_.size());
   std::string run;
   const auto flush = [&] {
-    for (const char c : FoldCase(run)) folded.push_back(static_cast<uint8_t>(c));
+    if (!run.empty()) changed.Append(change(run));
     run.clear();
   };
   for (const uint16_t symbol : symbols_) {
@@ -63,21 +86,96 @@ void Pattern::FoldToLowerCase() {
       continue;
     }
     flush();
-    folded.push_back(symbol);
+    if (symbol < kFirstPlaceholder) {
+      changed.symbols_.push_back(symbol);
+    } else {
+      changed.AppendPlaceholder(placeholders_[symbol - kFirstPlaceholder]);
+    }
   }
   flush();
-  symbols_ = std::move(folded);
+  *this = std::move(changed);
 }
 
-void Pattern::ReplaceByte(size_t index, std::string_view text) {
-  const auto at = symbols_.erase(symbols_.begin() + static_cast<std::ptrdiff_t>(index));
-  std::vector<uint16_t> bytes;
-  for (const char c : text) bytes.push_back(static_cast<uint8_t>(c));
-  symbols_.insert(at, bytes.begin(), bytes.end());
+void Pattern::AppendPlaceholder(std::string name) {
+  symbols_.push_back(static_cast<uint16_t>(kFirstPlaceholder + placeholders_.size()));
+  placeholders_.push_back(std::move(name));
+}
+
+void Pattern::Append(const Pattern& other) {
+  for (const uint16_t symbol : other.symbols_) {
+    if (symbol == kAnyRun && EndsOpen()) continue;
+    if (symbol < kFirstPlaceholder) {
+      symbols_.push_back(symbol);
+    } else {
+      AppendPlaceholder(other.placeholders_[symbol - kFirstPlaceholder]);
+    }
+  }
+}
+
+void Pattern::InsertPlaceholders() {
+  ReplaceLiterals([](std::string_view run) {
+    Pattern parts;
+    for (size_t i = 0; i < run.size(); ++i) {
+      if (run[i] == '\\' && i + 1 < run.size() && run[i + 1] == '%') {
+        parts.symbols_.push_back('%');
+        ++i;
+        continue;
+      }
+      const size_t end = run[i] == '%' ? run.find('%', i + 1) : std::string_view::npos;
+      if (end == std::string_view::npos || end == i + 1) {
+        parts.symbols_.push_back(static_cast<uint8_t>(run[i]));
+        continue;
+      }
+      parts.AppendPlaceholder(std::string(run.substr(i + 1, end - i - 1)));
+      i = end;
+    }
+    return parts;
+  });
+}
+
+bool Pattern::HasPlaceholder() const {
+  return std::any_of(symbols_.begin(), symbols_.end(),
+                     [](uint16_t s) { return s >= kFirstPlaceholder; });
+}
+
+std::vector<std::string> Pattern::PlaceholderNames() const {
+  std::vector<std::string> names;
+  for (const uint16_t symbol : symbols_) {
+    if (symbol >= kFirstPlaceholder) names.push_back(placeholders_[symbol - kFirstPlaceholder]);
+  }
+  return names;
+}
+
+std::vector<Pattern> Pattern::ReplacePlaceholders(const PlaceholderValues& values) const {
+  std::vector<Pattern> results(1);
+  for (const uint16_t symbol : symbols_) {
+    if (symbol < kFirstPlaceholder) {
+      for (Pattern& result : results) {
+        if (symbol != kAnyRun || !result.EndsOpen()) result.symbols_.push_back(symbol);
+      }
+      continue;
+    }
+    const std::string& name = placeholders_[symbol - kFirstPlaceholder];
+    const std::optional<std::vector<Pattern>> replacements = values(name);
+    if (!replacements) {
+      for (Pattern& result : results) result.AppendPlaceholder(name);
+      continue;
+    }
+    std::vector<Pattern> next;
+    for (const Pattern& result : results) {
+      for (const Pattern& replacement : *replacements) {
+        next.push_back(result);
+        next.back().Append(replacement);
+      }
+    }
+    results = std::move(next);
+  }
+  return results;
 }
 
 bool Pattern::HasWildcard() const {
-  return std::any_of(symbols_.begin(), symbols_.end(), [](uint16_t s) { return s >= kAnyRun; });
+  return std::any_of(symbols_.begin(), symbols_.end(),
+                     [](uint16_t s) { return s == kAnyRun || s == kAnyCharacter; });
 }
 
 std::string Pattern::LiteralText() const {
@@ -137,12 +235,31 @@ std::string Pattern::ToString() const {
       notation.push_back('*');
     } else if (symbol == kAnyCharacter) {
       notation.push_back('?');
+    } else if (symbol >= kFirstPlaceholder) {
+      notation += "%" + placeholders_[symbol - kFirstPlaceholder] + "%";
     } else {
       if (symbol == '\\' || symbol == '*' || symbol == '?') notation.push_back('\\');
       notation.push_back(static_cast<char>(symbol));
     }
   }
   return notation;
+}
+
+std::string Pattern::PlainText() const {
+  std::string text;
+  for (const uint16_t symbol : symbols_) {
+    if (symbol == kAnyRun) {
+      text.push_back('*');
+    } else if (symbol == kAnyCharacter) {
+      text.push_back('?');
+    } else if (symbol >= kFirstPlaceholder) {
+      text += "%" + placeholders_[symbol - kFirstPlaceholder] + "%";
+    } else {
+      if (symbol == '*' || symbol == '?') text.push_back('\\');
+      text.push_back(static_cast<char>(symbol));
+    }
+  }
+  return text;
 }
 
 }  // namespace weir::sigma

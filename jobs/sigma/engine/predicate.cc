@@ -7,6 +7,7 @@
 
 #include "jobs/sigma/engine/internal/regex.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
+#include "jobs/sigma/engine/internal/timestamp.h"
 #include "runtime/base/strings.h"
 
 namespace weir::sigma {
@@ -17,19 +18,29 @@ bool IsInteger(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-bool PassesOrdering(const Predicate& predicate, std::string_view text) {
-  const std::optional<double> number = ParseNumber(text);
-  if (!number) return false;
-  switch (predicate.test) {
+bool PassesOrdering(Test ordering, double number, double operand) {
+  switch (ordering) {
+    case Test::kEquals:
+      return number == operand;
     case Test::kLess:
-      return *number < predicate.number;
+      return number < operand;
     case Test::kLessOrEqual:
-      return *number <= predicate.number;
+      return number <= operand;
     case Test::kGreater:
-      return *number > predicate.number;
+      return number > operand;
     default:
-      return *number >= predicate.number;
+      return number >= operand;
   }
+}
+
+bool PassesNumber(const Predicate& predicate, std::string_view text) {
+  const std::optional<double> number = ParseNumber(text);
+  return number && PassesOrdering(predicate.test, *number, predicate.number);
+}
+
+bool PassesTimePart(const Predicate& predicate, std::string_view text) {
+  const std::optional<int> number = PartOfTimestamp(text, predicate.part);
+  return number && PassesOrdering(predicate.relation, *number, predicate.number);
 }
 
 }  // namespace
@@ -55,6 +66,11 @@ std::string Predicate::Key() const {
       break;
     case Test::kExists:
     case Test::kNull:
+      break;
+    case Test::kTimePart:
+      key.push_back(static_cast<char>('a' + static_cast<int>(relation)));
+      key.push_back(static_cast<char>('a' + static_cast<int>(part)));
+      key += notation;
       break;
     default:
       key += notation;
@@ -124,7 +140,9 @@ bool PassesTest(const Predicate& predicate, const ScalarValue& value) {
     case Test::kLessOrEqual:
     case Test::kGreater:
     case Test::kGreaterOrEqual:
-      return PassesOrdering(predicate, value.text);
+      return PassesNumber(predicate, value.text);
+    case Test::kTimePart:
+      return PassesTimePart(predicate, value.text);
     case Test::kExists:
     case Test::kNull:
     case Test::kFieldRef:

@@ -31,7 +31,11 @@ enum class Test : uint8_t {
   kNull,      ///< The key is missing, or its value is null, or holds no scalar (an object, an empty
               ///< array).
   kFieldRef,  ///< Compares with another field of the event.
+  kTimePart,  ///< Compares a part of a point in time.
 };
+
+/// A number that a point in time has.
+enum class TimePart : uint8_t { kNone, kMinute, kHour, kDay, kWeek, kMonth, kYear };
 
 /// One test of one field: the leaf of a rule. True when any value of the field passes (arrays have
 /// many values).
@@ -46,10 +50,12 @@ struct Predicate {
   Pattern pattern;      ///< Operand of kGlob, lower-case unless cased.
   std::shared_ptr<const Regex> regex;
   CidrBlock cidr;
-  double number = 0;        ///< Operand of the four orderings.
-  std::string other_field;  ///< Operand of kFieldRef,
-  Test relation =
-      Test::kEquals;     ///< and how to compare: kEquals, kContains, kStartsWith or kEndsWith.
+  double number = 0;                ///< Operand of the four orderings and of kTimePart.
+  TimePart part = TimePart::kNone;  ///< Of kTimePart.
+  std::string other_field;          ///< Operand of kFieldRef.
+  /// How to compare: for kFieldRef kEquals, kContains, kStartsWith or kEndsWith; for kTimePart
+  /// kEquals or one of the four orderings.
+  Test relation = Test::kEquals;
   std::string notation;  ///< The operand as text: for messages, and the identity of regex and cidr.
 
   [[nodiscard]] bool IsKeyword() const { return field.empty(); }

@@ -5,7 +5,11 @@
 #include <sstream>
 #include <system_error>
 #include <utility>
+#include <variant>
 
+#include "jobs/sigma/engine/internal/documents.h"
+#include "jobs/sigma/engine/pipeline.h"
+#include "jobs/sigma/engine/rule_document.h"
 #include "runtime/base/strings.h"
 
 namespace weir::sigma {
@@ -13,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> FindFiles(const fs::path& path, LoadedRules& loaded) {
+std::vector<fs::path> FindFiles(const fs::path& path, std::vector<RuleError>& errors) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return {path};
   std::vector<fs::path> files;
@@ -23,7 +27,7 @@ std::vector<fs::path> FindFiles(const fs::path& path, LoadedRules& loaded) {
     if (extension == ".yml" || extension == ".yaml") files.push_back(it->path());
   }
   if (error) {
-    loaded.errors.push_back(
+    errors.push_back(
         {path.string(), "",
          absl::UnavailableError(
              StrCat("cannot list the rule folder; check that it is readable: ", error.message()))});
@@ -32,32 +36,128 @@ std::vector<fs::path> FindFiles(const fs::path& path, LoadedRules& loaded) {
   return files;
 }
 
-void LoadFile(const fs::path& file, const RuleOptions& options, LoadedRules& loaded) {
-  ++loaded.file_count;
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  if (!stream) {
-    loaded.errors.push_back(
-        {file.string(), "",
-         absl::UnavailableError(
-             "cannot read the rule file; check that it exists and is readable")});
-    return;
-  }
-  for (absl::StatusOr<Rule>& rule : ParseRules(text.str(), options)) {
-    if (rule.ok()) {
-      loaded.rules.push_back(std::make_shared<const Rule>(*std::move(rule)));
+}  // namespace
+
+struct RuleCollector::Impl {
+  RuleOptions options;
+  std::vector<std::pair<RuleDocument, std::string>> rules;  // With sources.
+  std::vector<std::pair<CorrelationRule, std::string>> correlations;
+  std::vector<std::pair<std::shared_ptr<const RuleFilter>, std::string>> filters;
+  LoadedRules loaded;
+
+  void AddDocument(Document document, std::string source) {
+    if (auto* const rule = std::get_if<RuleDocument>(&document)) {
+      rules.emplace_back(std::move(*rule), std::move(source));
+    } else if (auto* const correlation = std::get_if<CorrelationRule>(&document)) {
+      correlations.emplace_back(std::move(*correlation), std::move(source));
     } else {
-      loaded.errors.push_back({file.string(), "", rule.status()});
+      filters.emplace_back(
+          std::make_shared<const RuleFilter>(std::get<RuleFilter>(std::move(document))),
+          std::move(source));
+    }
+  }
+
+  void WarnOfIdleFilters() {
+    for (const auto& [filter, source] : filters) {
+      const bool meets = std::any_of(rules.begin(), rules.end(), [&](const auto& rule) {
+        return filter->AppliesTo(rule.first.head);
+      });
+      if (meets) continue;
+      loaded.warnings.push_back(
+          {source, filter->id,
+           ErrorAt(filter->place,
+                   StrCat("the filter meets no rule; check ids, names and log source: "
+                          "filter=",
+                          filter->id))});
+    }
+  }
+
+  void FinishRules() {
+    RuleOptions all = options;
+    for (const auto& [filter, source] : filters) {
+      all.filters.push_back(filter);
+      loaded.filters.push_back(filter);
+    }
+    for (auto& [document, source] : rules) {
+      const std::string id = document.head.id;
+      absl::StatusOr<Rule> rule = FinishRule(std::move(document), all);
+      if (rule.ok()) {
+        loaded.rules.push_back(std::make_shared<const Rule>(*std::move(rule)));
+      } else {
+        loaded.errors.push_back({source, id, rule.status()});
+      }
+    }
+  }
+
+  void FinishCorrelations() {
+    std::vector<CorrelationRule> read;
+    std::vector<std::pair<std::string, std::string>> origins;  // Source and id.
+    for (auto& [correlation, source] : correlations) {
+      absl::Status status = absl::OkStatus();
+      if (options.pipeline != nullptr) status = options.pipeline->Apply(correlation, loaded.rules);
+      if (!status.ok()) {
+        loaded.errors.push_back({source, correlation.id, status});
+        continue;
+      }
+      origins.emplace_back(source, correlation.id);
+      read.push_back(std::move(correlation));
+    }
+    ResolvedCorrelations resolved = ResolveCorrelations(std::move(read), loaded.rules);
+    loaded.correlations = std::move(resolved.correlations);
+    loaded.silent_rules = std::move(resolved.silent_rules);
+    for (const ResolvedCorrelations::Failure& failure : resolved.failures) {
+      const auto& [source, id] = origins[failure.index];
+      loaded.errors.push_back({source, id, failure.status});
+    }
+  }
+};
+
+RuleCollector::RuleCollector(RuleOptions options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = std::move(options);
+}
+RuleCollector::~RuleCollector() = default;
+
+void RuleCollector::Add(std::string_view yaml, std::string_view source) {
+  std::vector<absl::StatusOr<Document>> documents = ReadDocuments(yaml, impl_->options);
+  if (documents.empty()) {
+    documents.push_back(absl::InvalidArgumentError("the rule's text holds no document"));
+  }
+  for (absl::StatusOr<Document>& document : documents) {
+    if (document.ok()) {
+      impl_->AddDocument(*std::move(document), std::string(source));
+    } else {
+      impl_->loaded.errors.push_back({std::string(source), "", document.status()});
     }
   }
 }
 
-}  // namespace
+LoadedRules RuleCollector::Finish() {
+  impl_->WarnOfIdleFilters();
+  impl_->FinishRules();
+  impl_->FinishCorrelations();
+  return std::move(impl_->loaded);
+}
 
 LoadedRules LoadRuleFiles(const fs::path& path, const RuleOptions& options) {
-  LoadedRules loaded;
-  for (const fs::path& file : FindFiles(path, loaded)) LoadFile(file, options, loaded);
+  RuleCollector collector(options);
+  std::vector<RuleError> unreadable;
+  size_t count = 0;
+  for (const fs::path& file : FindFiles(path, unreadable)) {
+    ++count;
+    std::ifstream stream(file, std::ios::binary);
+    std::ostringstream text;
+    if (stream) text << stream.rdbuf();
+    if (stream) {
+      collector.Add(text.str(), file.string());
+      continue;
+    }
+    unreadable.push_back({file.string(), "",
+                          absl::UnavailableError(
+                              "cannot read the rule file; check that it exists and is readable")});
+  }
+  LoadedRules loaded = collector.Finish();
+  loaded.file_count = count;
+  loaded.errors.insert(loaded.errors.begin(), unreadable.begin(), unreadable.end());
   return loaded;
 }
 

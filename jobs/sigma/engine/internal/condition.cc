@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/sigma/engine/internal/lowering.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "jobs/sigma/engine/pattern.h"
 #include "runtime/base/status_macros.h"
@@ -46,12 +47,12 @@ absl::StatusOr<std::vector<std::string_view>> Tokenize(std::string_view text) {
   return tokens;
 }
 
-Expression Combine(Expression::Kind kind, std::vector<Expression> children) {
-  if (children.size() == 1) return std::move(children.front());
-  Expression expression;
-  expression.kind = kind;
-  expression.children = std::move(children);
-  return expression;
+// An operand whose selections pipelines dropped is nothing, and has no part in the result.
+using Operand = std::optional<Expression>;
+
+Operand Combine(Expression::Kind kind, std::vector<Expression> children) {
+  if (children.empty()) return std::nullopt;
+  return JoinExpressions(kind, std::move(children));
 }
 
 class ConditionParser {
@@ -59,8 +60,8 @@ class ConditionParser {
   ConditionParser(std::vector<std::string_view> tokens, const Selections& selections)
       : tokens_(std::move(tokens)), selections_(selections) {}
 
-  absl::StatusOr<Expression> Parse() {
-    ASSIGN_OR_RETURN(Expression expression, ParseOr(0));
+  absl::StatusOr<Operand> Parse() {
+    ASSIGN_OR_RETURN(Operand expression, ParseOr(0));
     if (next_ != tokens_.size()) {
       return absl::InvalidArgumentError(
           StrCat("`and` or `or` is missing before `", tokens_[next_], "`", Place()));
@@ -77,42 +78,39 @@ class ConditionParser {
     return true;
   }
 
-  absl::StatusOr<Expression> ParseOr(int depth) {
+  absl::StatusOr<Operand> ParseOr(int depth) {
     std::vector<Expression> children;
     do {
-      ASSIGN_OR_RETURN(Expression child, ParseAnd(depth));
-      children.push_back(std::move(child));
+      ASSIGN_OR_RETURN(Operand child, ParseAnd(depth));
+      if (child) children.push_back(*std::move(child));
     } while (Accept("or"));
     return Combine(Expression::Kind::kOr, std::move(children));
   }
 
-  absl::StatusOr<Expression> ParseAnd(int depth) {
+  absl::StatusOr<Operand> ParseAnd(int depth) {
     std::vector<Expression> children;
     do {
-      ASSIGN_OR_RETURN(Expression child, ParseNot(depth));
-      children.push_back(std::move(child));
+      ASSIGN_OR_RETURN(Operand child, ParseNot(depth));
+      if (child) children.push_back(*std::move(child));
     } while (Accept("and"));
     return Combine(Expression::Kind::kAnd, std::move(children));
   }
 
-  absl::StatusOr<Expression> ParseNot(int depth) {
+  absl::StatusOr<Operand> ParseNot(int depth) {
     if (depth > kMaxDepth) {
       return absl::InvalidArgumentError(
           StrCat("parentheses nest too deeply; the limit is ", kMaxDepth));
     }
     bool negated = false;
     while (Accept("not")) negated = !negated;
-    ASSIGN_OR_RETURN(Expression operand, ParseOperand(depth));
-    if (!negated) return operand;
-    Expression expression;
-    expression.kind = Expression::Kind::kNot;
-    expression.children.push_back(std::move(operand));
-    return expression;
+    ASSIGN_OR_RETURN(Operand operand, ParseOperand(depth));
+    if (!negated || !operand) return operand;
+    return Operand(Negation(*std::move(operand)));
   }
 
-  absl::StatusOr<Expression> ParseOperand(int depth) {
+  absl::StatusOr<Operand> ParseOperand(int depth) {
     if (Accept("(")) {
-      ASSIGN_OR_RETURN(Expression expression, ParseOr(depth + 1));
+      ASSIGN_OR_RETURN(Operand expression, ParseOr(depth + 1));
       if (!Accept(")")) return absl::InvalidArgumentError(StrCat("`)` is missing", Place()));
       return expression;
     }
@@ -122,11 +120,12 @@ class ConditionParser {
     if (next_ + 1 < tokens_.size() && FoldCase(tokens_[next_ + 1]) == "of") return ParseOf();
     const std::string_view name = tokens_[next_++];
     const auto found = selections_.find(name);
-    if (found != selections_.end()) return Named(found->first, found->second);
-    return UnknownSelection(name);
+    if (found == selections_.end()) return UnknownSelection(name);
+    if (!found->second) return Operand();
+    return Operand(Named(found->first, *found->second));
   }
 
-  absl::StatusOr<Expression> ParseOf() {
+  absl::StatusOr<Operand> ParseOf() {
     const std::string quantity = FoldCase(tokens_[next_]);
     next_ += 2;
     if (next_ == tokens_.size()) {
@@ -134,8 +133,9 @@ class ConditionParser {
           StrCat("a name, a pattern or `them` is missing behind `of`", Place()));
     }
     const std::string_view target = tokens_[next_++];
-    std::vector<Expression> chosen = Choose(target);
-    if (chosen.empty()) return UnknownSelection(target);
+    bool found = false;
+    std::vector<Expression> chosen = Choose(target, found);
+    if (!found) return UnknownSelection(target);
     if (quantity == "all") return Combine(Expression::Kind::kAnd, std::move(chosen));
     if (quantity == "any") return Combine(Expression::Kind::kOr, std::move(chosen));
     uint32_t count = 0;
@@ -145,6 +145,7 @@ class ConditionParser {
       return absl::InvalidArgumentError(StrCat(
           "`of` needs `all`, `any` or a number from 1 on before it: ", quantity, " of ", target));
     }
+    if (chosen.empty()) return Operand();
     if (count > chosen.size()) {
       return absl::InvalidArgumentError(
           StrCat("`of` asks for more selections than there are: ", quantity, " of ", target,
@@ -156,17 +157,19 @@ class ConditionParser {
     expression.kind = Expression::Kind::kAtLeast;
     expression.count = count;
     expression.children = std::move(chosen);
-    return expression;
+    return Operand(std::move(expression));
   }
 
-  std::vector<Expression> Choose(std::string_view target) const {
+  std::vector<Expression> Choose(std::string_view target, bool& found) const {
     const bool them = FoldCase(target) == "them" && !selections_.contains(target);
     const Pattern pattern = Pattern::Parse(them ? "*" : target);
     const bool take_private = target.starts_with("_");
     std::vector<Expression> chosen;
     for (const auto& [name, expression] : selections_) {
       if (name.starts_with("_") && !take_private) continue;
-      if (pattern.Matches(name)) chosen.push_back(Named(name, expression));
+      if (!pattern.Matches(name)) continue;
+      found = true;
+      if (expression) chosen.push_back(Named(name, *expression));
     }
     return chosen;
   }
@@ -193,10 +196,20 @@ class ConditionParser {
 
 }  // namespace
 
-absl::StatusOr<Expression> ParseCondition(std::string_view text, const Selections& selections) {
+absl::StatusOr<std::optional<Expression>> ParseCondition(std::string_view text,
+                                                         const Selections& selections) {
   ASSIGN_OR_RETURN(std::vector<std::string_view> tokens, Tokenize(text));
   if (tokens.empty()) return absl::InvalidArgumentError("the condition is empty");
   return ConditionParser(std::move(tokens), selections).Parse();
+}
+
+absl::StatusOr<std::optional<Expression>> ConditionShape(
+    const ConditionText& condition, const std::vector<NamedSelection>& selections) {
+  Selections tests;
+  for (const NamedSelection& named : selections) tests[named.name] = Expression{};
+  absl::StatusOr<std::optional<Expression>> shape = ParseCondition(condition.text, tests);
+  if (shape.ok()) return shape;
+  return AddContext(shape.status(), StrCat(" condition=", condition.text), condition.place);
 }
 
 }  // namespace weir::sigma

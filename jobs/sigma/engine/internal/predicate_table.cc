@@ -68,17 +68,54 @@ ScannerParts SortLiterals(Literals literals) {
 
 }  // namespace
 
-uint32_t PredicateTable::InternField(std::string_view name) {
-  PathEntry& entry = program_.paths[name];
+PathEntry& PredicateTable::EntryOf(const std::string& path) {
+  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
+    PathEntry& parent = program_.paths[path.substr(0, dot)];
+    parent.has_children = true;
+    const size_t next = path.find('.', dot + 1);
+    if (path.substr(dot + 1, next == std::string::npos ? next : next - dot - 1) == "*") {
+      parent.any_child = true;
+    }
+  }
+  return program_.paths[path];
+}
+
+void PredicateTable::AddPath(const std::string& path, uint32_t field) {
+  PathEntry& entry = EntryOf(path);
   if (entry.field == kNoId) {
-    entry.field = static_cast<uint32_t>(program_.fields.size());
-    program_.fields.emplace_back();
+    entry.field = field;
+  } else if (entry.field != field) {
+    std::vector<uint32_t>& more = more_fields_[path];
+    if (std::find(more.begin(), more.end(), field) == more.end()) more.push_back(field);
   }
-  const uint32_t field = entry.field;
-  for (size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
-    program_.paths[name.substr(0, dot)].has_children = true;
+}
+
+uint32_t PredicateTable::InternField(std::string_view name) {
+  const auto [found, added] = program_.field_ids.try_emplace(
+      std::string(name), static_cast<uint32_t>(program_.fields.size()));
+  const uint32_t field = found->second;
+  if (!added) return field;
+  program_.fields.emplace_back();
+  if (mapping_ == nullptr) {
+    AddPath(std::string(name), field);
+    return field;
   }
+  for (const std::string& path : mapping_->PathsOf(name)) AddPath(path, field);
   return field;
+}
+
+void PredicateTable::AddLists() {
+  if (mapping_ == nullptr) return;
+  for (const NameValueList& list : mapping_->lists) {
+    PathEntry& entry = EntryOf(list.path);
+    if (entry.list == kNoId) {
+      entry.list = static_cast<uint32_t>(program_.lists.size());
+      program_.lists.emplace_back();
+    }
+    NameValueKeys& keys = program_.lists[entry.list];
+    if (!keys.IsName(list.name_key)) keys.names.push_back(list.name_key);
+    if (!keys.IsValue(list.value_key)) keys.values.push_back(list.value_key);
+  }
 }
 
 std::vector<Predicate> PredicateTable::Implied(const Predicate& predicate) const {
@@ -139,6 +176,13 @@ uint32_t PredicateTable::Intern(const std::shared_ptr<const Predicate>& predicat
 }
 
 void PredicateTable::BuildIndexes(const Program* previous) {
+  AddLists();
+  for (const auto& [path, fields] : more_fields_) {
+    IdRange& range = program_.paths[path].more;
+    range.begin = static_cast<uint32_t>(program_.more_fields.size());
+    program_.more_fields.insert(program_.more_fields.end(), fields.begin(), fields.end());
+    range.end = static_cast<uint32_t>(program_.more_fields.size());
+  }
   struct Parts {
     Literals starts;
     Literals ends;
@@ -171,19 +215,16 @@ void PredicateTable::BuildIndexes(const Program* previous) {
         parts[compiled.field].contains.emplace_back(predicate.literal, id);
     }
   }
-  for (const auto& [name, entry] : program_.paths) {
-    if (entry.field == kNoId) continue;
-    FieldIndex& field = program_.fields[entry.field];
-    Parts& part = parts[entry.field];
+  for (const auto& [name, id] : program_.field_ids) {
+    FieldIndex& field = program_.fields[id];
+    Parts& part = parts[id];
     field.starts = LiteralTrie(LiteralTrie::Side::kStart, std::move(part.starts));
     field.ends = LiteralTrie(LiteralTrie::Side::kEnd, std::move(part.ends));
     if (part.contains.empty()) continue;
     std::shared_ptr<const LiteralScanner> old;
     if (previous != nullptr) {
-      const auto found = previous->paths.find(name);
-      if (found != previous->paths.end() && found->second.field != kNoId) {
-        old = previous->fields[found->second.field].contains;
-      }
+      const auto found = previous->field_ids.find(name);
+      if (found != previous->field_ids.end()) old = previous->fields[found->second].contains;
     }
     ScannerParts sorted = SortLiterals(std::move(part.contains));
     field.contains = MakeScanner(std::move(sorted.texts), old);

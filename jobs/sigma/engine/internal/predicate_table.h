@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "jobs/sigma/engine/event_mapping.h"
 #include "jobs/sigma/engine/internal/program.h"
 
 namespace weir::sigma {
@@ -15,8 +17,9 @@ namespace weir::sigma {
 /// Program.
 class PredicateTable {
  public:
-  /// `program` must outlive the table.
-  explicit PredicateTable(Program& program) : program_(program) {}
+  /// `program` must outlive the table. `mapping` (may be null) tells where else events hold fields.
+  PredicateTable(Program& program, const EventMapping* mapping)
+      : program_(program), mapping_(mapping) {}
 
   /// Returns the id of a predicate that a rule asks; adds the predicates it implies.
   uint32_t Intern(const std::shared_ptr<const Predicate>& predicate);
@@ -31,11 +34,16 @@ class PredicateTable {
 
  private:
   uint32_t InternField(std::string_view name);
+  void AddPath(const std::string& path, uint32_t field);
+  PathEntry& EntryOf(const std::string& path);
+  void AddLists();
   std::vector<Predicate> Implied(const Predicate& predicate) const;
 
   Program& program_;
-  absl::flat_hash_map<std::string, uint32_t> ids_;  // By Predicate::Key.
-  std::vector<uint32_t> uses_;                      // Indexed by predicate.
+  const EventMapping* mapping_;
+  std::map<std::string, std::vector<uint32_t>> more_fields_;  // By path.
+  absl::flat_hash_map<std::string, uint32_t> ids_;            // By Predicate::Key.
+  std::vector<uint32_t> uses_;                                // Indexed by predicate.
 };
 
 }  // namespace weir::sigma

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -34,7 +36,7 @@ struct CompiledPredicate {
   /// Indexed predicates one of which holds whenever this one does; empty when nothing is known. In
   /// Program::implied.
   IdRange implied;
-  IdRange wakes;  ///< The rules to try when it holds. In Program::woken_rules.
+  IdRange wakes;  ///< The rules and source tests to try when it holds. In Program::woken_rules.
 };
 
 /// A node of a rule's formula.
@@ -74,7 +76,30 @@ struct FieldIndex {
 /// What a path of an event leads to.
 struct PathEntry {
   uint32_t field = kNoId;
+  IdRange more;               ///< Further fields. In Program::more_fields.
+  uint32_t list = kNoId;      ///< In Program::lists: the objects here are names with values.
   bool has_children = false;  ///< A longer path begins with this one and a dot.
+  bool any_child = false;     ///< Keys below that lead nowhere are looked up as `*`.
+};
+
+/// The keys of a list of names with values: any one of each.
+struct NameValueKeys {
+  std::vector<std::string> names;
+  std::vector<std::string> values;
+
+  [[nodiscard]] bool IsName(std::string_view key) const { return Has(names, key); }
+  [[nodiscard]] bool IsValue(std::string_view key) const { return Has(values, key); }
+
+ private:
+  static bool Has(const std::vector<std::string>& keys, std::string_view key) {
+    return std::find(keys.begin(), keys.end(), key) != keys.end();
+  }
+};
+
+/// Tells events of one log source.
+struct SourceTest {
+  LogSource log_source;
+  uint32_t root = 0;  ///< In Program::nodes.
 };
 
 /// A set of rules compiled into shared predicates, per-field indexes and a formula per rule.
@@ -87,9 +112,19 @@ struct Program {
   std::vector<Node> nodes;
   std::vector<uint32_t> operands;
   std::vector<uint32_t> implied;
+  /// By rule; numbers from rules.size() on are source tests.
   std::vector<uint32_t> woken_rules;
-  std::vector<LogSource> log_sources;
+  std::vector<LogSource> log_sources;  ///< Those of rules, each once.
+  std::vector<SourceTest> source_tests;
+  std::vector<uint32_t>
+      always_tested_sources;  ///< Source tests without a predicate that must hold.
+  /// By log source: the source tests that show it. Empty: no pipeline knows it, so its rules are
+  /// tried on every event.
+  std::vector<std::vector<uint32_t>> tests_of_source;
   absl::flat_hash_map<std::string, PathEntry, StringHash, std::equal_to<>> paths;
+  std::vector<uint32_t> more_fields;
+  std::vector<NameValueKeys> lists;
+  absl::flat_hash_map<std::string, uint32_t, StringHash, std::equal_to<>> field_ids;  ///< By name.
   std::vector<FieldIndex> fields;
   std::shared_ptr<const LiteralScanner> keywords;  ///< May be null.
   std::vector<uint32_t> keyword_predicates;        ///< By index of literal.

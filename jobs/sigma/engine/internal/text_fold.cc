@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "jobs/sigma/engine/internal/case_folding.h"
+
 namespace weir::sigma {
 namespace {
 
@@ -16,74 +18,66 @@ uint64_t FoldAsciiWord(uint64_t word) {
   return word | (((from_a & ~past_z) & kHighBits) >> 2);
 }
 
-bool InRange(uint32_t c, uint32_t first, uint32_t last) { return c >= first && c <= last; }
-
-// Folds a character that UTF-8 encodes in two bytes; the result needs two bytes, or one for the
-// long s.
-uint32_t FoldTwoByte(uint32_t c) {
-  if (c < 0x100) {
-    if (c == 0xb5) return 0x3bc;
-    return InRange(c, 0xc0, 0xde) && c != 0xd7 ? c + 0x20 : c;
-  }
-  if (c < 0x180) {
-    if (c == 0x130 || c == 0x131 || c == 0x138 || c == 0x149) return c;
-    if (c == 0x178) return 0xff;
-    if (c == 0x17f) return 's';
-    const bool upper_is_odd = InRange(c, 0x139, 0x148) || InRange(c, 0x179, 0x17e);
-    return (c % 2 == 1) == upper_is_odd ? c + 1 : c;
-  }
-  if (InRange(c, 0x386, 0x3ff)) {
-    if (InRange(c, 0x391, 0x3ab) && c != 0x3a2) return c + 0x20;
-    if (c == 0x386) return 0x3ac;
-    if (InRange(c, 0x388, 0x38a)) return c + 37;
-    if (c == 0x38c) return 0x3cc;
-    if (c == 0x38e || c == 0x38f) return c + 63;
-    return c == 0x3c2 ? 0x3c3 : c;
-  }
-  if (InRange(c, 0x400, 0x40f)) return c + 0x50;
-  if (InRange(c, 0x410, 0x42f)) return c + 0x20;
-  if (InRange(c, 0x460, 0x481) || InRange(c, 0x48a, 0x4bf) || InRange(c, 0x4d0, 0x52f))
-    return c | 1;
-  if (InRange(c, 0x531, 0x556)) return c + 0x30;
-  return c;
-}
-
 struct FoldStep {
   size_t read;
   size_t written;
 };
 
-// Folds the character that begins with the non-ASCII byte text[0].
+// Returns how many bytes a well-formed character takes that begins with `lead`; 0 if none does.
+size_t LengthOf(uint8_t lead) {
+  if (lead >= 0xc2 && lead <= 0xdf) return 2;
+  if (lead >= 0xe0 && lead <= 0xef) return 3;
+  return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+}
+
+size_t Encode(char32_t character, char* target) {
+  const auto tail = [character](unsigned shift) {
+    return static_cast<char>(0x80u | ((character >> shift) & 0x3fu));
+  };
+  if (character < 0x80) {
+    target[0] = static_cast<char>(character);
+    return 1;
+  }
+  if (character < 0x800) {
+    target[0] = static_cast<char>(0xc0u | (character >> 6));
+    target[1] = tail(0);
+    return 2;
+  }
+  if (character < 0x10000) {
+    target[0] = static_cast<char>(0xe0u | (character >> 12));
+    target[1] = tail(6);
+    target[2] = tail(0);
+    return 3;
+  }
+  target[0] = static_cast<char>(0xf0u | (character >> 18));
+  target[1] = tail(12);
+  target[2] = tail(6);
+  target[3] = tail(0);
+  return 4;
+}
+
+// Folds the character that begins with the non-ASCII byte text[0]. Bytes that form no character are
+// copied one by one.
 FoldStep FoldNonAscii(std::string_view text, char* target) {
-  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead >= 0xc2 && lead <= 0xdf && text.size() >= 2) {
-    const uint32_t folded = FoldTwoByte(((lead & 0x1fu) << 6) | (byte(1) & 0x3fu));
-    if (folded < 0x80) {
-      target[0] = static_cast<char>(folded);
-      return {2, 1};
-    }
-    target[0] = static_cast<char>(0xc0 | (folded >> 6));
-    target[1] = static_cast<char>(0x80 | (folded & 0x3f));
-    return {2, 2};
+  const auto lead = static_cast<uint8_t>(text[0]);
+  const size_t length = LengthOf(lead);
+  bool whole = length > 0 && text.size() >= length;
+  char32_t character = lead & (0xffu >> (length + 1));
+  for (size_t i = 1; whole && i < length; ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    whole = (byte & 0xc0u) == 0x80u;
+    character = (character << 6) | (byte & 0x3fu);
   }
-  if (lead == 0xe2 && text.size() >= 3 && byte(1) == 0x84 && byte(2) == 0xaa) {  // Kelvin sign
-    target[0] = 'k';
-    return {3, 1};
+  // The scripts of lead bytes e3 to e9 (Chinese, Japanese, most of Korean) know no case.
+  if (!whole || (lead >= 0xe3 && lead <= 0xe9)) {
+    const size_t copied = whole ? length : 1;
+    std::memcpy(target, text.data(), copied);
+    return {copied, copied};
   }
-  if (lead == 0xe2 && text.size() >= 3 && byte(1) == 0x84 && byte(2) == 0xab) {  // Angstrom sign
-    std::memcpy(target, "\xc3\xa5", 2);
-    return {3, 2};
-  }
-  if (lead == 0xef && text.size() >= 3 && byte(1) == 0xbc &&
-      InRange(byte(2), 0xa1, 0xba)) {  // Full width
-    target[0] = text[0];
-    target[1] = static_cast<char>(0xbd);
-    target[2] = static_cast<char>(byte(2) - 0x20);
-    return {3, 3};
-  }
-  target[0] = text[0];
-  return {1, 1};
+  const char32_t folded = FoldCharacter(character);
+  if (folded != character) return {length, Encode(folded, target)};
+  std::memcpy(target, text.data(), length);
+  return {length, length};
 }
 
 }  // namespace

@@ -8,10 +8,10 @@ namespace weir::sigma {
 
 /// Writes the lower-case form of `text`, UTF-8, to `target` and returns its length in bytes.
 ///
-/// `target` must hold text.size() bytes: folding never lengthens. Covers ASCII, the letters of
-/// Latin, Greek, Cyrillic and Armenian that Unicode encodes in two bytes, full-width Latin and the
-/// Kelvin and Angstrom signs; every other byte is copied. Folding is idempotent and works character
-/// by character, so a substring of a text stays a substring once both are folded.
+/// `target` must hold text.size() bytes: folding never lengthens. All letters of Unicode fold, one
+/// character to one (so `ß` and `ss` differ); bytes that are no UTF-8 are copied. Folding is
+/// idempotent and works character by character, so a substring of a text stays a substring once
+/// both are folded.
 size_t FoldCase(std::string_view text, char* target);
 
 /// Returns the lower-case form of `text`; see above.

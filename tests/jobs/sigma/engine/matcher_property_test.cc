@@ -1,12 +1,15 @@
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "jobs/sigma/engine/compiled_rules.h"
 #include "jobs/sigma/engine/matcher.h"
+#include "jobs/sigma/engine/pipeline.h"
 #include "nlohmann/json.hpp"
 #include "tests/jobs/sigma/engine/naive_matcher.h"
 
@@ -20,7 +23,8 @@ class Generator {
   explicit Generator(unsigned seed) : random_(seed) {}
 
   std::string Rule(int id) {
-    std::string yaml = "title: t\nid: r" + std::to_string(id) + "\ndetection:\n";
+    std::string yaml = "title: t\nid: r" + std::to_string(id) + "\nlogsource: " + LogSourceText() +
+                       "\ndetection:\n";
     const size_t selections = 1 + Below(4);
     for (size_t i = 0; i < selections; ++i)
       yaml += "  s" + std::to_string(i) + ": " + Selection() + "\n";
@@ -55,7 +59,11 @@ class Generator {
                                                              "|fieldref",
                                                              "|fieldref|contains",
                                                              "|windash|contains",
-                                                             "|startswith|cased"};
+                                                             "|startswith|cased",
+                                                             "|hour|gte",
+                                                             "|day",
+                                                             "|re|startswith",
+                                                             "|contains|neq"};
 
   size_t Below(size_t n) { return random_() % n; }
   const std::string& Pick(const std::vector<std::string>& list) { return list[Below(list.size())]; }
@@ -74,6 +82,8 @@ class Generator {
           "'ab+'", "'^a'", "'B$'", "'abA|bab'", "'a.b'", "'(ab|ba)a'", "'k'"};
       return Pick(kExpressions);
     }
+    if (modifier == "|hour|gte") return std::to_string(Below(24));
+    if (modifier == "|day") return std::to_string(1 + Below(3));
     if (modifier == "|cidr") return Below(2) == 0 ? "10.0.0.0/8" : "10.1.0.0/16";
     if (modifier == "|lt" || modifier == "|gte") return std::to_string(Below(5));
     if (modifier == "|exists") return Below(2) == 0 ? "true" : "false";
@@ -81,6 +91,18 @@ class Generator {
     if (modifier.empty() && Below(8) == 0) return "null";
     if (modifier.empty() && Below(5) == 0) return std::to_string(Below(5));
     return "'" + Text(R"(abABab*?\-)", modifier.empty() || modifier == "|neq" ? 0 : 1, 4) + "'";
+  }
+
+  // Some rules are for every log source, some for one that no test knows.
+  std::string LogSourceText() {
+    static const std::vector<std::string> kSources = {"{}",
+                                                      "{}",
+                                                      "{product: p}",
+                                                      "{product: p, category: c}",
+                                                      "{category: c}",
+                                                      "{product: q, service: s}",
+                                                      "{product: unknown}"};
+    return Pick(kSources);
   }
 
   std::string Line() {
@@ -130,6 +152,9 @@ class Generator {
       case 1:
         return static_cast<double>(Below(10)) / 2;
       case 2:
+        if (Below(4) == 0)
+          return "2024-05-0" + std::to_string(1 + Below(3)) + "T1" + std::to_string(Below(10)) +
+                 ":00:00Z";
         return Below(3) == 0 ? nlohmann::json(nullptr) : nlohmann::json(Below(2) == 0);
       case 3:
         return "10." + std::to_string(Below(3)) + ".0.1";
@@ -152,6 +177,74 @@ class Generator {
 
   std::mt19937 random_;
 };
+
+// Keys of events for which kMapping has other places.
+const char* const kMappingYaml = R"(
+event_fields:
+  below: [w, 'e.*', e]
+  names:
+    a: [b, x.y, 'x.*.z']
+    a.c: [f]
+    N: [M, w.N2, a.c]
+  lists:
+    - {path: L, name: n, value: v}
+    - {path: x.L, name: n, value: v}
+event_log_sources:
+  - logsource: {product: p, category: c}
+    when: {N: 1}
+  - logsource: {product: p}
+    when: [{N|exists: true}, {a|contains: ab}]
+  - logsource: {product: q, service: s}
+    when: {a|contains: b}
+)";
+
+nlohmann::json MappedEvent(std::mt19937& random) {
+  static const std::vector<std::string> kKeys = {"a", "b", "c",   "w", "e", "x", "y",
+                                                 "z", "N", "a.c", "L", "M", "f", "x.y"};
+  const std::function<nlohmann::json(int)> value = [&](int depth) -> nlohmann::json {
+    switch (random() % (depth < 4 ? 9u : 5u)) {
+      case 0:
+        return random() % 3;
+      case 1:
+        return nullptr;
+      case 2:
+      case 3:
+      case 4:
+        return std::string(random() % 2 == 0 ? "ab" : "B") + (random() % 2 == 0 ? "a" : "");
+      case 5: {
+        nlohmann::json array = nlohmann::json::array();
+        for (size_t n = random() % 3; n > 0; --n) array.push_back(value(depth + 1));
+        return array;
+      }
+      case 6: {
+        nlohmann::json pair = {{"n", kKeys[random() % kKeys.size()]}};
+        pair[random() % 4 == 0 ? "k" : "v"] =
+            random() % 2 == 0 ? nlohmann::json("ab") : nlohmann::json(random() % 3);
+        return pair;
+      }
+      default: {
+        nlohmann::json object = nlohmann::json::object();
+        for (size_t n = 1 + random() % 3; n > 0; --n) {
+          object[kKeys[random() % kKeys.size()]] = value(depth + 1);
+        }
+        return object;
+      }
+    }
+  };
+  nlohmann::json event = nlohmann::json::object();
+  for (size_t n = 1 + random() % 4; n > 0; --n) event[kKeys[random() % kKeys.size()]] = value(1);
+  return event;
+}
+
+void CollectFields(const Expression& expression, std::set<std::string>& fields) {
+  if (expression.kind == Expression::Kind::kTest) {
+    fields.insert(expression.predicate->field);
+    if (!expression.predicate->other_field.empty()) {
+      fields.insert(expression.predicate->other_field);
+    }
+  }
+  for (const Expression& child : expression.children) CollectFields(child, fields);
+}
 
 unsigned Seed() {
   const char* const given = std::getenv("WEIR_TEST_SEED");
@@ -197,6 +290,51 @@ TEST(MatcherPropertyTest, FindsWhatEvaluatingEveryRuleFinds) {
   }
   EXPECT_GT(matched, 10000u) << "the generator draws rules that hardly match: seed " << seed;
   EXPECT_GT(indexed, 300u) << "the generator draws rules that hardly use the index: seed " << seed;
+}
+
+TEST(MatcherPropertyTest, FindsMappedFieldsAndRoutesByLogSourceAsPlainEvaluationDoes) {
+  const unsigned seed = Seed();
+  std::printf("seed %u, set WEIR_TEST_SEED to repeat\n", seed);
+  Generator generator(seed);
+  std::mt19937 random(seed);
+  const auto pipeline = Pipeline::Parse(kMappingYaml, "mapping");
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  const EventMapping& mapping = (*pipeline)->event_mapping();
+  size_t matched = 0;
+  size_t routed = 0;
+  Matcher matcher;
+  for (int round = 0; round < 30; ++round) {
+    std::vector<std::shared_ptr<const Rule>> rules;
+    std::set<std::string> fields;
+    for (const LogSourceTest& test : mapping.log_sources) CollectFields(test.condition, fields);
+    for (int i = 0; i < 40; ++i) {
+      absl::StatusOr<Rule> rule = ParseRule(generator.Rule(i));
+      ASSERT_TRUE(rule.ok()) << rule.status() << "\nseed " << seed;
+      CollectFields(rule->condition, fields);
+      rules.push_back(std::make_shared<const Rule>(*std::move(rule)));
+    }
+    fields.erase("");
+    const CompileResult compiled = CompileRules(rules, nullptr, {&mapping, true});
+    ASSERT_TRUE(matcher.SetRules(compiled.rules).ok());
+    for (int i = 0; i < 200; ++i) {
+      const std::string event = MappedEvent(random).dump();
+      const NaiveMatcher naive(event, mapping, fields);
+      std::vector<std::string> expected;
+      for (const auto& rule : compiled.rules->rules()) {
+        if (!naive.Holds(rule->condition)) continue;
+        if (naive.Meets(rule->log_source, mapping)) expected.push_back(rule->id);
+        routed += naive.Meets(rule->log_source, mapping) ? 0 : 1;
+      }
+      std::vector<const Rule*> matches;
+      ASSERT_TRUE(matcher.Match(event, matches).ok()) << event << "\nseed " << seed;
+      std::vector<std::string> found;
+      for (const Rule* rule : matches) found.push_back(rule->id);
+      ASSERT_EQ(found, expected) << event << "\nseed " << seed << " round " << round;
+      matched += found.size();
+    }
+  }
+  EXPECT_GT(matched, 10000u) << "the generator draws rules that hardly match: seed " << seed;
+  EXPECT_GT(routed, 1000u) << "hardly any rule is left out by its log source: seed " << seed;
 }
 
 TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "jobs/sigma/engine/event_mapping.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "jobs/sigma/engine/predicate.h"
 #include "jobs/sigma/engine/rule.h"
@@ -19,6 +21,43 @@ namespace weir::sigma {
 class NaiveMatcher {
  public:
   explicit NaiveMatcher(std::string_view event) { Read(nlohmann::json::parse(event), ""); }
+
+  /// Finds `fields`, all those that rules use, where `mapping` tells too.
+  NaiveMatcher(std::string_view event, const EventMapping& mapping,
+               const std::set<std::string>& fields)
+      : mapping_(&mapping) {
+    for (const std::string& field : fields) {
+      Place(field, field);
+      std::vector<std::string> plain = {field};
+      for (const FieldAlias& alias : mapping.fields) {
+        if (alias.field != field) continue;
+        for (const std::string& path : alias.paths) {
+          Place(path, field);
+          if (path.find('.') == std::string::npos) plain.push_back(path);
+        }
+      }
+      for (const std::string& prefix : mapping.prefixes) {
+        for (const std::string& name : plain) Place(prefix + "." + name, field);
+      }
+    }
+    for (const NameValueList& list : mapping.lists) Place(list.path, "");
+    ReadMapped(nlohmann::json::parse(event), "");
+  }
+
+  /// Whether the rule's log source is one that the event shows, or one that no test knows.
+  bool Meets(const LogSource& source, const EventMapping& mapping) const {
+    bool shows_any = false;
+    bool known = false;
+    bool met = false;
+    for (const LogSourceTest& test : mapping.log_sources) {
+      const bool shown = Holds(test.condition);
+      const bool accepted = source != LogSource{} && source.Accepts(test.log_source);
+      shows_any = shows_any || shown;
+      known = known || accepted;
+      met = met || (shown && accepted);
+    }
+    return !shows_any || !known || met;
+  }
 
   bool Holds(const Expression& expression) const {
     const auto holds = [this](const Expression& child) { return Holds(child); };
@@ -76,6 +115,86 @@ class NaiveMatcher {
     }
   }
 
+  // Notes that `path` holds `field` (none if empty), and that its parts lead somewhere.
+  void Place(const std::string& path, const std::string& field) {
+    for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
+      fields_of_path_[path.substr(0, dot)];
+    }
+    std::set<std::string>& fields = fields_of_path_[path];
+    if (!field.empty()) fields.insert(field);
+  }
+
+  void AddScalar(const nlohmann::json& value, const std::set<std::string>& fields) {
+    if (value.is_string()) strings_.push_back(Scalar(value.get<std::string>(), true));
+    for (const std::string& name : fields) {
+      Field& field = fields_[name];
+      if (value.is_null()) {
+        field.has_null = true;
+        continue;
+      }
+      const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+      field.values.push_back(Scalar(text, value.is_string()));
+      if (value.is_number_float()) field.values.push_back(Scalar(CanonicalNumber(text), false));
+    }
+  }
+
+  ScalarValue Scalar(const std::string& text, bool is_string) {
+    return {Keep(text), Keep(FoldCase(text)), is_string};
+  }
+
+  std::set<std::string> FieldsAt(const std::string& path) const {
+    const auto found = fields_of_path_.find(path);
+    return found == fields_of_path_.end() ? std::set<std::string>() : found->second;
+  }
+
+  // `is_leaf`: objects here are no way to further paths.
+  void ReadMapped(const nlohmann::json& value, const std::string& path, bool is_leaf = false) {
+    const std::set<std::string> fields = FieldsAt(path);
+    for (const std::string& field : fields) fields_[field];
+    if (value.is_array()) {
+      for (const auto& child : value) ReadMapped(child, path, is_leaf);
+      return;
+    }
+    if (!value.is_object()) {
+      AddScalar(value, fields);
+      return;
+    }
+    const NameValueList* list = nullptr;
+    for (const NameValueList& one : mapping_->lists) {
+      // Of several at one path, the one whose name the object has.
+      if (one.path == path && (list == nullptr || value.contains(one.name_key))) list = &one;
+    }
+    if (list != nullptr) {
+      ReadNameValue(value, *list);
+      return;
+    }
+    const bool tracked = !is_leaf && (path.empty() || fields_of_path_.contains(path));
+    for (const auto& [key, child] : value.items()) {
+      ReadMapped(child, tracked ? PathBelow(path, key) : kNowhere);
+    }
+  }
+
+  // Returns under which path `key` is known below `path`.
+  std::string PathBelow(const std::string& path, const std::string& key) const {
+    if (path == kNowhere) return kNowhere;
+    std::string below = path.empty() ? key : path + "." + key;
+    if (!path.empty() && !fields_of_path_.contains(below)) below = path + ".*";
+    return fields_of_path_.contains(below) ? below : kNowhere;
+  }
+
+  void ReadNameValue(const nlohmann::json& object, const NameValueList& list) {
+    const bool named = object.contains(list.name_key) && object[list.name_key].is_string();
+    for (const auto& [key, child] : object.items()) {
+      if (named && key == list.name_key) {
+        ReadMapped(child, kNowhere);
+        continue;
+      }
+      std::string path = PathBelow(list.path, key);
+      if (named && key == list.value_key) path = object[list.name_key].get<std::string>();
+      ReadMapped(child, fields_of_path_.contains(path) ? path : kNowhere, /*is_leaf=*/true);
+    }
+  }
+
   bool Passes(const Predicate& predicate) const {
     const auto passes = [&](const ScalarValue& value) { return PassesTest(predicate, value); };
     if (predicate.IsKeyword()) return std::any_of(strings_.begin(), strings_.end(), passes);
@@ -101,6 +220,10 @@ class NaiveMatcher {
     return false;
   }
 
+  static inline const std::string kNowhere = "\n";  // No path is this.
+
+  const EventMapping* mapping_ = nullptr;
+  std::map<std::string, std::set<std::string>> fields_of_path_;
   std::deque<std::string> texts_;
   std::map<std::string, Field, std::less<>> fields_;
   std::vector<ScalarValue> strings_;

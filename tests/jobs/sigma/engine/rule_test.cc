@@ -83,17 +83,17 @@ TEST(RuleTest, NamesRuleSelectionFieldAndModifierInErrors) {
 
 TEST(RuleTest, RefusesModifiersThatMakeNoSense) {
   EXPECT_THAT(ErrorOfLine("a|re: 'x(?=y)'"), HasSubstr("regular expression is not valid"));
-  EXPECT_THAT(ErrorOfLine("a|re|contains: x"), HasSubstr("does not combine"));
+  EXPECT_THAT(ErrorOfLine("a|re|cased: x"), HasSubstr("does not combine"));
   EXPECT_THAT(ErrorOfLine("a|contains|endswith: x"), HasSubstr("only one of"));
   EXPECT_THAT(ErrorOfLine("a|cidr: 10.0.0.0/99"), HasSubstr("address block"));
-  EXPECT_THAT(ErrorOfLine("a|cidr|re: x"), HasSubstr("exclude each other"));
+  EXPECT_THAT(ErrorOfLine("a|cidr|re: x"), HasSubstr("does not combine"));
   EXPECT_THAT(ErrorOfLine("a|lt: abc"), HasSubstr("write a number"));
   EXPECT_THAT(ErrorOfLine("a|exists: maybe"), HasSubstr("true or false"));
   EXPECT_THAT(ErrorOfLine("a|base64: 'a*'"), HasSubstr("wildcards cannot be encoded"));
   EXPECT_THAT(ErrorOfLine("a|base64offset|contains: a"), HasSubstr("too short"));
   EXPECT_THAT(ErrorOfLine("a|i: x"), HasSubstr("belongs behind `re`"));
   EXPECT_THAT(ErrorOfLine("a|contains: null"), HasSubstr("null tests a field without modifiers"));
-  EXPECT_THAT(ErrorOfLine("a|hour: 5"), HasSubstr("not supported yet"));
+  EXPECT_THAT(ErrorOfLine("a|hour: 25"), HasSubstr("whole number from 0 to 23"));
   EXPECT_THAT(ErrorOfLine("'|startswith': x"), HasSubstr("put a field name before"));
   EXPECT_THAT(ErrorOfLine("a|expand: '%admins%'"), HasSubstr("placeholder=%admins%"));
   EXPECT_THAT(ErrorOfLine("a: []"), HasSubstr("list of values is empty"));
@@ -145,17 +145,57 @@ TEST(RuleTest, RefusesBrokenDocuments) {
   EXPECT_THAT(ErrorOf("id: r\ndetection: {s: {a: 1}}\n"), HasSubstr("no `condition`"));
   EXPECT_THAT(ErrorOf("id: r\ndetection: {s: {}, condition: s}\n"),
               HasSubstr("at least one field"));
-  EXPECT_THAT(ErrorOf("title: c\ncorrelation: {type: event_count}\n"),
-              HasSubstr("correlation rules are not supported"));
-  EXPECT_THAT(ErrorOf("title: f\nfilter: {rules: [x]}\n"),
-              HasSubstr("filter documents are not supported"));
+  EXPECT_THAT(ErrorOf("title: c\ncorrelation: {type: temporal, rules: [r], timespan: 1m}\n"),
+              HasSubstr("load them from files"));
+  EXPECT_THAT(ErrorOf("title: f\nlogsource: {product: x}\n"
+                      "filter: {rules: any, s: {a: 1}, condition: s}\n"),
+              HasSubstr("load them from files"));
   EXPECT_THAT(ErrorOf(std::string(100000, '[')), HasSubstr("not valid YAML"));
+}
+
+TEST(RuleTest, TellsWhereAnErrorStands) {
+  const auto place_of = [](const std::string& yaml) {
+    const absl::StatusOr<Rule> rule = ParseRule(yaml);
+    EXPECT_FALSE(rule.ok()) << yaml;
+    return PlaceOf(rule.status());
+  };
+  EXPECT_EQ(
+      place_of("title: t\nid: r\ndetection:\n  sel:\n    a: 1\n    b|foo: 2\n  condition: sel\n"),
+      (SourcePlace{6, 5}));
+  EXPECT_EQ(place_of("title: t\nid: r\ndetection:\n  sel:\n    a|re: '('\n  condition: sel\n"),
+            (SourcePlace{5, 5}));
+  EXPECT_EQ(place_of("title: t\nid: r\ndetection:\n  sel: {a: 1}\n  condition: sel2\n"),
+            (SourcePlace{5, 14}));
+  EXPECT_EQ(place_of("title: t\nid: [r\n"), (SourcePlace{3, 1}));
+  EXPECT_EQ(place_of("\n\ntitle: t\nid: r\n"), (SourcePlace{3, 1}));
+}
+
+TEST(RuleTest, KeepsWhatTheRuleSaysOfItself) {
+  const absl::StatusOr<Rule> rule = ParseRule(
+      "title: T\nid: i\nname: n\nauthor: A\ndate: 2024-05-01\nmodified: 2024-06-01\n"
+      "tags: [attack.t1059, cve.2020-1]\nreferences: [r1, r2]\nfalsepositives: none\nfields: [f]\n"
+      "related: [{id: x, type: Obsolete}, {id: y, type: derived}]\n"
+      "detection:\n  s: {a: 1}\n  t: {b: 1}\n  condition: s and not t\n");
+  ASSERT_TRUE(rule.ok()) << rule.status();
+  EXPECT_EQ(rule->name, "n");
+  EXPECT_EQ(rule->metadata.author, "A");
+  EXPECT_EQ(rule->metadata.modified, "2024-06-01");
+  EXPECT_THAT(rule->metadata.tags, ::testing::ElementsAre("attack.t1059", "cve.2020-1"));
+  EXPECT_THAT(rule->metadata.references, ::testing::ElementsAre("r1", "r2"));
+  EXPECT_THAT(rule->metadata.false_positives, ::testing::ElementsAre("none"));
+  ASSERT_EQ(rule->metadata.related.size(), 2u);
+  EXPECT_EQ(rule->metadata.related[0].id, "x");
+  EXPECT_EQ(rule->metadata.related[0].type, "obsolete");
+  ASSERT_EQ(rule->selections.size(), 2u);
+  EXPECT_EQ(rule->selections[1].name, "t");
+  EXPECT_EQ(rule->condition_text, "s and not t");
 }
 
 TEST(RuleTest, ReadsEachDocumentOnItsOwn) {
   const std::string good = RuleText("  s: {a: 1}\n  condition: s\n");
-  const std::vector<absl::StatusOr<Rule>> rules =
-      ParseRules(good + "---\ncorrelation: {}\n---\n" + good);
+  const std::vector<absl::StatusOr<Rule>> rules = ParseRules(
+      good + "---\ntitle: c\ncorrelation: {type: temporal, rules: [r], timespan: 1m}\n---\n" +
+      good);
   ASSERT_EQ(rules.size(), 3u);
   EXPECT_TRUE(rules[0].ok());
   EXPECT_EQ(rules[1].status().code(), absl::StatusCode::kUnimplemented);
