@@ -36,6 +36,8 @@ def allowed_folders():
     allowed["jobs/sigma/engine"] = ["runtime/base"]
     # `weir-sigma`: rules and events of files, without a stream.
     allowed["jobs/sigma/tools"] = ["jobs/sigma/engine", "operators/formats", "runtime/base"]
+    # So is the parser language.
+    allowed["jobs/sigma/parser"] = ["runtime/base"]
     allowed["jobmanager"] = ["runtime", "proto"]
     allowed["taskmanager"] = ["runtime", "proto"]
     # `weir run` without --rest holds a JobManager and a TaskManager in its own process.
@@ -57,6 +59,7 @@ LIBRARY_HOMES = [
     (re.compile(r"^(grpcpp/|grpc/|.*\.grpc\.pb\.h$)"), "gRPC", ["jobmanager", "taskmanager", "proto"]),
     (re.compile(r"^boost/beast"), "Boost.Beast", ["jobmanager/rest", "client"]),
     (re.compile(r"^(hs/|hs\.h$|hs_(compile|runtime|common)\.h$)"), "Vectorscan", ["jobs/sigma/engine"]),
+    (re.compile(r"^pcre2"), "PCRE2", ["jobs/sigma/parser"]),
     (re.compile(r"^spdlog/"), "spdlog", ["runtime/base"]),
 ]
 
