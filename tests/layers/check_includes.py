@@ -36,8 +36,9 @@ def allowed_folders():
     allowed["jobs/sigma/engine"] = ["runtime/base"]
     # `weir-sigma`: rules and events of files, without a stream.
     allowed["jobs/sigma/tools"] = ["jobs/sigma/engine", "operators/formats", "runtime/base"]
-    # So is the parser language.
+    # The parser language and the settings are libraries of their own too.
     allowed["jobs/sigma/parser"] = ["runtime/base"]
+    allowed["jobs/sigma/settings"] = ["runtime/base"]
     allowed["jobmanager"] = ["runtime", "proto"]
     allowed["taskmanager"] = ["runtime", "proto"]
     # `weir run` without --rest holds a JobManager and a TaskManager in its own process.
