@@ -155,6 +155,14 @@ class Parser {
                      "NO_CLAIM: the savepoint stays yours. CLAIM: the job deletes it when its own "
                      "checkpoints have replaced it. Else NO_CLAIM")
         ->type_name("MODE");
+    command
+        ->add_option(
+            "--env", run_.environment,
+            "Variables of the environment that the job gets as its argument --environment; "
+            "with * behind, all that begin so")
+        ->type_name("NAME,...")
+        ->delimiter(',')
+        ->allow_extra_args(false);
     command->add_flag("--json", json_, "Print the result as JSON");
     command->footer(
         "What follows -- goes to the job: weir run word_count -- --input FILE\n"
