@@ -327,6 +327,7 @@ class Parser {
             "weir sigma match --rules DIR --events PATH      which events match which rules\n"
             "weir sigma explain RULE --event FILE            why a rule matches an event or not\n"
             "weir sigma bench --rules DIR --events PATH      how fast that is here\n"
+            "weir sigma settings [FLAG...]                   the settings of the job sigma\n"
             "weir sigma COMMAND --help says more.");
   }
 

@@ -7,12 +7,10 @@ All events go out, each with its number, so the output tells what was in force f
 """
 
 import json
-import os
-import subprocess
 import sys
 
 from cluster import Cluster, committed_lines, library_of, wait_until
-from kafka_topic import TopicWriter, brokers_or_skip, read_committed, read_committed_records
+from kafka_topic import TopicWriter, brokers_or_skip, create_topic, read_committed, read_committed_records
 
 JOB_ID = "soc"
 PARTITIONS = 4  # Of topics that the broker makes by itself.
@@ -214,15 +212,9 @@ def run_over_history(cluster, brokers, expected):
     print(f"a run over history found {expected} events", flush=True)
 
 
-def make_topic(name):
-    """For a topic that is read before anybody writes to it."""
-    subprocess.run([os.environ["KAFKA_SERVICE"], "topic", name, str(PARTITIONS)], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def main():
     brokers = brokers_or_skip()
-    make_topic("detections")
+    create_topic(brokers, "detections", PARTITIONS)  # It is read before anybody writes to it.
     control, events = ControlTopic(brokers), Events(brokers)
     control.rule("r1", "bob")
     control.parser({"steps": ["parse_json"], "args": {"parse_json": {"field": "message"}}}, "User: name")
