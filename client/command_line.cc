@@ -155,6 +155,14 @@ class Parser {
                      "NO_CLAIM: the savepoint stays yours. CLAIM: the job deletes it when its own "
                      "checkpoints have replaced it. Else NO_CLAIM")
         ->type_name("MODE");
+    command
+        ->add_option(
+            "--env", run_.environment,
+            "Variables of the environment that the job gets as its argument --environment; "
+            "with * behind, all that begin so")
+        ->type_name("NAME,...")
+        ->delimiter(',')
+        ->allow_extra_args(false);
     command->add_flag("--json", json_, "Print the result as JSON");
     command->footer(
         "What follows -- goes to the job: weir run word_count -- --input FILE\n"
@@ -319,6 +327,7 @@ class Parser {
             "weir sigma match --rules DIR --events PATH      which events match which rules\n"
             "weir sigma explain RULE --event FILE            why a rule matches an event or not\n"
             "weir sigma bench --rules DIR --events PATH      how fast that is here\n"
+            "weir sigma settings [FLAG...]                   the settings of the job sigma\n"
             "weir sigma COMMAND --help says more.");
   }
 

@@ -35,6 +35,9 @@ struct RunCommand {
   bool allow_non_restored_state = false;
   /// As given: "NO_CLAIM" or "CLAIM"; empty for the former.
   std::string claim_mode = {};
+  /// Names of variables of this process's environment that the job gets; with * behind, all that
+  /// begin so.
+  std::vector<std::string> environment = {};
   std::vector<std::string> arguments = {};
 };
 

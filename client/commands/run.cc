@@ -48,6 +48,26 @@ absl::StatusOr<JobSubmission> Locate(const ClusterClient& client, const RunComma
   return FindJob(libraries, command.job);
 }
 
+/// Whether `name` is one of `patterns`, or begins as one that ends in *.
+bool IsAskedFor(std::string_view name, const std::vector<std::string>& patterns) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](std::string_view pattern) {
+    if (!pattern.ends_with('*')) return name == pattern;
+    return name.starts_with(pattern.substr(0, pattern.size() - 1));
+  });
+}
+
+/// Returns the variables asked for, a line each; those whose values have lines cannot be told.
+std::string EnvironmentLines(const std::vector<std::string>& patterns) {
+  std::string lines;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    if (text.find('\n') != text.npos || !IsAskedFor(text.substr(0, text.find('=')), patterns))
+      continue;
+    StrAppend(&lines, text, "\n");
+  }
+  return lines;
+}
+
 absl::StatusOr<JobSubmission> MakeSubmission(const CommandContext& context,
                                              const ClusterClient& client,
                                              const RunCommand& command) {
@@ -60,6 +80,9 @@ absl::StatusOr<JobSubmission> MakeSubmission(const CommandContext& context,
   submission.allow_non_restored_state = command.allow_non_restored_state;
   submission.claim_mode = command.claim_mode;
   submission.arguments = command.arguments;
+  if (!command.environment.empty()) {
+    submission.arguments.push_back(StrCat("--environment=", EnvironmentLines(command.environment)));
+  }
   const bool has_folder =
       std::any_of(command.arguments.begin(), command.arguments.end(),
                   [](const std::string& text) { return text.starts_with("--working-directory"); });

@@ -1,13 +1,18 @@
 #include "jobs/sigma/sigma_job.h"
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "jobs/arguments/event_arguments.h"
-#include "jobs/sigma/match_rules.h"
-#include "jobs/sigma/rule_update.h"
+#include "jobs/sigma/control_message.h"
+#include "jobs/sigma/match_events.h"
+#include "jobs/sigma/settings/sigma_settings.h"
+#include "jobs/sigma/sigma_kafka.h"
 #include "operators/connectors/file/file_source.h"
 #include "operators/connectors/file/ndjson_file_sink.h"
 #include "operators/connectors/kafka/kafka_sink.h"
@@ -21,47 +26,209 @@
 namespace weir::sigma {
 namespace {
 
-absl::StatusOr<OutputMode> ReadOutputMode(const JobArgs& args) {
-  const std::string mode = args.GetString("output-mode", "matched_only");
-  if (mode == "matched_only") return OutputMode::kMatchedOnly;
-  if (mode == "all_events") return OutputMode::kAllEvents;
-  return absl::InvalidArgumentError(
-      StrCat("job argument has a value that cannot be read; give matched_only or all_events: "
-             "--output-mode=",
-             mode));
+/// Keys of hash and round_robin, per key group of a task, where the parallelism is not known.
+constexpr int64_t kBucketsWithoutParallelism = 128;
+
+/// What Build works from.
+struct SigmaJob {
+  StreamEnvironment* environment = nullptr;
+  const JobArgs* args = nullptr;
+  SigmaSettings settings;
+  std::map<std::string, std::string> kafka_properties;
+  std::optional<uint32_t> parallelism;
+  /// Topics are read to the ends that they have at the start: a run over history.
+  bool until_end = false;
+  std::optional<absl::Time> since;  ///< Where events begin.
+};
+
+absl::StatusOr<SigmaSettings> ReadSettings(const JobArgs& args) {
+  std::string file;
+  if (const std::optional<std::string> path = args.Find("env-file")) {
+    ASSIGN_OR_RETURN(file, args.File(*path));
+  }
+  return SigmaSettings::Load([&](std::string_view name) { return args.Find(name); },
+                             args.GetString("environment", ""), file);
 }
 
-absl::StatusOr<DataStream<RuleUpdate>> RulesFromFiles(StreamEnvironment& environment,
-                                                      const JobArgs& args,
-                                                      const std::string& path) {
-  ASSIGN_OR_RETURN(auto files, FilesAt(args, path, {".yml", ".yaml"}));
-  std::vector<RuleUpdate> updates;
+std::optional<uint32_t> NumberOf(const SigmaSettings& settings, std::string_view name) {
+  const std::optional<int64_t> value = settings.Integer(name);
+  if (!value.has_value()) return std::nullopt;
+  return static_cast<uint32_t>(*value);
+}
+
+/// Whether the brokers are named, so that topics may be taken from their defaults.
+bool HasKafka(const SigmaJob& job) { return !job.settings.Text("KAFKA_BOOTSTRAP_SERVERS").empty(); }
+
+absl::Status CheckSettings(const SigmaJob& job) {
+  const SigmaSettings& settings = job.settings;
+  const uint32_t max_parallelism = *NumberOf(settings, "MAX_PARALLELISM");
+  if (job.parallelism.value_or(1) > max_parallelism) {
+    return absl::InvalidArgumentError(
+        StrCat("the parallelism is above its bound; raise MAX_PARALLELISM: FLINK_PARALLELISM=",
+               *job.parallelism, " MAX_PARALLELISM=", max_parallelism));
+  }
+  if (settings.Bool("AUTOSCALER_ENABLED") &&
+      *NumberOf(settings, "AUTOSCALER_MAX_PARALLELISM") > max_parallelism) {
+    return absl::InvalidArgumentError(
+        StrCat("the job cannot be scaled so far; raise MAX_PARALLELISM: "
+               "AUTOSCALER_MAX_PARALLELISM=",
+               settings.Text("AUTOSCALER_MAX_PARALLELISM"), " MAX_PARALLELISM=", max_parallelism));
+  }
+  if (settings.Text("KEYING_STRATEGY") == "fields" && settings.List("KEYING_FIELDS").empty()) {
+    return absl::InvalidArgumentError("a setting is missing: KEYING_FIELDS KEYING_STRATEGY=fields");
+  }
+  const std::vector<std::string> inputs = settings.List("KAFKA_INPUT_TOPICS");
+  for (const char* name : {"KAFKA_OUTPUT_TOPIC", "KAFKA_METRICS_TOPIC", "KAFKA_DEAD_LETTER_TOPIC",
+                           "KAFKA_RULES_TOPIC"}) {
+    if (std::find(inputs.begin(), inputs.end(), settings.Text(name)) == inputs.end()) continue;
+    return absl::InvalidArgumentError(
+        StrCat("a topic of events is a topic of something else too; name another: ", name, "=",
+               settings.Text(name)));
+  }
+  return absl::OkStatus();
+}
+
+void ApplyCheckpointing(const SigmaJob& job) {
+  const std::pair<std::string_view, const char*> options[] = {
+      {"FLINK_CHECKPOINT_INTERVAL_MS", "execution.checkpointing.interval"},
+      {"FLINK_CHECKPOINT_TIMEOUT_MS", "execution.checkpointing.timeout"},
+      {"FLINK_MIN_PAUSE_BETWEEN_CHECKPOINTS_MS", "execution.checkpointing.min-pause"}};
+  for (const auto& [setting, option] : options) {
+    if (!job.settings.IsGiven(setting) || job.settings.Text(setting).empty()) continue;
+    job.environment->SetOption(option, StrCat(job.settings.Text(setting), " ms"));
+  }
+}
+
+KeyingOptions Keying(const SigmaJob& job) {
+  const SigmaSettings& settings = job.settings;
+  KeyingOptions options;
+  const std::string& strategy = settings.Text("KEYING_STRATEGY");
+  options.strategy = strategy == "computer"      ? KeyingStrategy::kComputer
+                     : strategy == "round_robin" ? KeyingStrategy::kRoundRobin
+                     : strategy == "fields"      ? KeyingStrategy::kFields
+                                                 : KeyingStrategy::kHash;
+  options.fields = settings.List("KEYING_FIELDS");
+  options.max_parallelism = *NumberOf(settings, "MAX_PARALLELISM");
+  if (settings.Bool("AUTOSCALER_ENABLED")) {
+    options.parallelism = *NumberOf(settings, "AUTOSCALER_MAX_PARALLELISM");
+  } else {
+    options.parallelism = job.parallelism.value_or(0);
+  }
+  const int64_t per_group =
+      options.parallelism == 0 ? kBucketsWithoutParallelism : options.parallelism;
+  options.num_buckets = static_cast<uint32_t>(per_group * *settings.Integer("KEY_GROUPS_PER_TASK"));
+  return options;
+}
+
+WatermarkStrategy<KafkaRecord> Watermarks(const SigmaSettings& settings) {
+  if (!settings.Bool("ENABLE_WATERMARKS")) return WatermarkStrategy<KafkaRecord>::NoWatermarks();
+  auto strategy = WatermarkStrategy<KafkaRecord>::BoundedOutOfOrderness(
+      absl::Seconds(*settings.Integer("WATERMARK_OUT_OF_ORDERNESS_SECONDS")));
+  const int64_t idle_seconds = *settings.Integer("WATERMARK_IDLE_TIMEOUT_SECONDS");
+  if (idle_seconds > 0) strategy = strategy.WithIdleness(absl::Seconds(idle_seconds));
+  return strategy;
+}
+
+/// Reads `--until-end` and `--since`.
+absl::Status ReadHistory(SigmaJob* job) {
+  ASSIGN_OR_RETURN(job->until_end, job->args->GetBool("until-end", false));
+  const std::optional<std::string> since = job->args->Find("since");
+  if (!since.has_value()) return absl::OkStatus();
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, *since, &time, &error)) {
+    return absl::InvalidArgumentError(
+        StrCat("job argument has a value that cannot be read; give a time such as "
+               "2026-01-31T10:00:00Z: --since=",
+               *since));
+  }
+  job->since = time;
+  return absl::OkStatus();
+}
+
+/// A run over history begins at the beginning, and leaves the positions of the group alone.
+void ApplyHistory(const SigmaJob& job, KafkaSourceOptions* options) {
+  if (job.until_end) {
+    options->bounded = true;
+    options->group_id.clear();
+    if (!job.settings.IsGiven("KAFKA_STARTING_OFFSET")) options->start = KafkaStart::kEarliest;
+  }
+  if (job.since.has_value()) {
+    options->start = KafkaStart::kTimestamp;
+    options->start_time = *job.since;
+  }
+}
+
+/// Each topic has a source and a consumer group of its own.
+absl::StatusOr<DataStream<SourceEvent>> EventsFromKafka(const SigmaJob& job) {
+  std::optional<DataStream<KafkaRecord>> all;
+  std::vector<std::string> seen;
+  for (const std::string& topic : job.settings.List("KAFKA_INPUT_TOPICS")) {
+    if (std::find(seen.begin(), seen.end(), topic) != seen.end()) continue;
+    seen.push_back(topic);
+    ASSIGN_OR_RETURN(KafkaSourceOptions options,
+                     EventSourceOptions(job.settings, topic, job.kafka_properties));
+    ApplyHistory(job, &options);
+    DataStream<KafkaRecord> events = job.environment->FromSource(
+        KafkaSource(options), Watermarks(job.settings), StrCat("Kafka events ", topic));
+    events.Uid(StrCat("kafka-events-", topic));
+    const std::optional<uint32_t> parallelism =
+        job.settings.IsGiven("KAFKA_SOURCE_PARALLELISM")
+            ? NumberOf(job.settings, "KAFKA_SOURCE_PARALLELISM")
+            : job.parallelism;
+    if (parallelism.has_value()) events.SetParallelism(*parallelism);
+    all = all.has_value() ? all->Union(events) : events;
+  }
+  if (!all.has_value()) {
+    return absl::InvalidArgumentError("there is no topic of events; set KAFKA_INPUT_TOPICS");
+  }
+  DataStream<SourceEvent> keyed = all->Process(KeyEvents<KafkaRecord>(Keying(job)));
+  keyed.Name("Key events").Uid("key-events");
+  if (job.parallelism.has_value()) keyed.SetParallelism(*job.parallelism);
+  return keyed;
+}
+
+absl::StatusOr<DataStream<SourceEvent>> EventsFromFiles(const SigmaJob& job,
+                                                        const std::string& path) {
+  FileSourceOptions options;
+  options.path = job.args->ResolvePath(path);
+  ASSIGN_OR_RETURN(options.follow, job.args->GetBool("follow", false));
+  return job.environment
+      ->FromSource(FileSource(options), WatermarkStrategy<std::string>::NoWatermarks(),
+                   "Event files")
+      .Uid("event-files")
+      .Process(KeyEvents<std::string>(Keying(job)))
+      .Name("Key events")
+      .Uid("key-events");
+}
+
+absl::StatusOr<DataStream<ControlUpdate>> RulesFromFiles(const SigmaJob& job,
+                                                         const std::string& path) {
+  ASSIGN_OR_RETURN(auto files, FilesAt(*job.args, path, {".yml", ".yaml"}));
+  std::vector<ControlUpdate> updates;
   for (auto& [file, text] : files) updates.push_back(RuleFileUpdate(file, std::move(text)));
-  return environment
-      .FromSource(ValuesSource<RuleUpdate>(std::move(updates)),
-                  WatermarkStrategy<RuleUpdate>::NoWatermarks(), "Rule files")
+  return job.environment
+      ->FromSource(ValuesSource<ControlUpdate>(std::move(updates)),
+                   WatermarkStrategy<ControlUpdate>::NoWatermarks(), "Rule files")
       .Uid("rule-files")
       .SetParallelism(1);
 }
 
-/// The topic is read to its end before the first event, so that all of its rules are in force then.
-absl::StatusOr<DataStream<RuleUpdate>> RulesFromKafka(StreamEnvironment& environment,
-                                                      const JobArgs& args,
-                                                      const std::string& topic) {
-  KafkaSourceOptions options;
-  ASSIGN_OR_RETURN(options.brokers, args.GetRequired("brokers", "host:port of Kafka brokers"));
-  options.topics = SplitList(topic);
-  options.group_id = StrCat(args.GetString("group", "weir-sigma"), "-rules");
-  options.start = KafkaStart::kEarliest;
-  ASSIGN_OR_RETURN(options.properties, KafkaProperties(args));
-  RETURN_IF_ERROR(KafkaSource(options).Validate());
-  const std::string job_id = args.GetString("job-id", "local");
-  return environment
-      .FromSource(KafkaSource(options), WatermarkStrategy<KafkaRecord>::NoWatermarks(),
-                  "Rules topic")
+/// The topic is read to its end before the first event, so that all of it is in force then.
+absl::StatusOr<DataStream<ControlUpdate>> RulesFromKafka(const SigmaJob& job) {
+  ASSIGN_OR_RETURN(KafkaSourceOptions options,
+                   ControlSourceOptions(job.settings, job.kafka_properties));
+  if (job.until_end) {
+    options.bounded = true;
+    options.group_id.clear();
+  }
+  const std::string job_id = job.settings.Text("JOB_ID");
+  return job.environment
+      ->FromSource(KafkaSource(options), WatermarkStrategy<KafkaRecord>::NoWatermarks(),
+                   "Rules topic")
       .Uid("rules-topic")
       .SetParallelism(1)
-      .FlatMap<RuleUpdate>([job_id](const KafkaRecord& record, Collector<RuleUpdate>& out) {
+      .FlatMap<ControlUpdate>([job_id](const KafkaRecord& record, Collector<ControlUpdate>& out) {
         if (auto update = ReadControlMessage(record, job_id)) out.Collect(*std::move(update));
       })
       .Name("Read control messages")
@@ -69,16 +236,55 @@ absl::StatusOr<DataStream<RuleUpdate>> RulesFromKafka(StreamEnvironment& environ
       .SetParallelism(1);
 }
 
-absl::StatusOr<DataStream<RuleUpdate>> Rules(StreamEnvironment& environment, const JobArgs& args) {
-  const std::optional<std::string> path = args.Find("rules");
-  const std::optional<std::string> topic = args.Find("rules-topic");
-  if (path.has_value() == topic.has_value()) {
+absl::StatusOr<DataStream<ControlUpdate>> Rules(const SigmaJob& job) {
+  const std::optional<std::string> path = job.args->Find("rules");
+  const bool has_topic = job.settings.IsGiven("KAFKA_RULES_TOPIC");
+  if (path.has_value() ? has_topic : !has_topic && !HasKafka(job)) {
     return absl::InvalidArgumentError(
         "the job needs one place to take rules from; give either --rules FILE|DIR, or "
         "--rules-topic NAME with --brokers HOST:PORT");
   }
-  if (path.has_value()) return RulesFromFiles(environment, args, *path);
-  return RulesFromKafka(environment, args, *topic);
+  if (path.has_value()) return RulesFromFiles(job, *path);
+  return RulesFromKafka(job);
+}
+
+absl::StatusOr<DataStream<SourceEvent>> Events(const SigmaJob& job) {
+  const std::optional<std::string> path = job.args->Find("events");
+  const bool has_topics = job.settings.IsGiven("KAFKA_INPUT_TOPICS");
+  if (path.has_value() ? has_topics : !has_topics && !HasKafka(job)) {
+    return absl::InvalidArgumentError(
+        "the job needs one place to take events from; give either --events FILE|DIR, or "
+        "--input-topics NAME[,NAME…] with --brokers HOST:PORT");
+  }
+  if (path.has_value()) return EventsFromFiles(job, *path);
+  return EventsFromKafka(job);
+}
+
+/// Where tagged events go.
+struct Outputs {
+  std::optional<std::string> folder;
+  std::string topic;          ///< Empty: none.
+  std::string metrics_topic;  ///< Empty: none.
+  std::optional<std::string> metrics_folder;
+  bool print = false;
+};
+
+absl::StatusOr<Outputs> ReadOutputs(const SigmaJob& job) {
+  Outputs outputs;
+  outputs.folder = job.args->Find("out");
+  outputs.metrics_folder = job.args->Find("metrics");
+  ASSIGN_OR_RETURN(outputs.print, job.args->GetBool("print", false));
+  const bool events_from_kafka = !job.args->Find("events").has_value();
+  // A folder, or the terminal, takes the place of the topic that is there by default.
+  const bool default_topic = events_from_kafka && !outputs.folder.has_value() && !outputs.print;
+  if (job.settings.IsGiven("KAFKA_OUTPUT_TOPIC") || default_topic) {
+    outputs.topic = job.settings.Text("KAFKA_OUTPUT_TOPIC");
+  }
+  if (job.settings.IsGiven("KAFKA_METRICS_TOPIC") || !outputs.topic.empty()) {
+    outputs.metrics_topic = job.settings.Text("KAFKA_METRICS_TOPIC");
+  }
+  if (!outputs.folder.has_value() && outputs.topic.empty()) outputs.print = true;
+  return outputs;
 }
 
 void AppendProblemJson(const RuleProblem& problem, std::string* line) {
@@ -99,96 +305,145 @@ void AppendDeadLetterJson(const DeadLetter& letter, std::string* line) {
   json.EndObject();
 }
 
-/// Attaches the sinks of tagged events that the arguments name, or prints.
-absl::Status WriteTagged(const DataStream<TaggedEvent>& tagged, const JobArgs& args) {
-  const auto append_json = [](const TaggedEvent& event, std::string* line) {
-    line->append(event.json);
-  };
-  const std::optional<std::string> folder = args.Find("out");
-  const std::optional<std::string> topic = args.Find("output-topic");
-  if (folder.has_value()) {
-    tagged
-        .SinkTo(NdjsonFileSink<TaggedEvent>({args.ResolvePath(*folder), "matches"}, append_json),
-                "Tagged events to files")
-        .Uid("tagged-files");
-  }
-  if (topic.has_value()) {
-    KafkaSinkOptions options;
-    ASSIGN_OR_RETURN(options.brokers, args.GetRequired("brokers", "host:port of Kafka brokers"));
-    options.topic = *topic;
-    ASSIGN_OR_RETURN(options.properties, KafkaProperties(args));
-    KafkaSink<TaggedEvent> sink(std::move(options),
-                                [](const TaggedEvent& event, KafkaMessage* message) {
-                                  message->key = event.key;
-                                  message->has_key = event.has_key;
-                                  message->value = event.json;
-                                });
-    RETURN_IF_ERROR(sink.Validate());
-    tagged.SinkTo(std::move(sink), "Tagged events to Kafka").Uid("tagged-kafka");
-  }
-  if (!folder.has_value() && !topic.has_value()) {
-    tagged.SinkTo(PrintSink<TaggedEvent>(append_json), "Print tagged events").Uid("tagged-print");
-  }
+/// Attaches a sink that writes `stream` to `topic`. `fill` makes the message of a record.
+template <class T, class Fill>
+absl::Status WriteToTopic(const SigmaJob& job, const DataStream<T>& stream,
+                          const std::string& topic, const std::string& name, const std::string& uid,
+                          Fill fill) {
+  ASSIGN_OR_RETURN(KafkaSinkOptions options,
+                   SinkOptions(job.settings, topic, job.kafka_properties));
+  KafkaSink<T> sink(std::move(options), std::move(fill));
+  RETURN_IF_ERROR(sink.Validate());
+  DataStreamSink attached = stream.SinkTo(std::move(sink), name);
+  attached.Uid(uid);
+  if (job.parallelism.has_value()) attached.SetParallelism(*job.parallelism);
   return absl::OkStatus();
 }
 
-/// Connects events and rules, rules first, and attaches all sinks.
-template <class Event>
-absl::Status MatchAndWrite(const DataStream<Event>& events, const DataStream<RuleUpdate>& rules,
-                           const JobArgs& args) {
-  ASSIGN_OR_RETURN(const OutputMode mode, ReadOutputMode(args));
-  const DataStream<TaggedEvent> tagged = events.Connect(rules.Broadcast())
-                                             .StartAfterBroadcast()
-                                             .Process(MatchRules<Event>(mode))
-                                             .Name("Match rules")
-                                             .Uid("match-rules");
-  if (const std::optional<std::string> folder = args.Find("errors")) {
+absl::Status WriteTagged(const SigmaJob& job, const Outputs& outputs,
+                         const DataStream<TaggedEvent>& tagged) {
+  const auto append_json = [](const TaggedEvent& event, std::string* line) {
+    line->append(event.json);
+  };
+  if (outputs.folder.has_value()) {
+    tagged
+        .SinkTo(NdjsonFileSink<TaggedEvent>({job.args->ResolvePath(*outputs.folder), "matches"},
+                                            append_json),
+                "Tagged events to files")
+        .Uid("tagged-files");
+  }
+  if (outputs.print) {
+    tagged.SinkTo(PrintSink<TaggedEvent>(append_json), "Print tagged events").Uid("tagged-print");
+  }
+  if (outputs.topic.empty()) return absl::OkStatus();
+  return WriteToTopic(job, tagged, outputs.topic, "Tagged events to Kafka", "tagged-kafka",
+                      [](const TaggedEvent& event, KafkaMessage* message) {
+                        message->key = event.key;
+                        message->has_key = event.has_key;
+                        message->value = event.json;
+                      });
+}
+
+absl::Status WriteMetrics(const SigmaJob& job, const Outputs& outputs,
+                          const DataStream<TaggedEvent>& tagged) {
+  if (outputs.metrics_folder.has_value()) {
+    tagged.GetSideOutput(MetricsTag())
+        .SinkTo(NdjsonFileSink<MetricsMessage>(
+                    {job.args->ResolvePath(*outputs.metrics_folder), "metrics"},
+                    [](const MetricsMessage& message, std::string* line) {
+                      line->append(message.json);
+                    }),
+                "Statistics to files")
+        .Uid("metrics-files");
+  }
+  if (outputs.metrics_topic.empty()) return absl::OkStatus();
+  return WriteToTopic(job, tagged.GetSideOutput(MetricsTag()), outputs.metrics_topic,
+                      "Statistics to Kafka", "metrics-kafka",
+                      [](const MetricsMessage& metrics, KafkaMessage* message) {
+                        message->value = metrics.json;
+                        message->timestamp = EventTime::FromMillis(metrics.timestamp_ms);
+                      });
+}
+
+absl::Status WriteProblems(const SigmaJob& job, const DataStream<TaggedEvent>& tagged) {
+  if (const std::optional<std::string> folder = job.args->Find("errors")) {
     tagged.GetSideOutput(RuleProblemTag())
-        .SinkTo(NdjsonFileSink<RuleProblem>({args.ResolvePath(*folder), "rule_errors"},
+        .SinkTo(NdjsonFileSink<RuleProblem>({job.args->ResolvePath(*folder), "rule_errors"},
                                             AppendProblemJson),
                 "Rule errors")
         .Uid("rule-errors");
   }
-  if (const std::optional<std::string> folder = args.Find("dead-letters")) {
+  if (const std::optional<std::string> folder = job.args->Find("dead-letters")) {
     tagged.GetSideOutput(DeadLetterTag())
-        .SinkTo(NdjsonFileSink<DeadLetter>({args.ResolvePath(*folder), "dead_letters"},
+        .SinkTo(NdjsonFileSink<DeadLetter>({job.args->ResolvePath(*folder), "dead_letters"},
                                            AppendDeadLetterJson),
                 "Dead letters")
         .Uid("dead-letters");
   }
-  return WriteTagged(tagged, args);
+  const std::string& topic = job.settings.Text("KAFKA_DEAD_LETTER_TOPIC");
+  if (topic.empty()) return absl::OkStatus();
+  return WriteToTopic(job, tagged.GetSideOutput(DeadLetterTag()), topic, "Dead letters to Kafka",
+                      "dead-letters-kafka", [](const DeadLetter& letter, KafkaMessage* message) {
+                        message->key = letter.key;
+                        message->has_key = letter.has_key;
+                        AppendDeadLetterJson(letter, &message->value);
+                      });
+}
+
+MatchEventsOptions MatchOptionsOf(const SigmaJob& job, const Outputs& outputs) {
+  const SigmaSettings& settings = job.settings;
+  MatchEventsOptions options;
+  options.tagger.mode = settings.Text("OUTPUT_MODE") == "all_events" ? OutputMode::kAllEvents
+                                                                     : OutputMode::kMatchedOnly;
+  options.tagger.keep_filtered_events = settings.Bool("KEEP_FILTERED_EVENTS");
+  options.tagger.parsed_events_out = settings.Bool("APPLY_PARSER_TO_OUTPUT_EVENTS");
+  options.buffered = settings.Text("LATENCY_MODE") == "window";
+  options.window = absl::Seconds(*settings.Integer("WINDOW_SIZE_SECONDS"));
+  options.count_threshold = static_cast<uint64_t>(*settings.Integer("WINDOW_COUNT_THRESHOLD"));
+  options.metrics = !outputs.metrics_topic.empty() || outputs.metrics_folder.has_value();
+  options.origin.job_id = settings.Text("JOB_ID");
+  if (!job.args->Find("events").has_value()) {
+    options.origin.input_topics = StrJoin(settings.List("KAFKA_INPUT_TOPICS"), ",");
+  }
+  options.origin.output_topic = outputs.topic;
+  options.settings = settings.Describe();
+  return options;
+}
+
+/// Connects events and rules, rules first, and attaches all sinks.
+absl::Status MatchAndWrite(const SigmaJob& job, const DataStream<SourceEvent>& events,
+                           const DataStream<ControlUpdate>& rules) {
+  ASSIGN_OR_RETURN(const Outputs outputs, ReadOutputs(job));
+  DataStream<TaggedEvent> tagged =
+      events.KeyBy([](const SourceEvent& event) { return event.bucket; })
+          .Connect(rules.Broadcast())
+          .StartAfterBroadcast()
+          .Process(MatchEvents(MatchOptionsOf(job, outputs)));
+  tagged.Name("Match rules").Uid("match-rules");
+  if (job.parallelism.has_value()) tagged.SetParallelism(*job.parallelism);
+  if (job.parallelism.has_value() || job.settings.IsGiven("MAX_PARALLELISM")) {
+    tagged.SetMaxParallelism(*NumberOf(job.settings, "MAX_PARALLELISM"));
+  }
+  RETURN_IF_ERROR(WriteProblems(job, tagged));
+  RETURN_IF_ERROR(WriteMetrics(job, outputs, tagged));
+  return WriteTagged(job, outputs, tagged);
 }
 
 }  // namespace
 
 absl::Status BuildSigma(StreamEnvironment& environment, const JobArgs& args) {
-  const std::optional<std::string> path = args.Find("events");
-  const std::optional<std::string> topics = args.Find("events-topic");
-  if (path.has_value() == topics.has_value()) {
-    return absl::InvalidArgumentError(
-        "the job needs one place to take events from; give either --events FILE|DIR, or "
-        "--events-topic NAME[,NAME…] with --brokers HOST:PORT");
-  }
-  ASSIGN_OR_RETURN(const DataStream<RuleUpdate> rules, Rules(environment, args));
-  if (topics.has_value()) {
-    ASSIGN_OR_RETURN(const KafkaSourceOptions options,
-                     KafkaEvents(args, "events-topic", "weir-sigma"));
-    DataStream<KafkaRecord> events =
-        environment
-            .FromSource(KafkaSource(options), WatermarkStrategy<KafkaRecord>::NoWatermarks(),
-                        "Kafka events")
-            .Uid("kafka-events");
-    return MatchAndWrite(events, rules, args);
-  }
-  FileSourceOptions options;
-  options.path = args.ResolvePath(*path);
-  ASSIGN_OR_RETURN(options.follow, args.GetBool("follow", false));
-  DataStream<std::string> events =
-      environment
-          .FromSource(FileSource(options), WatermarkStrategy<std::string>::NoWatermarks(),
-                      "Event files")
-          .Uid("event-files");
-  return MatchAndWrite(events, rules, args);
+  SigmaJob job;
+  job.environment = &environment;
+  job.args = &args;
+  ASSIGN_OR_RETURN(job.settings, ReadSettings(args));
+  ASSIGN_OR_RETURN(job.kafka_properties, KafkaProperties(args));
+  job.parallelism = NumberOf(job.settings, "FLINK_PARALLELISM");
+  RETURN_IF_ERROR(ReadHistory(&job));
+  RETURN_IF_ERROR(CheckSettings(job));
+  ApplyCheckpointing(job);
+  ASSIGN_OR_RETURN(const DataStream<ControlUpdate> rules, Rules(job));
+  ASSIGN_OR_RETURN(const DataStream<SourceEvent> events, Events(job));
+  return MatchAndWrite(job, events, rules);
 }
 
 }  // namespace weir::sigma

@@ -36,6 +36,13 @@ std::string Refusal(const std::vector<std::string>& arguments) {
   return line.status().ToString();
 }
 
+TEST(CommandLineTest, RunTakesVariablesForTheJob) {
+  const auto run = Parsed<RunCommand>(
+      {"run", "sigma", "--env", "KAFKA_*,JOB_ID", "--env", "X", "--", "--a", "b"});
+  EXPECT_THAT(run.environment, ElementsAre("KAFKA_*", "JOB_ID", "X"));
+  EXPECT_THAT(run.arguments, ElementsAre("--a", "b"));
+}
+
 TEST(CommandLineTest, ReadsRun) {
   const auto run = Parsed<RunCommand>({"run", "ndr", "--entry", "x", "--name=mine", "--parallelism",
                                        "3", "--detached", "--", "--events", "F", "--json"});

@@ -60,6 +60,7 @@ def _library():
             ("rd_kafka_topic_partition_list_destroy", None, [pointer]),
             ("rd_kafka_assign", number, [pointer, pointer]),
             ("rd_kafka_consumer_poll", ctypes.POINTER(_Message), [pointer, number]),
+            ("rd_kafka_message_timestamp", ctypes.c_int64, [pointer, pointer]),
             ("rd_kafka_message_destroy", None, [pointer]),
             ("rd_kafka_destroy", None, [pointer])):
         function = getattr(library, name)
@@ -123,7 +124,13 @@ class TopicWriter:
 
 
 def read_committed(brokers, topic, partitions, seconds=60):
-    """Yields the values that a consumer with isolation.level=read_committed gets, up to the end of each partition.
+    """Yields the values of read_committed_records."""
+    for _, value, _ in read_committed_records(brokers, topic, partitions, seconds):
+        yield value
+
+
+def read_committed_records(brokers, topic, partitions, seconds=60):
+    """Yields (key or None, value, timestamp in ms) of the records that a consumer with isolation.level=read_committed gets, up to the end of each partition.
 
     The end is the last stable offset: what lies behind the beginning of an open transaction is not read. Fails if no end
     comes in `seconds`.
@@ -158,7 +165,9 @@ def read_committed(brokers, topic, partitions, seconds=60):
                 elif message.contents.error:
                     raise OSError(library.rd_kafka_err2str(message.contents.error).decode())
                 else:
-                    yield ctypes.string_at(message.contents.value, message.contents.size)
+                    found = message.contents
+                    yield (ctypes.string_at(found.key, found.key_size) if found.key else None,
+                           ctypes.string_at(found.value, found.size), library.rd_kafka_message_timestamp(message, None))
             finally:
                 library.rd_kafka_message_destroy(message)
     finally:

@@ -35,7 +35,10 @@ def allowed_folders():
     # The Sigma engine is usable without the stream API.
     allowed["jobs/sigma/engine"] = ["runtime/base"]
     # `weir-sigma`: rules and events of files, without a stream.
-    allowed["jobs/sigma/tools"] = ["jobs/sigma/engine", "operators/formats", "runtime/base"]
+    allowed["jobs/sigma/tools"] = ["jobs/sigma/engine", "jobs/sigma/settings", "operators/formats", "runtime/base"]
+    # The parser language and the settings are libraries of their own too.
+    allowed["jobs/sigma/parser"] = ["runtime/base"]
+    allowed["jobs/sigma/settings"] = ["runtime/base"]
     allowed["jobmanager"] = ["runtime", "proto"]
     allowed["taskmanager"] = ["runtime", "proto"]
     # `weir run` without --rest holds a JobManager and a TaskManager in its own process.
@@ -57,6 +60,7 @@ LIBRARY_HOMES = [
     (re.compile(r"^(grpcpp/|grpc/|.*\.grpc\.pb\.h$)"), "gRPC", ["jobmanager", "taskmanager", "proto"]),
     (re.compile(r"^boost/beast"), "Boost.Beast", ["jobmanager/rest", "client", "runtime/checkpoint/s3"]),
     (re.compile(r"^(hs/|hs\.h$|hs_(compile|runtime|common)\.h$)"), "Vectorscan", ["jobs/sigma/engine"]),
+    (re.compile(r"^pcre2"), "PCRE2", ["jobs/sigma/parser"]),
     (re.compile(r"^spdlog/"), "spdlog", ["runtime/base"]),
 ]
 

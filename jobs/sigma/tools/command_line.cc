@@ -40,6 +40,7 @@ class Parser {
     AddMatch();
     AddExplain();
     AddBench();
+    AddSettings();
     for (CLI::App* const command : Commands()) command->allow_extras();
     app_.allow_extras();
   }
@@ -167,6 +168,19 @@ class Parser {
         "usage.");
   }
 
+  void AddSettings() {
+    CLI::App* const command = app_.add_subcommand(
+        "settings",
+        "Shows the settings of the job sigma that environment, file and flags make, and where "
+        "each is from");
+    command->add_option("--env-file", settings_.env_file, "A file with lines NAME=value")
+        ->type_name("FILE");
+    command->footer(
+        "Flags follow as the job takes them: weir sigma settings --job-id soc --output-mode "
+        "all_events\n"
+        "Secrets are hidden. Exit codes: 0 done, 1 a setting is not allowed, 2 wrong usage.");
+  }
+
   Command Chosen(const std::string& name) {
     EventOptions* const options = name == "match"     ? &match_.options
                                   : name == "explain" ? &explain_.options
@@ -178,6 +192,10 @@ class Parser {
     if (name == "check") return check_;
     if (name == "match") return match_;
     if (name == "explain") return explain_;
+    if (name == "settings") {
+      settings_.flags = app_.get_subcommand("settings")->remaining();
+      return settings_;
+    }
     return bench_;
   }
 
@@ -190,6 +208,7 @@ class Parser {
   absl::Status CheckExtras() {
     const std::vector<CLI::App*> chosen = app_.get_subcommands();
     CLI::App* const scope = chosen.empty() ? &app_ : chosen.front();
+    if (scope->get_name() == "settings") return absl::OkStatus();  // They are the job's flags.
     const std::vector<std::string> extras = scope->remaining();
     if (extras.empty()) return absl::OkStatus();
     const std::string extra = extras.front().substr(0, extras.front().find('='));
@@ -201,7 +220,7 @@ class Parser {
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
       }
     } else if (chosen.empty()) {
-      known = {"check", "match", "explain", "bench"};
+      known = {"check", "match", "explain", "bench", "settings"};
     }
     const std::string_view nearest =
         NearestMatch(extra, std::vector<std::string_view>(known.begin(), known.end()));
@@ -217,6 +236,7 @@ class Parser {
   MatchCommand match_;
   ExplainCommand explain_;
   BenchCommand bench_;
+  SettingsCommand settings_;
   std::string level_ = "info";
   std::string fail_on_ = "error";
   std::string check_format_ = "text";

@@ -56,13 +56,19 @@ struct BenchCommand {
   int rounds = 3;
 };
 
+/// `weir sigma settings`.
+struct SettingsCommand {
+  std::string env_file;            ///< Empty: none.
+  std::vector<std::string> flags;  ///< As the job `sigma` takes them.
+};
+
 /// `--help` and the like.
 struct PrintCommand {
   std::string text;
 };
 
-using Command =
-    std::variant<PrintCommand, CheckCommand, MatchCommand, ExplainCommand, BenchCommand>;
+using Command = std::variant<PrintCommand, CheckCommand, MatchCommand, ExplainCommand, BenchCommand,
+                             SettingsCommand>;
 
 /// Where a command writes: results and remarks. Each call gets whole lines.
 struct CommandOutput {
@@ -81,5 +87,9 @@ inline constexpr int kExitUsage = 2;
 [[nodiscard]] absl::StatusOr<int> Explain(const ExplainCommand& command,
                                           const CommandOutput& output);
 [[nodiscard]] absl::StatusOr<int> Bench(const BenchCommand& command, const CommandOutput& output);
+/// `environment` is a list of `NAME=value`, as a process has it.
+[[nodiscard]] absl::StatusOr<int> ShowSettings(const SettingsCommand& command,
+                                               const std::vector<std::string>& environment,
+                                               const CommandOutput& output);
 
 }  // namespace weir::sigma

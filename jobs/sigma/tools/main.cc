@@ -1,5 +1,7 @@
 // weir-sigma: what `weir sigma` runs. Checks Sigma rules and matches them against events in files.
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -17,6 +19,14 @@ void Write(std::string_view text, std::FILE* file) {
   std::fwrite(text.data(), 1, text.size(), file);
 }
 
+std::vector<std::string> Environment() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    variables.emplace_back(*variable);
+  }
+  return variables;
+}
+
 absl::StatusOr<int> Run(const Command& command) {
   const CommandOutput output{[](std::string_view text) { Write(text, stdout); },
                              [](std::string_view text) { Write(text, stderr); }};
@@ -28,6 +38,9 @@ absl::StatusOr<int> Run(const Command& command) {
   if (const auto* const match = std::get_if<MatchCommand>(&command)) return Match(*match, output);
   if (const auto* const explain = std::get_if<ExplainCommand>(&command)) {
     return Explain(*explain, output);
+  }
+  if (const auto* const settings = std::get_if<SettingsCommand>(&command)) {
+    return ShowSettings(*settings, Environment(), output);
   }
   return Bench(std::get<BenchCommand>(command), output);
 }

@@ -64,6 +64,63 @@ TEST(RuleSetTest, CompilesOnceForManyChanges) {
   EXPECT_FALSE(rules.changed());
 }
 
+TEST(RuleSetTest, ARuleThatIsThereAlreadyChangesNothing) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  (void)rules.Compile();
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  EXPECT_FALSE(rules.changed());
+  StoredRule renamed = FromTopic("a", "one");
+  renamed.title = "another";
+  EXPECT_TRUE(rules.Set("a", renamed, &problems));
+  EXPECT_TRUE(rules.changed());
+  EXPECT_EQ(rules.num_compilations(), 1U);
+}
+
+TEST(RuleSetTest, TellsFiltersFromRules) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  EXPECT_TRUE(rules.SetFilter(
+      "f", {"j:prefilter:f", "detection:\n  s: {field: one}\n  condition: s\n"}, &problems));
+  EXPECT_EQ(rules.size(), 1U);
+  Matcher matcher;
+  ASSERT_TRUE(matcher.SetRules(rules.Compile()).ok());
+  std::vector<const Rule*> matches;
+  ASSERT_TRUE(matcher.Match(R"({"field":"one"})", matches).ok());
+  ASSERT_THAT(matches, SizeIs(2));
+  EXPECT_TRUE(RuleSet::IsFilter(*matches[0]));
+  EXPECT_FALSE(RuleSet::IsFilter(*matches[1]));
+  rules.RemoveFilter("f");
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("a"));
+}
+
+TEST(RuleSetTest, AFilterThatCannotBeUsedExcludesNothing) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  const std::string good = "detection:\n  s: {field: one}\n  condition: s\n";
+  EXPECT_TRUE(rules.SetFilter("f", {"k", good}, &problems));
+  EXPECT_FALSE(rules.SetFilter("f", {"k", ""}, &problems));
+  EXPECT_FALSE(rules.SetFilter("g", {"k", "detection: [a]"}, &problems));
+  EXPECT_THAT(problems, SizeIs(2));
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), IsEmpty());
+}
+
+TEST(RuleSetTest, AMappingAppliesToRulesAndFiltersBeforeAndAfter) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
+  rules.SetMapping({{"field", {"mapped", "field"}}});
+  EXPECT_TRUE(rules.Set("b", FromTopic("b", "one"), &problems));
+  EXPECT_THAT(Matches(rules, R"({"mapped":"one"})"), ElementsAre("a", "b"));
+  (void)rules.Compile();
+  rules.SetMapping({{"field", {"mapped", "field"}}});
+  EXPECT_FALSE(rules.changed());
+  rules.SetMapping({});
+  EXPECT_THAT(Matches(rules, R"({"mapped":"one"})"), IsEmpty());
+}
+
 TEST(RuleSetTest, KeepsTheVersionBeforeABrokenOne) {
   RuleSet rules;
   std::vector<RuleProblem> problems;

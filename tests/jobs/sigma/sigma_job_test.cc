@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "jobs/sigma/match_rules.h"
+#include "jobs/sigma/match_events.h"
 #include "tests/jobs/job_runs.h"
 #include "tests/support/memory_connectors.h"
 
@@ -85,11 +85,12 @@ TEST_P(SigmaJobTest, EmitsAllEventsIfAskedTo) {
   const absl::Status run = Run({"--rules", folder_.PathOf("a.yml"), "--events",
                                 folder_.PathOf("events.ndjson"), "--output-mode", "all_events"});
   ASSERT_TRUE(run.ok()) << run;
-  const auto events = Lines("out", "matches");
-  ASSERT_THAT(events, SizeIs(2));
-  EXPECT_EQ(events[0]["sigma_rule_ids"], json::array({"a"}));
-  EXPECT_EQ(events[1]["sigma_rule_ids"], json::array());
-  EXPECT_EQ(events[1]["sigma_detections"], json::array());
+  std::map<std::string, json> rules;
+  for (const json& event : Lines("out", "matches")) {
+    EXPECT_EQ(event["sigma_detections"].size(), event["sigma_rule_ids"].size());
+    rules[event["field"]] = event["sigma_rule_ids"];
+  }
+  EXPECT_EQ(rules, (std::map<std::string, json>{{"x", json::array({"a"})}, {"y", json::array()}}));
 }
 
 TEST_P(SigmaJobTest, ABrokenRuleIsReportedOnceAndHarmsNoOther) {
@@ -126,16 +127,60 @@ TEST_P(SigmaJobTest, PutsEventsThatAreNoObjectsAside) {
   EXPECT_EQ(aside, (std::set<std::string>{"[1]", "\"text\"", "5", "null", "{\"field\":"}));
 }
 
+TEST_P(SigmaJobTest, WindowsGiveTheSameAsSingleEvents) {
+  folder_.Write("a.yml", RuleText("a", "x"));
+  std::string events;
+  for (int i = 0; i < 500; ++i) {
+    events += R"({"field":")" + std::string(i % 3 == 0 ? "x" : "y") + R"(","n":)" +
+              std::to_string(i) + "}\n";
+  }
+  folder_.Write("events.ndjson", events);
+  const absl::Status run =
+      Run({"--rules", folder_.PathOf("a.yml"), "--events", folder_.PathOf("events.ndjson"),
+           "--latency-mode", "window", "--window-count-threshold", "40", "--metrics",
+           folder_.PathOf("metrics")});
+  ASSERT_TRUE(run.ok()) << run;
+  std::set<int> numbers;
+  for (const json& event : Lines("out", "matches")) {
+    EXPECT_TRUE(numbers.insert(event["n"].get<int>()).second) << event;
+  }
+  EXPECT_THAT(numbers, SizeIs(167));
+  int total = 0;
+  int matched = 0;
+  for (const json& message : Lines("metrics", "metrics")) {
+    total += message["window_total_events"].get<int>();
+    matched += message["window_matched_events"].get<int>();
+  }
+  EXPECT_EQ(total, 500);
+  EXPECT_EQ(matched, 167);
+}
+
+TEST_P(SigmaJobTest, TakesSettingsFromAFileAndTheEnvironment) {
+  folder_.Write("a.yml", RuleText("a", "x"));
+  folder_.Write("events.ndjson", "{\"field\":\"x\"}\n{\"field\":\"y\"}\n");
+  folder_.Write(".env", "OUTPUT_MODE=matched_only\nJOB_ID=from-file\n");
+  const absl::Status run =
+      Run({"--rules", folder_.PathOf("a.yml"), "--events", folder_.PathOf("events.ndjson"),
+           "--env-file", folder_.PathOf(".env"), "--environment", "output_mode=all_events\nX=1",
+           "--metrics", folder_.PathOf("metrics")});
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_THAT(Lines("out", "matches"), SizeIs(2));
+  const auto messages = Lines("metrics", "metrics");
+  ASSERT_FALSE(messages.empty());
+  EXPECT_EQ(messages[0]["job_id"], "from-file");
+}
+
 INSTANTIATE_TEST_SUITE_P(Parallelism, SigmaJobTest, ::testing::Values(1, 3));
 
 // ---- Rules from a topic, as the job sees it behind ReadControlMessage. ----
 
-RuleUpdate Set(const std::string& id, const std::string& value) {
-  RuleUpdate update;
-  update.kind = RuleUpdate::Kind::kSet;
+ControlUpdate Set(const std::string& id, const std::string& value) {
+  ControlUpdate update;
+  update.kind = ControlUpdate::Kind::kSetRule;
   update.key = id;
-  update.rule = {"j:" + id,   RuleText("ignored", value), id, std::nullopt, std::nullopt,
-                 std::nullopt};
+  update.rule.source = "j:" + id;
+  update.rule.text = RuleText("ignored", value);
+  update.rule.id = id;
   return update;
 }
 
@@ -148,20 +193,24 @@ struct Streams {
 };
 
 /// A job over events and rule updates in memory; it ends only if both do.
-void Build(Streams& streams, MemorySource<std::string> events, MemorySource<RuleUpdate> updates) {
+void Build(Streams& streams, MemorySource<std::string> events,
+           MemorySource<ControlUpdate> updates) {
   StreamEnvironment environment(&streams.graph);
   const auto rules =
       environment
-          .FromSource(std::move(updates), WatermarkStrategy<RuleUpdate>::NoWatermarks(), "rules")
+          .FromSource(std::move(updates), WatermarkStrategy<ControlUpdate>::NoWatermarks(), "rules")
           .Uid("rules")
           .SetParallelism(1);
   const auto tagged =
       environment
           .FromSource(std::move(events), WatermarkStrategy<std::string>::NoWatermarks(), "events")
           .Uid("events")
+          .Process(KeyEvents<std::string>(KeyingOptions{}))
+          .Uid("keys")
+          .KeyBy([](const SourceEvent& event) { return event.bucket; })
           .Connect(rules.Broadcast())
           .StartAfterBroadcast()
-          .Process(MatchRules<std::string>(OutputMode::kMatchedOnly))
+          .Process(MatchEvents(MatchEventsOptions{}))
           .Uid("match");
   tagged.Map([](const TaggedEvent& event) { return event.json; })
       .SinkTo(MemorySink<std::string>(streams.tagged))
@@ -172,12 +221,12 @@ void Build(Streams& streams, MemorySource<std::string> events, MemorySource<Rule
       .Uid("problems");
 }
 
-TEST(MatchRulesTest, HasAllRulesBeforeTheFirstEvent) {
-  std::vector<RuleUpdate> updates;
+TEST(MatchEventsJobTest, HasAllRulesBeforeTheFirstEvent) {
+  std::vector<ControlUpdate> updates;
   for (int i = 0; i < 300; ++i) updates.push_back(Set("r" + std::to_string(1000 + i), "x"));
   Streams streams;
   Build(streams, MemorySource<std::string>({R"({"field":"x"})"}),
-        MemorySource<RuleUpdate>(updates, 3, /*rate_limited=*/true));
+        MemorySource<ControlUpdate>(updates, 3, /*rate_limited=*/true));
   const TemporaryFolder checkpoints;
   LocalJobOptions options;
   options.parallelism = 2;
@@ -190,13 +239,14 @@ TEST(MatchRulesTest, HasAllRulesBeforeTheFirstEvent) {
   EXPECT_THAT(json::parse(*tagged.begin())["sigma_rule_ids"], SizeIs(300));
 }
 
-TEST(MatchRulesTest, ARestoredJobHasItsRulesFromState) {
-  RuleUpdate broken = Set("kept", "x");
+TEST(MatchEventsJobTest, ARestoredJobHasItsRulesFromState) {
+  ControlUpdate broken = Set("kept", "x");
   broken.rule.text = "title: t\n";
-  RuleUpdate removed;
-  removed.kind = RuleUpdate::Kind::kDelete;
+  ControlUpdate removed;
+  removed.kind = ControlUpdate::Kind::kDeleteRule;
   removed.key = "removed";
-  const std::vector<RuleUpdate> updates = {Set("kept", "x"), Set("removed", "x"), broken, removed};
+  const std::vector<ControlUpdate> updates = {Set("kept", "x"), Set("removed", "x"), broken,
+                                              removed};
 
   const TemporaryFolder checkpoints;
   LocalJobOptions options;
@@ -207,7 +257,7 @@ TEST(MatchRulesTest, ARestoredJobHasItsRulesFromState) {
     // Neither source ends, so that the checkpoint is taken with all rules read and no event.
     Streams streams;
     Build(streams, MemorySource<std::string>({}, 64, false, /*endless=*/true),
-          MemorySource<RuleUpdate>(updates, 64, false, /*endless=*/true));
+          MemorySource<ControlUpdate>(updates, 64, false, /*endless=*/true));
     LocalJob job(std::move(streams.graph), options);
     ASSERT_TRUE(job.Start().ok());
     ASSERT_TRUE(job.WaitUntilRunning().ok());
@@ -219,7 +269,7 @@ TEST(MatchRulesTest, ARestoredJobHasItsRulesFromState) {
   }
   Streams streams;
   Build(streams, MemorySource<std::string>({R"({"field":"x"})"}),
-        MemorySource<RuleUpdate>(updates));
+        MemorySource<ControlUpdate>(updates));
   LocalJob job(std::move(streams.graph), options);
   ASSERT_TRUE(job.Start(&checkpoint).ok());
   ASSERT_TRUE(job.WaitUntilFinished().ok());
@@ -239,7 +289,7 @@ std::string BuildErrorOf(const std::vector<std::string>& arguments) {
 }
 
 TEST(SigmaJobArgumentsTest, NeedsOnePlaceOfRulesAndOneOfEvents) {
-  EXPECT_THAT(BuildErrorOf({"--rules", kBundledRules}), HasSubstr("--events-topic"));
+  EXPECT_THAT(BuildErrorOf({"--rules", kBundledRules}), HasSubstr("--input-topics"));
   EXPECT_THAT(BuildErrorOf({"--events", "x"}), HasSubstr("--rules-topic"));
   EXPECT_THAT(BuildErrorOf({"--events", "x", "--rules", kBundledRules, "--rules-topic", "t"}),
               HasSubstr("one place"));
@@ -248,6 +298,44 @@ TEST(SigmaJobArgumentsTest, NeedsOnePlaceOfRulesAndOneOfEvents) {
               HasSubstr("no/such/folder"));
   EXPECT_THAT(BuildErrorOf({"--events", "x", "--rules", kBundledRules, "--output-mode", "some"}),
               HasSubstr("matched_only"));
+}
+
+TEST(SigmaJobArgumentsTest, ChecksSettingsAgainstEachOther) {
+  const std::vector<std::string> kafka = {"--brokers", "b:1"};
+  const auto error_with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), kafka.begin(), kafka.end());
+    return BuildErrorOf(more);
+  };
+  EXPECT_EQ(error_with({}), "");
+  EXPECT_THAT(error_with({"--input-topics", "a,b", "--output-topic", "b"}),
+              HasSubstr("KAFKA_OUTPUT_TOPIC=b"));
+  EXPECT_THAT(error_with({"--flink-parallelism", "50", "--max-parallelism", "40"}),
+              HasSubstr("MAX_PARALLELISM=40"));
+  EXPECT_THAT(error_with({"--keying-strategy", "fields"}), HasSubstr("KEYING_FIELDS"));
+  EXPECT_THAT(error_with({"--input-topics", " , "}), HasSubstr("KAFKA_INPUT_TOPICS"));
+  EXPECT_EQ(error_with({"--until-end", "--since", "2026-01-31T10:00:00Z"}), "");
+  EXPECT_THAT(error_with({"--since", "yesterday"}), HasSubstr("--since=yesterday"));
+  EXPECT_THAT(error_with({"--no-such-flag", "1"}), HasSubstr("no-such-flag"));
+}
+
+TEST(SigmaJobArgumentsTest, SetsParallelismAndCheckpointing) {
+  StreamGraph graph;
+  const auto args =
+      JobArgs::Parse({"--brokers", "b:1", "--input-topics", "x,y", "--flink-parallelism", "3",
+                      "--kafka-source-parallelism", "1", "--max-parallelism", "720",
+                      "--flink-checkpoint-interval-ms", "60000"});
+  ASSERT_TRUE(args.ok());
+  StreamEnvironment environment(&graph);
+  ASSERT_TRUE(BuildSigma(environment, *args).ok());
+  EXPECT_EQ(graph.settings().at("execution.checkpointing.interval"), "60000 ms");
+  std::map<std::string, std::optional<uint32_t>> parallelism;
+  for (const StreamNode& node : graph.nodes()) parallelism[node.uid] = node.parallelism;
+  EXPECT_EQ(parallelism.at("kafka-events-x"), 1U);
+  EXPECT_EQ(parallelism.at("kafka-events-y"), 1U);
+  EXPECT_EQ(parallelism.at("rules-topic"), 1U);
+  EXPECT_EQ(parallelism.at("match-rules"), 3U);
+  EXPECT_EQ(parallelism.at("tagged-kafka"), 3U);
+  EXPECT_TRUE(parallelism.contains("metrics-kafka"));
 }
 
 TEST(SigmaJobArgumentsTest, BuildsAGraphForKafkaOnAllSides) {

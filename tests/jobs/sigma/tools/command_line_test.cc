@@ -51,6 +51,11 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   const auto bench =
       Parse<BenchCommand>({"bench", "--rules", "r", "--events", "e", "--rounds", "7"});
   EXPECT_EQ(bench.rounds, 7);
+
+  const auto settings =
+      Parse<SettingsCommand>({"settings", "--env-file", "f", "--job-id", "x", "--a=b"});
+  EXPECT_EQ(settings.env_file, "f");
+  EXPECT_THAT(settings.flags, ElementsAre("--job-id", "x", "--a=b"));
 }
 
 TEST(CommandLineTest, PrintsHelp) {

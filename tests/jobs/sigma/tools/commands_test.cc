@@ -245,5 +245,33 @@ TEST_F(CommandsTest, BenchPrintsALineARound) {
   EXPECT_EQ(rounds, 2);
 }
 
+TEST_F(CommandsTest, SettingsTellWhereEachIsFromAndHideSecrets) {
+  folder_.Write("job.env", "JOB_ID=soc\nKAFKA_API_SECRET=hush\nKAFKA_INPUT_TOPICS=a\n");
+  SettingsCommand command;
+  command.env_file = folder_.PathOf("job.env");
+  command.flags = {"--input-topics", "b,c", "--keep-filtered-events", "--output-mode=all_events"};
+  written_ = {};
+  const auto code =
+      ShowSettings(command, {"PATH=/bin", "kafka_output_topic=out"}, written_.output());
+  ASSERT_TRUE(code.ok()) << code.status();
+  for (const char* line :
+       {"JOB_ID=soc  # file\n", "KAFKA_INPUT_TOPICS=b,c  # flag\n",
+        "KEEP_FILTERED_EVENTS=true  # flag\n", "OUTPUT_MODE=all_events  # flag\n",
+        "KAFKA_OUTPUT_TOPIC=out  # environment\n", "KAFKA_API_SECRET=***  # file\n"}) {
+    EXPECT_THAT(written_.out, HasSubstr(line));
+  }
+  EXPECT_THAT(written_.out, Not(HasSubstr("hush")));
+}
+
+TEST_F(CommandsTest, SettingsThatAreNotAllowedAreErrors) {
+  const auto error_of = [&](const SettingsCommand& command) {
+    return ShowSettings(command, {}, written_.output()).status().ToString();
+  };
+  EXPECT_THAT(error_of({"", {"--window-size-seconds", "0"}}), HasSubstr("from 1 to 3600"));
+  EXPECT_THAT(error_of({"", {"--jobid", "x"}}), HasSubstr("did you mean --job-id?"));
+  EXPECT_THAT(error_of({"", {"job-id"}}), HasSubstr("--name value"));
+  EXPECT_THAT(error_of({folder_.PathOf("nothing"), {}}), HasSubstr("nothing"));
+}
+
 }  // namespace
 }  // namespace weir::sigma
