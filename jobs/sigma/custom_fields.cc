@@ -8,7 +8,7 @@
 namespace weir::sigma {
 
 absl::StatusOr<CustomFields> CustomFields::Read(std::string_view yaml) {
-  ASSIGN_OR_RETURN(EventValue document, ReadYaml(yaml));
+  ASSIGN_OR_RETURN(EventValue document, ReadYamlValue(yaml));
   CustomFields fields;
   if (document.is_null()) return fields;
   if (!document.is_object()) {

@@ -95,7 +95,7 @@ Expression MapExpression(const Expression& expression, const FieldMapping& mappi
 }  // namespace
 
 absl::StatusOr<FieldMapping> ReadFieldMapping(std::string_view yaml) {
-  ASSIGN_OR_RETURN(const EventValue document, ReadYaml(yaml));
+  ASSIGN_OR_RETURN(const EventValue document, ReadYamlValue(yaml));
   FieldMapping mapping;
   if (document.is_null()) return mapping;
   if (!document.is_object()) {

@@ -123,7 +123,7 @@ absl::StatusOr<EventValue> Convert(const YAML::Node& node, int depth, int* budge
 
 }  // namespace
 
-absl::StatusOr<EventValue> ReadYaml(std::string_view yaml) {
+absl::StatusOr<EventValue> ReadYamlValue(std::string_view yaml) {
   // The library reports errors by exceptions: they end here.
   try {
     int budget = kMaxValues;

@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string YamlAsJson(std::string_view yaml) {
-  const auto value = ReadYaml(yaml);
+  const auto value = ReadYamlValue(yaml);
   if (!value.ok()) return value.status().ToString();
   std::string json;
   AppendJson(*value, &json);
