@@ -8,6 +8,7 @@
 #include "runtime/base/json_writer.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "simdjson.h"
 
 namespace weir::sigma {
 namespace {
@@ -209,6 +210,12 @@ const EventValue* ParserStep::Find(std::string_view name) const {
 }
 
 absl::StatusOr<ParserConfig> ParseParserText(std::string_view text) {
+  int number = 0;
+  for (const std::string_view line : StrSplit(text, '\n')) {
+    ++number;
+    if (simdjson::validate_utf8(line.data(), line.size())) continue;
+    return absl::InvalidArgumentError(StrCat("the parser's text is not UTF-8: line=", number));
+  }
   return TextReader(text).Read();
 }
 

@@ -104,6 +104,10 @@ TEST(ParserConfigTest, MalformedStepsAreErrorsWithTheirPlace) {
   EXPECT_THAT(ErrorOf("\"set\"(field=1)"), HasSubstr("column=1"));
 }
 
+TEST(ParserConfigTest, RefusesWhatIsNoUtf8) {
+  EXPECT_THAT(ErrorOf("drop(fields=\"a\")\n# \xff\n"), HasSubstr("not UTF-8: line=2"));
+}
+
 TEST(ParserConfigTest, ChecksArguments) {
   EXPECT_THAT(ErrorOf("rename(from=\"a\")"),
               HasSubstr("lacks an argument: function=rename argument=to"));
