@@ -40,7 +40,9 @@ TEST(EventValueTest, RefusesWhatIsNoJson) {
 
 TEST(EventValueTest, RefusesWhatNestsTooDeep) {
   EventReader reader;
-  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
   EXPECT_TRUE(reader.Read(nested(EventReader::kMaxDepth)).ok());
   EXPECT_FALSE(reader.Read(nested(EventReader::kMaxDepth + 2)).ok());
   EXPECT_FALSE(reader.Read(nested(100'000)).ok());
