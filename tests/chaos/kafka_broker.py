@@ -10,6 +10,7 @@ import time
 import kafka_topic
 
 PARTITIONS = 4
+READ_SECONDS = 300  # Hundreds of thousands of records, on a busy machine.
 
 
 class Broker:
@@ -50,7 +51,8 @@ class Broker:
 
     def committed_lines(self, topic):
         """Returns what a consumer with isolation.level=read_committed gets, as a multiset."""
-        return collections.Counter(value.decode() for value in kafka_topic.read_committed(self.address, topic, PARTITIONS))
+        values = kafka_topic.read_committed(self.address, topic, PARTITIONS, READ_SECONDS)
+        return collections.Counter(value.decode() for value in values)
 
     def open_transactions(self):
         return kafka_topic.open_transactions(self.address)

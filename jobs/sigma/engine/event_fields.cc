@@ -1,5 +1,6 @@
 #include "jobs/sigma/engine/event_fields.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "jobs/sigma/engine/internal/text_fold.h"
@@ -9,6 +10,39 @@
 namespace weir::sigma {
 
 namespace ondemand = simdjson::ondemand;
+namespace dom = simdjson::dom;
+
+namespace {
+
+// Returns whether `path` has the form of `pattern`, in which `*` stands for any one key.
+bool HasForm(std::string_view path, std::string_view pattern) {
+  const std::vector<std::string_view> keys = StrSplit(path, '.');
+  const std::vector<std::string_view> wanted = StrSplit(pattern, '.');
+  if (keys.size() != wanted.size()) return false;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (wanted[i] != "*" && wanted[i] != keys[i]) return false;
+  }
+  return true;
+}
+
+// Calls `visit` for the objects that stand at `path`, or in lists there.
+template <class Visit>
+void ForEachObject(dom::element element, std::string_view path, const Visit& visit) {
+  dom::array items;
+  if (element.get_array().get(items) == simdjson::SUCCESS) {
+    for (const dom::element item : items) ForEachObject(item, path, visit);
+    return;
+  }
+  dom::object object;
+  if (element.get_object().get(object) != simdjson::SUCCESS) return;
+  if (path.empty()) return visit(object);
+  const size_t dot = std::min(path.find('.'), path.size());
+  dom::element child;
+  if (object.at_key(path.substr(0, dot)).get(child) != simdjson::SUCCESS) return;
+  ForEachObject(child, path.substr(std::min(dot + 1, path.size())), visit);
+}
+
+}  // namespace
 
 /// Walks an event and adds its values.
 class EventFields::Reader {
@@ -87,11 +121,44 @@ class EventFields::Reader {
     return field.values.emplace_back(ScalarValue{kept, folded, is_string});
   }
 
+ public:
+  // Adds the value of an entry of a name-value list; other than scalars there are none.
+  void AddListValue(std::string_view name, dom::element value) {
+    Field& field = target_.fields_.try_emplace(std::string(name)).first->second;
+    std::string_view text;
+    if (value.is_null()) {
+      field.has_null = true;
+    } else if (value.get_string().get(text) == simdjson::SUCCESS) {
+      Add(field, text, true);
+    } else if (!value.is_object() && !value.is_array()) {
+      Add(field, simdjson::minify(value), false);
+    }
+  }
+
+ private:
   EventFields& target_;
 };
 
-absl::StatusOr<EventFields> EventFields::Parse(std::string_view json_event) {
+void EventFields::AddLists(std::string_view json_event) {
+  dom::parser parser;
+  dom::element event;
+  if (parser.parse(simdjson::padded_string(json_event)).get(event) != simdjson::SUCCESS) return;
+  Reader reader(*this);
+  for (const NameValueList& list : mapping_->lists) {
+    ForEachObject(event, list.path, [&](dom::object entry) {
+      std::string_view name;
+      dom::element value;
+      if (entry.at_key(list.name_key).get_string().get(name) != simdjson::SUCCESS) return;
+      if (entry.at_key(list.value_key).get(value) != simdjson::SUCCESS) return;
+      reader.AddListValue(name, value);
+    });
+  }
+}
+
+absl::StatusOr<EventFields> EventFields::Parse(std::string_view json_event,
+                                               const EventMapping* mapping) {
   EventFields fields;
+  fields.mapping_ = mapping;
   ondemand::parser parser;
   const simdjson::padded_string padded(json_event);
   ondemand::document document;
@@ -106,12 +173,35 @@ absl::StatusOr<EventFields> EventFields::Parse(std::string_view json_event) {
     return absl::InvalidArgumentError(
         StrCat("the event is not valid JSON: ", std::string_view(simdjson::error_message(error))));
   }
+  if (mapping != nullptr && !mapping->lists.empty()) fields.AddLists(json_event);
   return fields;
 }
 
-const EventFields::Field* EventFields::Find(std::string_view name) const {
-  const auto found = fields_.find(name);
-  return found == fields_.end() ? nullptr : &found->second;
+// Adds what stands at `path`, which may hold `*`.
+void EventFields::AddPath(std::string_view path, std::optional<Field>* field) const {
+  const auto add = [field](const Field& found) {
+    if (!field->has_value()) field->emplace();
+    (*field)->has_null = (*field)->has_null || found.has_null;
+    (*field)->values.insert((*field)->values.end(), found.values.begin(), found.values.end());
+  };
+  if (path.find('*') == path.npos) {
+    const auto found = fields_.find(path);
+    if (found != fields_.end()) add(found->second);
+    return;
+  }
+  for (const auto& [name, found] : fields_) {
+    if (HasForm(name, path)) add(found);
+  }
+}
+
+std::optional<EventFields::Field> EventFields::Find(std::string_view name) const {
+  std::optional<Field> field;
+  if (mapping_ == nullptr) {
+    AddPath(name, &field);
+    return field;
+  }
+  for (const std::string& path : mapping_->PathsOf(name)) AddPath(path, &field);
+  return field;
 }
 
 std::vector<std::string_view> EventFields::Names() const {

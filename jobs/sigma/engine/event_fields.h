@@ -2,11 +2,13 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "jobs/sigma/engine/event_mapping.h"
 #include "jobs/sigma/engine/predicate.h"
 
 namespace weir::sigma {
@@ -23,16 +25,20 @@ class EventFields {
     std::vector<ScalarValue> values;  ///< Of arrays all elements; of floats both texts.
   };
 
-  /// Reads a JSON object. Errors: kInvalidArgument, as Matcher::Match.
-  [[nodiscard]] static absl::StatusOr<EventFields> Parse(std::string_view json_event);
+  /// Reads a JSON object. `mapping`, which may be null and else must outlive the result, says where
+  /// the event holds fields besides under their own names. Errors: kInvalidArgument, as
+  /// Matcher::Match.
+  [[nodiscard]] static absl::StatusOr<EventFields> Parse(std::string_view json_event,
+                                                         const EventMapping* mapping = nullptr);
 
   EventFields(EventFields&&) noexcept = default;
   EventFields& operator=(EventFields&&) noexcept = default;
   EventFields(const EventFields&) = delete;
   EventFields& operator=(const EventFields&) = delete;
 
-  /// Returns what the event says about `name`, or null if it has no such key.
-  [[nodiscard]] const Field* Find(std::string_view name) const;
+  /// Returns what the event says about `name` at all places, or nothing if it has no such key. Its
+  /// values live as long as this object.
+  [[nodiscard]] std::optional<Field> Find(std::string_view name) const;
 
   /// Every string value, with the names of their fields: what keywords are searched in.
   struct NamedString {
@@ -49,6 +55,10 @@ class EventFields {
 
   EventFields() = default;
 
+  void AddPath(std::string_view path, std::optional<Field>* field) const;
+  void AddLists(std::string_view json_event);
+
+  const EventMapping* mapping_ = nullptr;
   std::deque<std::string> texts_;  // What values are views of.
   std::map<std::string, Field, std::less<>> fields_;
   std::vector<NamedString> strings_;

@@ -51,6 +51,26 @@ std::string_view Verb(Test test) {
   }
 }
 
+std::string_view NameOf(TimePart part) {
+  switch (part) {
+    case TimePart::kMinute:
+      return "minute";
+    case TimePart::kHour:
+      return "hour";
+    case TimePart::kDay:
+      return "day";
+    case TimePart::kWeek:
+      return "week";
+    case TimePart::kMonth:
+      return "month";
+    case TimePart::kYear:
+      return "year";
+    case TimePart::kNone:
+      break;
+  }
+  return "time";
+}
+
 // The operand as its author wrote it, but for escapes and the wildcards that the verb says.
 std::string OperandText(const Predicate& predicate) {
   switch (predicate.test) {
@@ -71,6 +91,10 @@ std::string Clause(const Predicate& predicate) {
   }
   if (predicate.test == Test::kFieldRef) {
     return StrCat(Verb(predicate.relation), " the value of ", predicate.other_field);
+  }
+  if (predicate.test == Test::kTimePart) {
+    return StrCat("has a ", NameOf(predicate.part), " that ", Verb(predicate.relation), " ",
+                  predicate.number);
   }
   return StrCat(Verb(predicate.test), predicate.cased ? " (with case)" : "", " \"",
                 OperandText(predicate), "\"");
@@ -119,19 +143,18 @@ class Explainer {
     result.predicate = predicate;
     result.reason = DescribeTest(*predicate);
     if (predicate->IsKeyword()) return ExplainKeyword(*predicate, result);
-    const EventFields::Field* const field = event_.Find(predicate->field);
-    if (field != nullptr) {
+    const std::optional<EventFields::Field> field = event_.Find(predicate->field);
+    if (field) {
       for (const ScalarValue& value : field->values) {
         if (result.values.size() == Explanation::kMaxValues) break;
         result.values.push_back(Shortened(value.text));
       }
     }
     if (predicate->test == Test::kExists) {
-      Hold(field != nullptr, "", predicate->field, result);
+      Hold(field.has_value(), "", predicate->field, result);
     } else if (predicate->test == Test::kNull) {
-      Hold(field == nullptr || field->has_null || field->values.empty(), "", predicate->field,
-           result);
-    } else if (field == nullptr) {
+      Hold(!field || field->has_null || field->values.empty(), "", predicate->field, result);
+    } else if (!field) {
       result.reason =
           StrCat(result.reason, ": the event has no such field", SimilarField(*predicate));
     } else {
@@ -160,15 +183,15 @@ class Explainer {
       if (Passes(predicate, value)) return Hold(true, value.text, predicate.field, result);
     }
     if (field.values.empty()) result.reason += ": it has no value";
-    if (predicate.test == Test::kFieldRef && event_.Find(predicate.other_field) == nullptr) {
+    if (predicate.test == Test::kFieldRef && !event_.Find(predicate.other_field)) {
       result.reason += ": the event has no such field";
     }
   }
 
   bool Passes(const Predicate& predicate, const ScalarValue& value) const {
     if (predicate.test != Test::kFieldRef) return PassesTest(predicate, value);
-    const EventFields::Field* const other = event_.Find(predicate.other_field);
-    if (other == nullptr) return false;
+    const std::optional<EventFields::Field> other = event_.Find(predicate.other_field);
+    if (!other) return false;
     return std::any_of(other->values.begin(), other->values.end(), [&](const ScalarValue& operand) {
       return predicate.cased ? PassesRelation(predicate.relation, value.text, operand.text)
                              : PassesRelation(predicate.relation, value.folded, operand.folded);
@@ -209,6 +232,24 @@ std::string DescribeTest(const Predicate& predicate) {
 
 Explanation Explain(const Rule& rule, const EventFields& event) {
   return Explainer(event).Explain(rule.condition);
+}
+
+std::vector<LogSource> ShownLogSources(const EventFields& event, const EventMapping& mapping) {
+  std::vector<LogSource> shown;
+  for (const LogSourceTest& test : mapping.log_sources) {
+    if (Explainer(event).Explain(test.condition).holds) shown.push_back(test.log_source);
+  }
+  return shown;
+}
+
+bool IsRouted(const LogSource& log_source, const std::vector<LogSource>& shown,
+              const EventMapping& mapping) {
+  if (shown.empty() || log_source == LogSource{}) return true;
+  const bool known =
+      std::any_of(mapping.log_sources.begin(), mapping.log_sources.end(),
+                  [&](const LogSourceTest& test) { return log_source.Accepts(test.log_source); });
+  return !known || std::any_of(shown.begin(), shown.end(),
+                               [&](const LogSource& source) { return log_source.Accepts(source); });
 }
 
 std::vector<MatchedField> MatchedFields(const Explanation& explanation) {

@@ -35,6 +35,16 @@ struct Explanation {
 /// it agrees.
 [[nodiscard]] Explanation Explain(const Rule& rule, const EventFields& event);
 
+/// Returns the log sources that `event` shows by the tests of `mapping`.
+[[nodiscard]] std::vector<LogSource> ShownLogSources(const EventFields& event,
+                                                     const EventMapping& mapping);
+
+/// Returns whether a rule of `log_source` is tried on an event that shows `shown`, as
+/// CompileOptions says: no if it shows some but none of the rule's, and `mapping` knows that of the
+/// rule.
+[[nodiscard]] bool IsRouted(const LogSource& log_source, const std::vector<LogSource>& shown,
+                            const EventMapping& mapping);
+
 /// Returns what a test asks, as a clause: `Image ends with "\cmd.exe"`.
 [[nodiscard]] std::string DescribeTest(const Predicate& predicate);
 

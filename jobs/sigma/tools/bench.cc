@@ -49,7 +49,7 @@ absl::StatusOr<EventsInMemory> ReadEvents(const BenchCommand& command) {
   ASSIGN_OR_RETURN(const std::vector<std::string> files, FindEventFiles(command.events));
   for (const std::string& file : files) {
     ASSIGN_OR_RETURN(const std::unique_ptr<EventReader> reader,
-                     EventReader::Open(file, command.options.format));
+                     EventReader::Open(file, command.options));
     Event event;
     while (true) {
       ASSIGN_OR_RETURN(const bool has_event, reader->Next(&event));
@@ -91,7 +91,7 @@ double Rounded(double value, double unit) {
 absl::StatusOr<int> Bench(const BenchCommand& command, const CommandOutput& output) {
   const uint64_t memory_before = MaxMemoryBytes();
   const Instant start = Instant::Now();
-  ASSIGN_OR_RETURN(const LoadedRuleSet rules, LoadRuleSet(command.rules));
+  ASSIGN_OR_RETURN(const LoadedRuleSet rules, LoadRuleSet(command.rules, command.options));
   Matcher matcher;
   RETURN_IF_ERROR(matcher.SetRules(rules.rules));
   const Instant load = Instant::Now() - start;

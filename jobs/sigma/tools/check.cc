@@ -1,8 +1,5 @@
-#include <algorithm>
 #include <array>
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "jobs/sigma/tools/commands.h"
@@ -14,35 +11,6 @@
 
 namespace weir::sigma {
 namespace {
-
-namespace fs = std::filesystem;
-
-absl::StatusOr<std::vector<std::string>> FindRuleFiles(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (!fs::exists(path, error)) {
-      return absl::NotFoundError(StrCat(path, ": there is no such rule file or folder"));
-    }
-    if (!fs::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
-         it.increment(error)) {
-      const fs::path extension = it->path().extension();
-      if (extension == ".yml" || extension == ".yaml") found.push_back(it->path().string());
-    }
-    if (error) {
-      return absl::UnavailableError(
-          StrCat(path, ": the folder cannot be listed: ", error.message()));
-    }
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
 
 using Counts = std::array<size_t, 3>;  // By severity.
 

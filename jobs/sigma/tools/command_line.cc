@@ -93,6 +93,7 @@ class Parser {
         ->add_option("--disable", check_.disabled,
                      "A check to leave out; may be given several "
                      "times")
+        ->allow_extra_args(false)
         ->type_name("CHECK");
     command->add_option("--format", check_format_, "text: a finding a line; json: one document")
         ->check(CLI::IsMember({"text", "json"}))
@@ -107,7 +108,22 @@ class Parser {
     command->add_option("--rules", *rules, "Rule files and folders")->required()->type_name("PATH");
   }
 
-  void AddEventFormat(CLI::App* command) {
+  void AddEventOptions(CLI::App* command, EventOptions* options) {
+    command
+        ->add_option("--pipeline", options->pipelines,
+                     "Where these events hold the fields of rules, and how they show their log "
+                     "source: a file, or one that weir ships (windows, ecs, zeek, linux_auditd, "
+                     "aws_cloudtrail, azure, okta); several add up. Else windows; none: none")
+        ->allow_extra_args(false)
+        ->type_name("FILE|NAME");
+    command
+        ->add_option(
+            "--logsource", log_source_,
+            "route: a rule is tried only on events of its log source, where an event shows "
+            "one; ignore: on every event")
+        ->check(CLI::IsMember({"route", "ignore"}))
+        ->type_name("HOW")
+        ->capture_default_str();
     command->add_option("--format", format_, "auto, json, evtx or zeek; auto looks at the file")
         ->check(CLI::IsMember(Names(kFormats)))
         ->type_name("FORMAT")
@@ -121,7 +137,7 @@ class Parser {
     command->add_option("--events", match_.events, "Event files and folders; - is stdin")
         ->required()
         ->type_name("PATH");
-    AddEventFormat(command);
+    AddEventOptions(command, &match_.options);
     command->footer(
         "Each line: rule_id, title, level, tags, file, event (its index in the file, from 0), "
         "line\n"
@@ -144,7 +160,7 @@ class Parser {
         ->add_option("--index", explain_.index,
                      "Which event of the file, counted from 0; else the first ten")
         ->type_name("N");
-    AddEventFormat(command);
+    AddEventOptions(command, &explain_.options);
     command->add_flag("--json", explain_.json, "Print an event a line, as JSON");
     command->footer(
         "+ holds, - does not. Exit codes: 0 explained, 1 rule or event cannot be read, 2 wrong "
@@ -158,7 +174,7 @@ class Parser {
     command->add_option("--events", bench_.events, "Event files and folders, kept in memory")
         ->required()
         ->type_name("PATH");
-    AddEventFormat(command);
+    AddEventOptions(command, &bench_.options);
     command->add_option("--rounds", bench_.rounds, "How often all events are matched")
         ->check(CLI::Range(1, 1000))
         ->type_name("N")
@@ -186,6 +202,7 @@ class Parser {
                                   : name == "explain" ? &explain_.options
                                                       : &bench_.options;
     options->format = kFormats.at(format_);
+    options->ignore_log_source = log_source_ == "ignore";
     check_.level = kSeverities.at(level_);
     check_.fail_on = kSeverities.at(fail_on_);
     check_.json = check_format_ == "json";
@@ -241,6 +258,7 @@ class Parser {
   std::string fail_on_ = "error";
   std::string check_format_ = "text";
   std::string format_ = "auto";
+  std::string log_source_ = "route";
 };
 
 }  // namespace

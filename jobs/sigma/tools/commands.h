@@ -27,9 +27,12 @@ struct CheckCommand {
   bool json = false;
 };
 
-/// What `match`, `explain` and `bench` read events with.
+/// How `match`, `explain` and `bench` read rules and events.
 struct EventOptions {
   EventFormat format = EventFormat::kAuto;
+  /// Files, or names of pipelines that weir ships. Empty: `windows`. "none" alone: none.
+  std::vector<std::string> pipelines;
+  bool ignore_log_source = false;
 };
 
 /// `weir sigma match`.

@@ -64,7 +64,8 @@ class BlockSource {
 
 class JsonEventReader final : public EventReader {
  public:
-  JsonEventReader(BlockSource source, std::string_view first_block) : source_(std::move(source)) {
+  JsonEventReader(BlockSource source, std::string_view first_block, bool flattens)
+      : source_(std::move(source)), flattens_(flattens) {
     splitter_.Append(first_block);
     if (first_block.empty()) Finish();
   }
@@ -78,7 +79,7 @@ class JsonEventReader final : public EventReader {
       if (block_.empty()) Finish();
     }
     flat_.clear();
-    const bool flattened = AppendFlatWindowsEvent(value->text, &flat_);
+    const bool flattened = flattens_ && AppendFlatWindowsEvent(value->text, &flat_);
     *event = {flattened ? std::string_view(flat_) : value->text, index_++, value->line,
               std::nullopt};
     return true;
@@ -91,6 +92,7 @@ class JsonEventReader final : public EventReader {
   }
 
   BlockSource source_;
+  const bool flattens_;
   JsonValueSplitter splitter_;
   std::string block_;
   std::string flat_;
@@ -236,7 +238,8 @@ absl::Status AddFolder(const std::string& folder, std::vector<std::string>* file
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EventReader>> EventReader::Open(const std::string& path,
-                                                               EventFormat format) {
+                                                               const EventOptions& options) {
+  const EventFormat format = options.format;
   ASSIGN_OR_RETURN(BlockSource source, BlockSource::Open(path));
   std::string block;
   RETURN_IF_ERROR(source.Read(&block));
@@ -253,7 +256,7 @@ absl::StatusOr<std::unique_ptr<EventReader>> EventReader::Open(const std::string
   if (format != EventFormat::kJson && found == EventFormat::kZeek) {
     return std::make_unique<ZeekEventReader>(std::move(source), block);
   }
-  return std::make_unique<JsonEventReader>(std::move(source), block);
+  return std::make_unique<JsonEventReader>(std::move(source), block, options.pipelines.empty());
 }
 
 absl::StatusOr<std::vector<std::string>> FindEventFiles(const std::vector<std::string>& paths) {

@@ -25,15 +25,16 @@ struct Event {
 /// Reads the events of one file as flat JSON, whatever the file's format.
 ///
 /// Windows events in the shape of EVTX dumps, `{"Event": {"System": …}}`, become flat as those of
-/// the logs themselves. Memory: a block of the file and the longest event. Threads: one at a time.
+/// the logs themselves, unless a pipeline is named, which then sees them as they are. Memory: a
+/// block of the file and the longest event. Threads: one at a time.
 class EventReader {
  public:
   virtual ~EventReader() = default;
 
   /// Opens `path`, or stdin if it is "-". Errors: kNotFound, kUnavailable, kInvalidArgument if the
-  /// file is not of `format`, naming the file.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<EventReader>> Open(const std::string& path,
-                                                                         EventFormat format);
+  /// file is not of the format that `options` name, naming the file.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<EventReader>> Open(
+      const std::string& path, const EventOptions& options);
 
   /// Goes to the next event; false at the end. Errors: kDataLoss for an event that cannot be read,
   /// with file and line, and the reader goes on behind it; kUnavailable if the file cannot be read.

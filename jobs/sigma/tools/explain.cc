@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "jobs/sigma/engine/event_fields.h"
-#include "jobs/sigma/engine/rule_files.h"
 #include "jobs/sigma/tools/commands.h"
 #include "jobs/sigma/tools/event_reader.h"
 #include "jobs/sigma/tools/rule_set_loader.h"
@@ -77,41 +76,64 @@ void WriteNode(const Explanation& node, JsonWriter& json) {
   json.EndObject();
 }
 
-void ExplainEvent(const Rule& rule, const EventFields& fields, const Event& event, bool as_json,
-                  const CommandOutput& output) {
+std::string ToText(const LogSource& source) {
+  std::vector<std::string> parts;
+  if (!source.product.empty()) parts.push_back("product " + source.product);
+  if (!source.category.empty()) parts.push_back("category " + source.category);
+  if (!source.service.empty()) parts.push_back("service " + source.service);
+  return StrJoin(parts, ", ");
+}
+
+/// What an event shows of itself, and whether that matters.
+struct EventSource {
+  std::vector<LogSource> shown;
+  const EventMapping* mapping = nullptr;  // Null: rules are not routed.
+
+  [[nodiscard]] bool Reaches(const Rule& rule) const {
+    return mapping == nullptr || IsRouted(rule.log_source, shown, *mapping);
+  }
+};
+
+std::string NotRouted(const Rule& rule, const EventSource& source) {
+  std::vector<std::string> shown;
+  for (const LogSource& one : source.shown) shown.push_back(ToText(one));
+  return StrCat("  the rule is not tried: it reads ", ToText(rule.log_source), "; the event is of ",
+                StrJoin(shown, "; or "), "\n");
+}
+
+void ExplainEvent(const Rule& rule, const EventFields& fields, const EventSource& source,
+                  const Event& event, bool as_json, const CommandOutput& output) {
   const Explanation explanation = Explain(rule, fields);
+  const bool routed = source.Reaches(rule);
+  const bool matches = routed && explanation.holds;
   std::string text;
   if (as_json) {
     JsonWriter json(&text);
     json.BeginObject().Key("rule_id").String(rule.id).Key("title").String(rule.title);
-    json.Key("event").Uint(event.index).Key("matches").Bool(explanation.holds).Key("condition");
+    json.Key("event").Uint(event.index).Key("matches").Bool(matches);
+    json.Key("log_source_fits").Bool(routed).Key("condition");
     WriteNode(explanation, json);
     json.EndObject().EndLine();
   } else {
     text = StrCat("rule ", rule.title.empty() ? rule.id : rule.title, ", event ", event.index,
                   event.line ? StrCat(" (line ", *event.line, ")") : std::string(),
-                  explanation.holds ? ": matches\n" : ": does not match\n");
+                  matches ? ": matches\n" : ": does not match\n");
+    if (!routed) text += NotRouted(rule, source);
     AppendTree(explanation, 1, &text);
   }
   output.out(text);
 }
 
-absl::StatusOr<std::vector<std::shared_ptr<const Rule>>> ReadRules(const ExplainCommand& command) {
-  RETURN_IF_ERROR(ReadTextFile(command.rule).status());
-  LoadedRules loaded = LoadRuleFiles(command.rule);
-  if (!loaded.errors.empty()) {
-    return absl::InvalidArgumentError(
-        StrCat(command.rule, ": ", ToStd(loaded.errors.front().status.message())));
-  }
-  return std::move(loaded.rules);
-}
-
 }  // namespace
 
 absl::StatusOr<int> Explain(const ExplainCommand& command, const CommandOutput& output) {
-  ASSIGN_OR_RETURN(const std::vector<std::shared_ptr<const Rule>> rules, ReadRules(command));
+  RETURN_IF_ERROR(ReadTextFile(command.rule).status());
+  ASSIGN_OR_RETURN(const LoadedRuleSet set, LoadRuleSet({command.rule}, command.options));
+  if (!set.errors.empty()) return absl::InvalidArgumentError(set.errors.front());
+  const EventMapping* const mapping =
+      set.pipeline == nullptr ? nullptr : &set.pipeline->event_mapping();
   ASSIGN_OR_RETURN(const std::unique_ptr<EventReader> reader,
-                   EventReader::Open(command.event, command.options.format));
+                   EventReader::Open(command.event, command.options));
   Event event;
   uint64_t explained = 0;
   while (true) {
@@ -122,13 +144,19 @@ absl::StatusOr<int> Explain(const ExplainCommand& command, const CommandOutput& 
       output.err("more events follow; --index shows one of them\n");
       break;
     }
-    const absl::StatusOr<EventFields> fields = EventFields::Parse(event.json);
+    const absl::StatusOr<EventFields> fields = EventFields::Parse(event.json, mapping);
     if (!fields.ok()) {
       return absl::InvalidArgumentError(
           StrCat(command.event, event.line ? StrCat(":", *event.line) : std::string(), ": ",
                  ToStd(fields.status().message())));
     }
-    for (const auto& rule : rules) ExplainEvent(*rule, *fields, event, command.json, output);
+    EventSource source;
+    if (mapping != nullptr && !command.options.ignore_log_source) {
+      source = {ShownLogSources(*fields, *mapping), mapping};
+    }
+    for (const auto& rule : set.rules->rules()) {
+      ExplainEvent(*rule, *fields, source, event, command.json, output);
+    }
     ++explained;
     if (command.index) break;
   }

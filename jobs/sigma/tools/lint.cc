@@ -7,22 +7,12 @@
 #include <utility>
 
 #include "jobs/sigma/engine/rule.h"
+#include "jobs/sigma/engine/source_place.h"
 #include "jobs/sigma/tools/lint_internal.h"
 #include "runtime/base/strings.h"
 
 namespace weir::sigma {
 namespace {
-
-// The YAML library's message for broken text says the line itself.
-int LineOfMessage(std::string_view message) {
-  const size_t at = message.find("line ");
-  if (at == message.npos) return 0;
-  int line = 0;
-  for (size_t i = at + 5; i < message.size() && message[i] >= '0' && message[i] <= '9'; ++i) {
-    line = line < 100'000'000 ? line * 10 + (message[i] - '0') : line;
-  }
-  return line;
-}
 
 std::string Text(const YAML::Node& document, const char* key) {
   if (!document.IsMap()) return "";
@@ -63,6 +53,7 @@ const std::vector<std::pair<std::string_view, std::string_view>>& LintChecks() {
       {"level", "no level, or an unknown one"},
       {"log-source", "no log source, or an unknown key in it"},
       {"never", "a condition that can never hold"},
+      {"no-effect", "a filter that meets no rule"},
       {"redundant-wildcard", "a wildcard where the modifier implies it"},
       {"references", "no references, or one given twice"},
       {"related", "a relation without id or of an unknown type"},
@@ -120,7 +111,20 @@ void Linter::AddUnreadable(const std::string& file, std::string_view reason) {
 
 void Linter::AddFile(const std::string& file, std::string_view yaml) {
   ++result_.num_files;
+  collector_->Add(yaml, file);
   CheckRules(file, yaml);
+}
+
+void Linter::AddErrors() {
+  const LoadedRules loaded = collector_->Finish();
+  const auto add = [this](Severity severity, std::string_view check, const RuleError& error) {
+    Add({severity, std::string(check), error.source, PlaceOf(error.status).line, error.rule_id, "",
+         StrCat(ToStd(error.status.message()))});
+  };
+  for (const RuleError& error : loaded.errors) {
+    add(Severity::kError, absl::IsUnimplemented(error.status) ? "unsupported" : "rule", error);
+  }
+  for (const RuleError& warning : loaded.warnings) add(Severity::kWarning, "no-effect", warning);
 }
 
 void Linter::CheckRules(const std::string& file, std::string_view yaml) {
@@ -141,12 +145,7 @@ void Linter::CheckRules(const std::string& file, std::string_view yaml) {
            std::move(message)});
     };
     if (is_map) LintMetadata(document, documents.size() == 1 ? file_name : "", add);
-    if (!rules[i].ok()) {
-      const absl::Status& status = rules[i].status();
-      add(Severity::kError, absl::IsUnimplemented(status) ? "unsupported" : "rule",
-          LineOfMessage(ToStd(status.message())), StrCat(ToStd(status.message())));
-      continue;
-    }
+    if (!rules[i].ok()) continue;  // AddErrors says why, or it is no rule by itself.
     const int line = is_map ? LineOf(document["detection"]) : 0;
     if (is_map) LintDetection(document, *rules[i], add);
     LintCondition(*rules[i], line, add);
@@ -181,6 +180,7 @@ void Linter::FindDuplicates() {
 }
 
 LintResult Linter::Finish() {
+  AddErrors();
   FindDuplicates();
   std::stable_sort(result_.findings.begin(), result_.findings.end(),
                    [](const Finding& a, const Finding& b) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "jobs/sigma/engine/rule_files.h"
 #include "jobs/sigma/tools/commands.h"
 
 namespace weir::sigma {
@@ -57,14 +59,18 @@ class Linter {
     std::string detection;  ///< A text that is the same for rules that detect the same.
   };
 
-  explicit Linter(std::set<std::string, std::less<>> disabled) : disabled_(std::move(disabled)) {}
+  explicit Linter(std::set<std::string, std::less<>> disabled)
+      : disabled_(std::move(disabled)), collector_(std::make_unique<RuleCollector>()) {}
 
   void CheckRules(const std::string& file, std::string_view yaml);
+  void AddErrors();
   void FindDuplicates();
   void Add(Finding finding);
 
   std::set<std::string, std::less<>> disabled_;
   std::vector<KnownRule> rules_;
+  // Says what is wrong with rules, also where they name each other.
+  std::unique_ptr<RuleCollector> collector_;
   LintResult result_;
 };
 

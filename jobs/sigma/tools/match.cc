@@ -24,13 +24,15 @@ constexpr size_t kMaxErrorsShown = 10;  // A file.
 class MatchRun {
  public:
   MatchRun(const LoadedRuleSet& rules, const EventOptions& options, const CommandOutput& output)
-      : rules_(rules), options_(options), output_(output) {}
+      : rules_(rules),
+        options_(options),
+        output_(output),
+        mapping_(rules.pipeline == nullptr ? nullptr : &rules.pipeline->event_mapping()) {}
 
   absl::Status Begin() { return matcher_.SetRules(rules_.rules); }
 
   absl::Status MatchFile(const std::string& path) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<EventReader> reader,
-                     EventReader::Open(path, options_.format));
+    ASSIGN_OR_RETURN(const std::unique_ptr<EventReader> reader, EventReader::Open(path, options_));
     ++num_files_;
     errors_of_file_ = 0;
     Event event;
@@ -73,7 +75,7 @@ class MatchRun {
     }
     if (matches_.empty()) return;
     ++num_matched_events_;
-    const absl::StatusOr<EventFields> fields = EventFields::Parse(event.json);
+    const absl::StatusOr<EventFields> fields = EventFields::Parse(event.json, mapping_);
     for (const Rule* const rule : matches_) {
       ++num_matches_;
       matched_rules_.insert(rule);
@@ -88,7 +90,7 @@ class MatchRun {
     JsonWriter json(&line_);
     json.BeginObject().Key("rule_id").String(rule.id).Key("title").String(rule.title);
     json.Key("level").String(rule.level).Key("tags").BeginArray();
-    for (const std::string& tag : TagsOf(rule)) json.String(tag);
+    for (const std::string& tag : rule.metadata.tags) json.String(tag);
     json.EndArray().Key("file").String(path).Key("event").Uint(event.index);
     if (event.line) json.Key("line").Uint(*event.line);
     if (event.record_id) json.Key("record_id").Uint(*event.record_id);
@@ -115,6 +117,7 @@ class MatchRun {
   const LoadedRuleSet& rules_;
   const EventOptions& options_;
   const CommandOutput& output_;
+  const EventMapping* const mapping_;  // May be null.
   Matcher matcher_;
   std::vector<const Rule*> matches_;
   std::string line_;
@@ -130,9 +133,14 @@ class MatchRun {
 }  // namespace
 
 absl::StatusOr<int> Match(const MatchCommand& command, const CommandOutput& output) {
-  ASSIGN_OR_RETURN(const LoadedRuleSet rules, LoadRuleSet(command.rules));
+  ASSIGN_OR_RETURN(const LoadedRuleSet rules, LoadRuleSet(command.rules, command.options));
   for (const std::string& error : rules.errors) {
     output.err(StrCat("rule not used: ", error, "\n"));
+  }
+  for (const std::string& warning : rules.warnings) output.err(StrCat(warning, "\n"));
+  if (rules.num_correlations > 0) {
+    output.err(StrCat(rules.num_correlations,
+                      " correlation rules are left out: they need the job sigma\n"));
   }
   if (rules.rules->rule_count() == 0) {
     return absl::InvalidArgumentError("there is no rule that can be used");

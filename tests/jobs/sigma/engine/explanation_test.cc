@@ -113,16 +113,33 @@ TEST(EventFieldsTest, ReadsNestedDottedAndRepeatedFields) {
   const absl::StatusOr<EventFields> event = EventFields::Parse(
       R"({"a":{"b":1},"a.b":"two","list":[{"b":"x"},{"b":"y"},null],"f":4624.0,"t":true,"o":{}})");
   ASSERT_TRUE(event.ok()) << event.status();
-  ASSERT_NE(event->Find("a.b"), nullptr);
+  ASSERT_TRUE(event->Find("a.b").has_value());
   EXPECT_EQ(event->Find("a.b")->values.size(), 2u);
   EXPECT_EQ(event->Find("list.b")->values[1].text, "y");
   EXPECT_TRUE(event->Find("list")->has_null);
   EXPECT_EQ(event->Find("f")->values.size(), 2u);
   EXPECT_EQ(event->Find("t")->values[0].text, "true");
   EXPECT_TRUE(event->Find("o")->values.empty());
-  EXPECT_EQ(event->Find("none"), nullptr);
+  EXPECT_FALSE(event->Find("none").has_value());
   EXPECT_FALSE(EventFields::Parse("[1]").ok());
   EXPECT_FALSE(EventFields::Parse("{\"a\":").ok());
+}
+
+TEST(EventFieldsTest, FindsFieldsWhereAMappingSays) {
+  EventMapping mapping;
+  mapping.prefixes = {"data.*"};
+  mapping.fields = {{"Image", {"proc.path"}}};
+  mapping.lists = {{"list", "name", "value"}};
+  const absl::StatusOr<EventFields> event = EventFields::Parse(
+      R"({"proc":{"path":"p"},"data":{"x":{"Image":"q"}},)"
+      R"("list":[{"name":"User","value":"u"},{"name":"Id","value":7},{"value":1}]})",
+      &mapping);
+  ASSERT_TRUE(event.ok()) << event.status();
+  ASSERT_TRUE(event->Find("Image").has_value());
+  EXPECT_EQ(event->Find("Image")->values.size(), 2u);
+  EXPECT_EQ(event->Find("User")->values[0].text, "u");
+  EXPECT_EQ(event->Find("Id")->values[0].text, "7");
+  EXPECT_FALSE(event->Find("Other").has_value());
 }
 
 }  // namespace

@@ -38,10 +38,13 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   EXPECT_THAT(check.disabled, ElementsAre("author", "date"));
 
   const auto match =
-      Parse<MatchCommand>({"match", "--rules", "r", "--events", "e", "f", "--format", "evtx"});
+      Parse<MatchCommand>({"match", "--rules", "r", "--events", "e", "f", "--format", "evtx",
+                           "--logsource", "ignore", "--pipeline", "ecs", "--pipeline", "own.yml"});
   EXPECT_THAT(match.rules, ElementsAre("r"));
   EXPECT_THAT(match.events, ElementsAre("e", "f"));
   EXPECT_EQ(match.options.format, EventFormat::kEvtx);
+  EXPECT_TRUE(match.options.ignore_log_source);
+  EXPECT_THAT(match.options.pipelines, ElementsAre("ecs", "own.yml"));
 
   const auto explain = Parse<ExplainCommand>({"explain", "r.yml", "--event", "-", "--index", "3"});
   EXPECT_EQ(explain.rule, "r.yml");

@@ -124,7 +124,7 @@ TEST_F(CommandsTest, MatchGoesThroughFoldersAndNamesWhatItCannotRead) {
   folder_.Write("rules/broken.yml", "title: x\n");
   match_.events = {folder_.PathOf("events")};
   EXPECT_EQ(RunMatch().size(), 3u);
-  EXPECT_THAT(written_.err, HasSubstr("broken.yml: "));
+  EXPECT_THAT(written_.err, HasSubstr("broken.yml:1: "));
   EXPECT_THAT(written_.err, HasSubstr("a.ndjson:2: the event is not valid JSON"));
   EXPECT_THAT(written_.err, HasSubstr("a.ndjson:4: the event is no JSON object"));
   EXPECT_THAT(written_.err, HasSubstr("1 rules not used, 2 damages and events not read"));
@@ -167,6 +167,44 @@ TEST_F(CommandsTest, ExplainShowsTheConditionAsATree) {
             "      - filter: User is \"SYSTEM\": it is \"bob\"\n");
 }
 
+TEST_F(CommandsTest, RulesSeeOnlyEventsOfTheirLogSource) {
+  const std::string event =
+      R"({"Channel":"Security","EventID":4624,"Image":"C:\\cmd.exe","CommandLine":"whoami"})";
+  folder_.Write("rules/shell.yml",
+                "title: Shell\nid: a\nlogsource: {product: windows, category: "
+                "process_creation}\ndetection: {s: {CommandLine: whoami}, "
+                "condition: s}\n");
+  EXPECT_THAT(MatchText("e.json", event), IsEmpty());
+  match_.options.ignore_log_source = true;
+  EXPECT_EQ(MatchText("e.json", event).size(), 1u);
+  match_.options = {};
+  match_.options.pipelines = {"none"};
+  EXPECT_EQ(MatchText("e.json", event).size(), 1u);
+
+  ExplainCommand explain;
+  explain.rule = folder_.PathOf("rules/shell.yml");
+  explain.event = folder_.PathOf("e.json");
+  ASSERT_TRUE(Explain(explain, written_.output()).ok());
+  EXPECT_THAT(written_.out,
+              HasSubstr("event 0 (line 1): does not match\n  the rule is not tried: it "
+                        "reads product windows, category process_creation; the event "
+                        "is of product windows"));
+}
+
+TEST_F(CommandsTest, PipelinesSayWhereEventsHoldFields) {
+  folder_.Write("own.yml",
+                "name: own\nevent_fields:\n  names:\n    Image: [proc.path]\n"
+                "    CommandLine: [proc.args]\n");
+  match_.options.pipelines = {folder_.PathOf("own.yml")};
+  const std::vector<Json> lines =
+      MatchText("e.json", R"({"proc":{"path":"C:\\cmd.exe","args":"whoami"}})");
+  ASSERT_EQ(lines.size(), 1u) << written_.err;
+  EXPECT_EQ(lines[0]["fields"][0]["field"], "Image");
+  EXPECT_EQ(lines[0]["fields"][0]["value"], "C:\\cmd.exe");
+  match_.options.pipelines = {"windos"};
+  EXPECT_FALSE(Match(match_, written_.output()).ok());
+}
+
 TEST_F(CommandsTest, ExplainShowsOneEventAsJson) {
   folder_.Write("events.ndjson", Lines(kMiss, kHit));
   ExplainCommand explain;
@@ -193,7 +231,7 @@ TEST_F(CommandsTest, ExplainRefusesABrokenRule) {
   explain.rule = folder_.PathOf("broken.yml");
   explain.event = folder_.PathOf("e.json");
   EXPECT_THAT(std::string(Explain(explain, written_.output()).status().message()),
-              HasSubstr("broken.yml: "));
+              HasSubstr("broken.yml:2: unknown modifier"));
 }
 
 TEST_F(CommandsTest, CheckPrintsFindingsAndAnswersWithItsExitCode) {

@@ -44,7 +44,7 @@ TEST(EventReaderTest, ReadsLinesThatAreLongerThanABlock) {
   const std::string line = R"({"a":")" + std::string(3 << 20, 'x') + R"("})";
   folder.Write("e.ndjson", line + "\n" + line);
   absl::StatusOr<std::unique_ptr<EventReader>> reader =
-      EventReader::Open(folder.PathOf("e.ndjson"), EventFormat::kAuto);
+      EventReader::Open(folder.PathOf("e.ndjson"), {});
   ASSERT_TRUE(reader.ok());
   Event event;
   for (uint64_t i = 0; i < 2; ++i) {
@@ -61,7 +61,9 @@ TEST(EventReaderTest, RefusesAFileOfAnotherFormat) {
   folder.Write("e.json", "{}");
   folder.Write("e.evtx", std::string("ElfFile\0", 8));
   const auto error = [&](std::string_view name, EventFormat format) {
-    return std::string(EventReader::Open(folder.PathOf(name), format).status().message());
+    EventOptions options;
+    options.format = format;
+    return std::string(EventReader::Open(folder.PathOf(name), options).status().message());
   };
   EXPECT_THAT(error("e.json", EventFormat::kEvtx),
               HasSubstr("e.json: the file is no Windows event"));

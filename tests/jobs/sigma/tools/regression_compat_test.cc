@@ -119,7 +119,9 @@ TEST_F(RegressionCompatTest, FindsEveryCaseInTheEventLogs) { ExpectEveryCase(".e
 TEST_F(RegressionCompatTest, FindsEveryCaseInTheJson) { ExpectEveryCase(".json"); }
 
 TEST_F(RegressionCompatTest, ExplanationsAgreeWithTheMatcher) {
-  const absl::StatusOr<LoadedRuleSet> rules = LoadRuleSet(RuleFolders());
+  EventOptions options;
+  options.ignore_log_source = true;  // Explanations are of conditions alone.
+  const absl::StatusOr<LoadedRuleSet> rules = LoadRuleSet(RuleFolders(), options);
   ASSERT_TRUE(rules.ok());
   sigma::Matcher matcher;
   ASSERT_TRUE(matcher.SetRules(rules->rules).ok());
@@ -128,13 +130,14 @@ TEST_F(RegressionCompatTest, ExplanationsAgreeWithTheMatcher) {
   const std::vector<Case> cases = LoadCases();
   for (size_t i = 0; i < cases.size(); i += 25) {
     absl::StatusOr<std::unique_ptr<EventReader>> reader =
-        EventReader::Open(cases[i].log.string(), EventFormat::kEvtx);
+        EventReader::Open(cases[i].log.string(), options);
     ASSERT_TRUE(reader.ok());
     Event event;
     ASSERT_TRUE(*(*reader)->Next(&event));
     std::vector<const Rule*> matches;
     ASSERT_TRUE(matcher.Match(event.json, matches).ok());
-    const absl::StatusOr<EventFields> fields = EventFields::Parse(event.json);
+    const absl::StatusOr<EventFields> fields =
+        EventFields::Parse(event.json, &rules->pipeline->event_mapping());
     ASSERT_TRUE(fields.ok());
     for (const auto& rule : all) {
       const bool matched = std::find(matches.begin(), matches.end(), rule.get()) != matches.end();
