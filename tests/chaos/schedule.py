@@ -85,7 +85,9 @@ class RoundPlan:
                 "high-availability.leader-election.retry-period": "200 ms",
                 # Little in flight, so that barriers get through slow pipelines.
                 "taskmanager.network.channel-bytes": "16 kb", "taskmanager.network.memory.buffer-debloat.target": "200 ms",
-                "taskmanager.memory.size": self.memory, "taskmanager.isolation": self.isolation,
+                # Budgets are small so that state leaves memory, not to end processes.
+                "taskmanager.memory.size": self.memory, "taskmanager.isolation.process.memory-limit": "0",
+                "taskmanager.isolation": self.isolation,
                 "jobmanager.reconciliation.timeout": f"{int(self.heartbeat_timeout * 1000)} ms",
                 "restart-strategy.exponential-delay.max-backoff": "1 s",
                 "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout": "500 ms",
