@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,9 +38,30 @@ struct SpawnSettings {
   posix_spawnattr_t attributes;
 };
 
-int Spawn(const std::vector<std::string>& command, const std::string& output, pid_t* pid) {
+// A file in memory alone, read from its start. Unlike a pipe it holds any amount, so the child need
+// not read it. Returns -1, with errno, if there is none to be had.
+int MakeInput(std::string_view input) {
+  const int fd = memfd_create("stdin", MFD_CLOEXEC);
+  if (fd < 0) return -1;
+  while (!input.empty()) {
+    const ssize_t written = write(fd, input.data(), input.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int error = errno;
+      close(fd);
+      errno = error;
+      return -1;
+    }
+    input.remove_prefix(static_cast<size_t>(written));
+  }
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+int Spawn(const std::vector<std::string>& command, int input, const std::string& output,
+          pid_t* pid) {
   SpawnSettings settings;
-  posix_spawn_file_actions_addopen(&settings.actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&settings.actions, input, 0);
   posix_spawn_file_actions_addopen(&settings.actions, 1, output.c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&settings.actions, 1, 2);
@@ -92,9 +114,17 @@ bool WaitForEnd(pid_t pid, absl::Duration time_limit) {
 }  // namespace
 
 absl::StatusOr<ChildResult> RunChild(const std::vector<std::string>& command,
-                                     const std::string& output, absl::Duration time_limit) {
+                                     const std::string& output, absl::Duration time_limit,
+                                     std::string_view input) {
+  const int input_fd = MakeInput(input);
+  if (input_fd < 0) {
+    return absl::UnavailableError(
+        StrCat("cannot make the input of ", command.front(), ": ", std::strerror(errno)));
+  }
   pid_t pid = 0;
-  if (const int error = Spawn(command, output, &pid); error != 0) {
+  const int error = Spawn(command, input_fd, output, &pid);
+  close(input_fd);
+  if (error != 0) {
     return absl::UnavailableError(
         StrCat("cannot start ", command.front(), ": ", std::strerror(error)));
   }

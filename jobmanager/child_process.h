@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,10 +20,12 @@ struct ChildResult {
 };
 
 /// Runs a program (posix_spawn, in a process group of its own) and waits until it has ended; kills
-/// it with all of its group after `time_limit`. stdin is empty; stdout and stderr go to the file
-/// `output`. Blocks. Errors: kUnavailable if it cannot be started.
+/// it with all of its group after `time_limit`. stdin holds `input`, of any size, which no other
+/// user of the machine can read, unlike `command`; stdout and stderr go to the file `output`.
+/// Blocks. Errors: kUnavailable if it cannot be started.
 [[nodiscard]] absl::StatusOr<ChildResult> RunChild(const std::vector<std::string>& command,
                                                    const std::string& output,
-                                                   absl::Duration time_limit);
+                                                   absl::Duration time_limit,
+                                                   std::string_view input = {});
 
 }  // namespace weir

@@ -38,6 +38,19 @@ absl::Status ErrorOfResult(const proto::BuildResult& result) {
   return StatusFromWire(result.error_code(), result.error());
 }
 
+// Each argument with a NUL behind it, which none can hold.
+absl::StatusOr<std::string> JoinArguments(const std::vector<std::string>& arguments) {
+  std::string joined;
+  for (const std::string& argument : arguments) {
+    if (argument.find('\0') != std::string::npos) {
+      return absl::InvalidArgumentError(StrCat(
+          "a job argument holds a NUL character; leave it out: argument=", argument.c_str()));
+    }
+    joined.append(argument).push_back('\0');
+  }
+  return joined;
+}
+
 // Files that are removed with their owner.
 struct TemporaryFiles {
   explicit TemporaryFiles(const std::string& stem)
@@ -65,10 +78,10 @@ absl::StatusOr<std::string> JobBuilder::Run(std::vector<std::string> arguments,
       StrCat(work_folder_, "/build-", ToString(RandomId<HexId<struct BuildTag>>())));
   std::vector<std::string> command = {program_};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  command.insert(command.end(),
-                 {"--out", files.answer, "--parent", std::to_string(::getpid()), "--"});
-  command.insert(command.end(), job_arguments.begin(), job_arguments.end());
-  ASSIGN_OR_RETURN(const ChildResult ended, RunChild(command, files.output, time_limit_));
+  command.insert(command.end(), {"--out", files.answer, "--parent", std::to_string(::getpid()),
+                                 "--arguments-from-stdin"});
+  ASSIGN_OR_RETURN(const std::string input, JoinArguments(job_arguments));
+  ASSIGN_OR_RETURN(const ChildResult ended, RunChild(command, files.output, time_limit_, input));
   if (ended.timed_out) {
     return absl::DeadlineExceededError(
         StrCat("the job library did not build its graph within ", absl::FormatDuration(time_limit_),

@@ -32,6 +32,9 @@ struct BuiltJob {
 /// Runs weir-job-builder, the process in which a library's code runs at submission, so that a crash
 /// or an endless loop in it costs its submitter an error message.
 ///
+/// A job's arguments may be secrets: they go to the process by its stdin, since everybody can read
+/// its command line.
+///
 /// Threads: any, also at the same time; methods block for up to the time limit, so they are called
 /// on the I/O pool.
 class JobBuilder {
@@ -40,7 +43,8 @@ class JobBuilder {
   JobBuilder(std::string program, std::string work_folder, absl::Duration time_limit);
 
   /// Errors: what Build returned; kDeadlineExceeded if it took too long; kInvalidArgument naming
-  /// the signal and the end of its stderr if it crashed; kUnavailable if it cannot be started.
+  /// the signal and the end of its stderr if it crashed, or an argument that holds a NUL;
+  /// kUnavailable if it cannot be started.
   [[nodiscard]] absl::StatusOr<BuiltJob> Build(const BuildRequest& request) const;
 
   /// Returns the jobs of a library. Errors: as Build.

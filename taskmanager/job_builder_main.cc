@@ -2,6 +2,7 @@
 // so that a crash, an endless loop or a wrong library costs its submitter an error message and
 // nobody else anything.
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -33,10 +35,16 @@ struct BuilderOptions {
   std::string entry;
   std::string out;
   bool list = false;
+  bool arguments_from_stdin = false;
   int64_t parent = 0;
   JobGraphOptions graph;
   std::vector<std::string> arguments;
 };
+
+// The arguments of the job, a NUL behind each. A command line is no place for secrets.
+void ReadArguments(std::istream& input, std::vector<std::string>* arguments) {
+  for (std::string argument; std::getline(input, argument, '\0');) arguments->push_back(argument);
+}
 
 // A crash here is expected of user code: it must not fill the disk.
 void DisableCoreDumps() {
@@ -86,7 +94,11 @@ std::string SerializeError(const absl::Status& status) {
   return result.SerializeAsString();
 }
 
+// The answer holds the files that Build read, secrets among them.
 bool WriteFile(const std::string& path, const std::string& content) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  close(fd);
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();
@@ -134,6 +146,9 @@ int main(int argc, char** argv) {
   app.add_flag("!--no-chaining", options.graph.chaining, "Make each operator a task of its own");
   app.add_option("--out", options.out, "File to write the BuildResult or JobListing to")
       ->required();
+  app.add_flag("--arguments-from-stdin", options.arguments_from_stdin,
+               "Read the job's arguments from stdin, each with a NUL behind it, rather than "
+               "behind \"--\"");
   app.add_option("--parent", options.parent, "Process that this one is not to outlive");
   try {
     app.parse(own);
@@ -141,5 +156,6 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : weir::kExitUsage;
   }
   if (options.parent != 0 && !weir::EndWithParent(options.parent)) return weir::kExitFailed;
+  if (options.arguments_from_stdin) weir::ReadArguments(std::cin, &options.arguments);
   return weir::Run(options);
 }

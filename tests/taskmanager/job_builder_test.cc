@@ -1,9 +1,11 @@
 // The builder as a process: what it writes, and how it ends.
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -32,14 +34,18 @@ class JobBuilderTest : public ::testing::Test {
   }
   ~JobBuilderTest() override { std::remove(out_.c_str()); }
 
-  // Returns the exit code, or the negated signal.
-  int Run(std::vector<std::string> arguments) {
+  // Returns the exit code, or the negated signal. stdin is the file, if one is given.
+  int Run(std::vector<std::string> arguments, const char* input = "/dev/null") {
     arguments.insert(arguments.begin(), {WEIR_JOB_BUILDER, "--out", out_});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     pid_t pid = 0;
-    EXPECT_EQ(posix_spawn(&pid, WEIR_JOB_BUILDER, nullptr, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0);
+    EXPECT_EQ(posix_spawn(&pid, WEIR_JOB_BUILDER, &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
     int status = 0;
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -75,6 +81,24 @@ TEST_F(JobBuilderTest, BuildsTheGraphWithTheDefaultParallelism) {
   EXPECT_EQ(result.graph().vertices(0).max_parallelism(), 64U);
   EXPECT_TRUE(result.graph().vertices(0).operators(0).has_coordinator());
   EXPECT_TRUE(result.error().empty());
+}
+
+TEST_F(JobBuilderTest, ReadsTheArgumentsOfTheJobFromStdin) {
+  const std::string input = StrCat(::testing::TempDir(), "/builder_arguments_", getpid());
+  std::ofstream(input, std::ios::binary) << std::string("--first\0\x37\0", 10);
+  const std::vector<std::string> command = {"--library", Library("test_jobs"), "--entry", "numbers",
+                                            "--arguments-from-stdin"};
+  EXPECT_EQ(Run(command, input.c_str()), 0) << Answer<proto::BuildResult>().error();
+  std::ofstream(input, std::ios::binary) << std::string("--frist\0\x37\0", 10);
+  EXPECT_EQ(Run(command, input.c_str()), 1);
+  EXPECT_THAT(Answer<proto::BuildResult>().error(), HasSubstr("did you mean --first?"));
+  std::remove(input.c_str());
+}
+
+TEST_F(JobBuilderTest, KeepsItsAnswerToItself) {
+  ASSERT_EQ(Run({"--library", Library("version_1")}), 0);
+  EXPECT_EQ(std::filesystem::status(out_).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 TEST_F(JobBuilderTest, TakesTheOnlyJobWithoutItsName) {
