@@ -308,8 +308,8 @@ class FakeS3Server::Impl {
     absl::Time time;
     std::string error;
     std::string text = date->second;  // "20130524T000000Z"
-    for (const size_t at : {4, 7}) text.insert(std::min(at, text.size()), "-");
-    for (const size_t at : {13, 16}) text.insert(std::min(at, text.size()), ":");
+    for (const size_t at : {size_t{4}, size_t{7}}) text.insert(std::min(at, text.size()), "-");
+    for (const size_t at : {size_t{13}, size_t{16}}) text.insert(std::min(at, text.size()), ":");
     if (!absl::ParseTime(absl::RFC3339_sec, text, &time, &error)) return false;
     return authorization->second ==
            SignatureV4(to_sign, {"test", "test-secret", ""}, "us-east-1", "s3", time);

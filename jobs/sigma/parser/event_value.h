@@ -43,10 +43,10 @@ struct EventValue {
   bool Remove(std::string_view name);
 
   Kind kind = Kind::kNull;
-  bool truth = false;     ///< Of kBool.
-  std::string text = {};  ///< Of kString the text, of kNumber how it is written.
-  std::vector<EventValue> items = {};
-  std::vector<EventMember> members = {};  ///< In their order; names are unique.
+  bool truth = false;  ///< Of kBool.
+  std::string text;    ///< Of kString the text, of kNumber how it is written.
+  std::vector<EventValue> items;
+  std::vector<EventMember> members;  ///< In their order; names are unique.
 
   friend bool operator==(const EventValue& a, const EventValue& b);
 };

@@ -486,7 +486,7 @@ class IsolatedRecoveryTest : public RecoveryTest {
     registration.set_leader_epoch(1);
     proto::RunningJob* const job = registration.add_jobs();
     job->set_job_id(IdToBytes(id_));
-    for (const uint64_t vertex : {1, 2}) {
+    for (const uint64_t vertex : {uint64_t{1}, uint64_t{2}}) {
       proto::VertexParallelism* const parallelism = job->add_vertices();
       parallelism->set_vertex(IdToBytes(TestVertex(vertex)));
       parallelism->set_parallelism(1);
@@ -524,7 +524,7 @@ TEST_F(IsolatedRecoveryTest, AProcessIsTakenInOnceItsTaskManagerHasRegistered) {
   // It ends with its job, and no later leader waits for it.
   EXPECT_THAT(*leader_.jobs->LoadTaskManagers(), ElementsAre("tm-1", "tm-2", kProcess));
   dispatcher_->Cancel(id_);
-  for (const uint64_t vertex : {1, 2}) {
+  for (const uint64_t vertex : {uint64_t{1}, uint64_t{2}}) {
     proto::TaskManagerMessage message;
     message.mutable_task_state()->set_attempt(IdToBytes(ExecutionAttemptId(vertex, vertex)));
     message.mutable_task_state()->set_state(proto::CANCELED);
