@@ -21,7 +21,10 @@ absl::Status AddContext(const absl::Status& status, std::string_view context, So
   absl::Status wider(status.code(), ToAbsl(StrCat(ToStd(status.message()), context)));
   if (PlaceOf(status).known()) place = PlaceOf(status);
   if (place.known()) {
-    wider.SetPayload(ToAbsl(kPlacePayload), absl::Cord(StrCat(place.line, ":", place.column)));
+    // By a view: the library's constructor from std::string has another name under Clang than under
+    // GCC.
+    const std::string text = StrCat(place.line, ":", place.column);
+    wider.SetPayload(ToAbsl(kPlacePayload), absl::Cord(ToAbsl(text)));
   }
   return wider;
 }
