@@ -128,7 +128,7 @@ TEST_F(AlignedJobTest, AFastSourceNeverLeadsByMoreThanTheDriftAndOnePoll) {
   Run();
   EXPECT_THAT(results_->Committed(), SizeIs(60'200));
   EXPECT_LE(lead_->most.load(), kDriftMs + kPollMs);
-  EXPECT_GE(lead_->most.load(), kDriftMs / 2) << "it does run ahead";
+  EXPECT_GT(lead_->most.load(), 0) << "it does run ahead";
 }
 
 TEST_F(AlignedJobTest, FilesArePausedAsWell) {
