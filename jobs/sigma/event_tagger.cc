@@ -4,11 +4,12 @@
 #include <utility>
 
 #include "jobs/sigma/custom_fields.h"
+#include "jobs/sigma/engine/event_fields.h"
+#include "jobs/sigma/engine/explanation.h"
 #include "jobs/sigma/engine/matcher.h"
 #include "jobs/sigma/engine/tagged_event.h"
 #include "jobs/sigma/field_mapping.h"
 #include "jobs/sigma/parser/event_parser.h"
-#include "jobs/sigma/rule_set.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -34,10 +35,13 @@ absl::StatusOr<EventParser> MakeParser(const std::string& config) {
 }  // namespace
 
 struct EventTagger::Impl {
-  explicit Impl(TaggerOptions tagger_options) : options(tagger_options) {}
+  explicit Impl(TaggerOptions tagger_options)
+      : options(std::move(tagger_options)), rules(options.rules) {}
 
   absl::Status Parse(std::string_view event, TagResult* result);
-  absl::Status Emit(std::string_view event, const TagResult& result, std::string* tagged);
+  absl::Status Emit(std::string_view event, std::string_view seen, const TagResult& result,
+                    std::string* tagged);
+  absl::Status Explain(std::string_view seen, const TagResult& result);
 
   const TaggerOptions options;
   RuleSet rules;
@@ -48,9 +52,11 @@ struct EventTagger::Impl {
   EventValue parsed;        // The event behind the parser,
   std::string parsed_json;  // and its text.
   std::string customised;
+  std::vector<Explanation> explanations;  // Of what matched, if evidence is asked for.
 };
 
-EventTagger::EventTagger(TaggerOptions options) : impl_(std::make_unique<Impl>(options)) {}
+EventTagger::EventTagger(TaggerOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
 EventTagger::~EventTagger() = default;
 
 bool EventTagger::SetRule(const std::string& key, const StoredRule& rule,
@@ -120,8 +126,22 @@ absl::Status EventTagger::Impl::Parse(std::string_view event, TagResult* result)
   return absl::OkStatus();
 }
 
-absl::Status EventTagger::Impl::Emit(std::string_view event, const TagResult& result,
-                                     std::string* tagged) {
+absl::Status EventTagger::Impl::Explain(std::string_view seen, const TagResult& result) {
+  explanations.clear();
+  if (!options.evidence || result.matches.empty()) return absl::OkStatus();
+  const Pipeline* const pipeline = options.rules.pipeline.get();
+  ASSIGN_OR_RETURN(
+      const EventFields fields,
+      EventFields::Parse(seen, pipeline == nullptr ? nullptr : &pipeline->event_mapping()));
+  for (const Rule* const rule : result.matches) {
+    explanations.push_back(weir::sigma::Explain(*rule, fields));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EventTagger::Impl::Emit(std::string_view event, std::string_view seen,
+                                     const TagResult& result, std::string* tagged) {
+  RETURN_IF_ERROR(Explain(seen, result));
   const bool is_parsed = parser.has_value() && options.parsed_events_out;
   std::string_view base = is_parsed ? std::string_view(parsed_json) : event;
   if (!custom_fields.empty()) {
@@ -137,7 +157,7 @@ absl::Status EventTagger::Impl::Emit(std::string_view event, const TagResult& re
     base = customised;
   }
   tagged->clear();
-  return AppendTaggedEvent(base, result.matches, tagged);
+  return AppendTaggedEvent(base, result.matches, tagged, explanations);
 }
 
 absl::Status EventTagger::Tag(std::string_view event, std::string* tagged, TagResult* result) {
@@ -161,7 +181,7 @@ absl::Status EventTagger::Tag(std::string_view event, std::string* tagged, TagRe
   if (impl.options.mode == OutputMode::kAllEvents) {
     result->emit = !result->filtered || impl.options.keep_filtered_events;
   }
-  return result->emit ? impl.Emit(event, *result, tagged) : absl::OkStatus();
+  return result->emit ? impl.Emit(event, seen, *result, tagged) : absl::OkStatus();
 }
 
 size_t EventTagger::num_rules() const { return impl_->rules.size(); }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "jobs/sigma/control_message.h"
 #include "jobs/sigma/engine/rule.h"
+#include "jobs/sigma/rule_set.h"
 
 namespace weir::sigma {
 
@@ -23,6 +24,9 @@ struct TaggerOptions {
   bool keep_filtered_events = false;
   /// Whether events are emitted as the parser made them, rather than as they came.
   bool parsed_events_out = false;
+  /// Whether each detection tells which selections and fields made it.
+  bool evidence = false;
+  RuleSetOptions rules = {};
 };
 
 /// What became of one event.

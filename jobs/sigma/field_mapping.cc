@@ -58,7 +58,7 @@ Expression MapEmptyTest(const Predicate& predicate, const std::vector<std::strin
   return Join(Kind::kAnd, std::move(all));
 }
 
-Expression MapTest(const Expression& test, const FieldMapping& mapping) {
+Expression MapPredicate(const Expression& test, const FieldMapping& mapping) {
   const Predicate& predicate = *test.predicate;
   if (predicate.IsKeyword()) return test;
   const std::vector<std::string> fields = FieldsOf(predicate.field, mapping);
@@ -86,7 +86,11 @@ Expression MapTest(const Expression& test, const FieldMapping& mapping) {
 }
 
 Expression MapExpression(const Expression& expression, const FieldMapping& mapping) {
-  if (expression.kind == Kind::kTest) return MapTest(expression, mapping);
+  if (expression.kind == Kind::kTest) {
+    Expression mapped = MapPredicate(expression, mapping);
+    mapped.selection = expression.selection;
+    return mapped;
+  }
   Expression mapped = expression;
   for (Expression& child : mapped.children) child = MapExpression(child, mapping);
   return mapped;

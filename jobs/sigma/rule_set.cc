@@ -21,6 +21,8 @@ RuleProblem ProblemOf(std::string rule_id, const std::string& source, const absl
 
 }  // namespace
 
+RuleSet::RuleSet(RuleSetOptions options) : options_(std::move(options)) {}
+
 RuleSet::Entry RuleSet::MakeEntry(std::shared_ptr<const Rule> rule) const {
   Entry entry;
   entry.mapped = mapping_.empty() ? rule : std::make_shared<const Rule>(MapFields(*rule, mapping_));
@@ -35,6 +37,7 @@ RuleSet::Entries RuleSet::ParseAll(const std::string& key, const StoredRule& sto
   options.title = stored.title;
   options.level = stored.level;
   options.techniques = stored.techniques;
+  options.pipeline = options_.pipeline;
   std::vector<absl::StatusOr<Rule>> parsed;
   if (stored.id.has_value()) {
     parsed.push_back(ParseRule(stored.text, options));
@@ -95,6 +98,7 @@ bool RuleSet::SetFilter(const std::string& id, const StoredFilter& filter,
   RuleOptions options;
   options.id = StrCat(kFilterPrefix, id);
   options.title = id;
+  options.pipeline = options_.pipeline;
   absl::StatusOr<Rule> rule = ParseRule(filter.body, options);
   if (!rule.ok()) {
     problems->push_back(ProblemOf("", filter.source, rule.status()));
@@ -128,7 +132,10 @@ std::shared_ptr<const CompiledRules> RuleSet::Compile() {
   }
   for (const auto& [id, entry] : filters_) all.push_back(entry.mapped);
   // Ids are unique here, so nothing is left out.
-  compiled_ = CompileRules(std::move(all), compiled_.get()).rules;
+  CompileOptions options;
+  if (options_.pipeline != nullptr) options.mapping = &options_.pipeline->event_mapping();
+  options.route_by_log_source = options_.route_by_log_source;
+  compiled_ = CompileRules(std::move(all), compiled_.get(), options).rules;
   ++num_compilations_;
   changed_ = false;
   return compiled_;

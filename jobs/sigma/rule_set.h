@@ -8,10 +8,20 @@
 
 #include "jobs/sigma/control_message.h"
 #include "jobs/sigma/engine/compiled_rules.h"
+#include "jobs/sigma/engine/pipeline.h"
 #include "jobs/sigma/engine/rule.h"
 #include "jobs/sigma/field_mapping.h"
 
 namespace weir::sigma {
+
+/// How rules meet events.
+struct RuleSetOptions {
+  /// Changes rules, and says where events hold fields and how they show their log source; may be
+  /// null.
+  std::shared_ptr<const Pipeline> pipeline = nullptr;
+  /// As CompileOptions has it. Without a pipeline no event shows a log source.
+  bool route_by_log_source = true;
+};
 
 /// The rules and filters in force, and their compiled form. They change one by one; compilation
 /// waits until the next event needs it, so that many changes cost one.
@@ -22,6 +32,8 @@ namespace weir::sigma {
 /// Place: one per subtask of the matching operator. Threads: one at a time.
 class RuleSet {
  public:
+  explicit RuleSet(RuleSetOptions options = {});
+
   /// Puts `rule` in the place of what lies under `key`. Appends to `*problems` what is wrong with
   /// it. Returns false, and changes nothing, if no rule of its text can be used: the version before
   /// stays in force. A rule that is there already changes nothing either.
@@ -62,6 +74,7 @@ class RuleSet {
   [[nodiscard]] Entries ParseAll(const std::string& key, const StoredRule& stored,
                                  std::vector<RuleProblem>* problems) const;
 
+  const RuleSetOptions options_;
   FieldMapping mapping_;
   std::map<std::string, Entries> rules_;       // By key.
   std::map<std::string, StoredRule> stored_;   // By key.

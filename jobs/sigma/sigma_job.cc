@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,8 @@
 #include "absl/time/time.h"
 #include "jobs/arguments/event_arguments.h"
 #include "jobs/sigma/control_message.h"
+#include "jobs/sigma/engine/pipeline.h"
+#include "jobs/sigma/engine/ready_pipelines.h"
 #include "jobs/sigma/match_events.h"
 #include "jobs/sigma/settings/sigma_settings.h"
 #include "jobs/sigma/sigma_kafka.h"
@@ -390,13 +393,42 @@ absl::Status WriteProblems(const SigmaJob& job, const DataStream<TaggedEvent>& t
                       });
 }
 
-MatchEventsOptions MatchOptionsOf(const SigmaJob& job, const Outputs& outputs) {
+/// Reads and merges the pipelines of the settings; null if there are to be none.
+absl::StatusOr<std::shared_ptr<const Pipeline>> ReadPipelines(const SigmaJob& job) {
+  const std::vector<std::string> names = job.settings.List("SIGMA_PIPELINES");
+  if (names.empty() || names == std::vector<std::string>{"none"}) return nullptr;
+  std::vector<std::shared_ptr<const Pipeline>> pipelines;
+  for (const std::string& name : names) {
+    std::string text;
+    if (const auto ready = FindReadyPipeline(name)) {
+      text = *ready;
+    } else {
+      const absl::StatusOr<std::string> file = job.args->File(name);
+      if (!file.ok()) {
+        std::vector<std::string> known;
+        for (const ReadyPipeline& one : ReadyPipelines()) known.emplace_back(one.name);
+        return absl::NotFoundError(
+            StrCat("no such pipeline: it is neither a readable file nor a ready one; ready are ",
+                   StrJoin(known, ", "), ": SIGMA_PIPELINES=", name));
+      }
+      text = *file;
+    }
+    ASSIGN_OR_RETURN(std::shared_ptr<const Pipeline> pipeline, Pipeline::Parse(text, name));
+    pipelines.push_back(std::move(pipeline));
+  }
+  return Pipeline::Merge(std::move(pipelines));
+}
+
+absl::StatusOr<MatchEventsOptions> MatchOptionsOf(const SigmaJob& job, const Outputs& outputs) {
   const SigmaSettings& settings = job.settings;
   MatchEventsOptions options;
   options.tagger.mode = settings.Text("OUTPUT_MODE") == "all_events" ? OutputMode::kAllEvents
                                                                      : OutputMode::kMatchedOnly;
   options.tagger.keep_filtered_events = settings.Bool("KEEP_FILTERED_EVENTS");
   options.tagger.parsed_events_out = settings.Bool("APPLY_PARSER_TO_OUTPUT_EVENTS");
+  options.tagger.evidence = settings.Bool("MATCH_EVIDENCE");
+  ASSIGN_OR_RETURN(options.tagger.rules.pipeline, ReadPipelines(job));
+  options.tagger.rules.route_by_log_source = settings.Text("SIGMA_LOGSOURCE") == "route";
   options.buffered = settings.Text("LATENCY_MODE") == "window";
   options.window = absl::Seconds(*settings.Integer("WINDOW_SIZE_SECONDS"));
   options.count_threshold = static_cast<uint64_t>(*settings.Integer("WINDOW_COUNT_THRESHOLD"));
@@ -414,11 +446,12 @@ MatchEventsOptions MatchOptionsOf(const SigmaJob& job, const Outputs& outputs) {
 absl::Status MatchAndWrite(const SigmaJob& job, const DataStream<SourceEvent>& events,
                            const DataStream<ControlUpdate>& rules) {
   ASSIGN_OR_RETURN(const Outputs outputs, ReadOutputs(job));
+  ASSIGN_OR_RETURN(MatchEventsOptions options, MatchOptionsOf(job, outputs));
   DataStream<TaggedEvent> tagged =
       events.KeyBy([](const SourceEvent& event) { return event.bucket; })
           .Connect(rules.Broadcast())
           .StartAfterBroadcast()
-          .Process(MatchEvents(MatchOptionsOf(job, outputs)));
+          .Process(MatchEvents(std::move(options)));
   tagged.Name("Match rules").Uid("match-rules");
   if (job.parallelism.has_value()) tagged.SetParallelism(*job.parallelism);
   if (job.parallelism.has_value() || job.settings.IsGiven("MAX_PARALLELISM")) {

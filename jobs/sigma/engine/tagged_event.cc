@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "runtime/base/check.h"
 #include "runtime/base/strings.h"
 #include "simdjson.h"
 
@@ -42,7 +43,24 @@ void AppendList(const Items& items, std::string* output, const Append& append) {
   output->push_back(']');
 }
 
-void AppendDetection(const Rule& rule, std::string* output) {
+// Appends the members that tell why a rule matched.
+void AppendEvidence(const Explanation& explanation, std::string* output) {
+  output->append(",\"matched_selections\":");
+  AppendList(MatchedSelections(explanation), output,
+             [&](const std::string& name) { AppendString(name, output); });
+  output->append(",\"matched_fields\":");
+  AppendList(MatchedFields(explanation), output, [&](const MatchedField& field) {
+    output->append("{\"selection\":");
+    AppendString(field.selection, output);
+    output->append(",\"field\":");
+    AppendString(field.field, output);
+    output->append(",\"value\":");
+    AppendString(field.value, output);
+    output->push_back('}');
+  });
+}
+
+void AppendDetection(const Rule& rule, const Explanation* explanation, std::string* output) {
   output->append("{\"rule_id\":");
   AppendString(rule.id, output);
   output->append(",\"rule_title\":");
@@ -64,6 +82,7 @@ void AppendDetection(const Rule& rule, std::string* output) {
     }
     output->push_back('}');
   });
+  if (explanation != nullptr) AppendEvidence(*explanation, output);
   output->push_back('}');
 }
 
@@ -134,7 +153,8 @@ bool MayHoldReplacedField(std::string_view json) {
 }  // namespace
 
 absl::Status AppendTaggedEvent(std::string_view json_event, std::span<const Rule* const> matches,
-                               std::string* output) {
+                               std::string* output, std::span<const Explanation> explanations) {
+  DCHECK(explanations.empty() || explanations.size() == matches.size());
   const size_t begin = output->size();
   output->resize(begin + json_event.size() + simdjson::SIMDJSON_PADDING);
   size_t size = 0;
@@ -153,7 +173,10 @@ absl::Status AppendTaggedEvent(std::string_view json_event, std::span<const Rule
   StrAppend(output, "\"", kRuleIds, "\":");
   AppendList(matches, output, [&](const Rule* rule) { AppendString(rule->id, output); });
   StrAppend(output, ",\"", kDetections, "\":");
-  AppendList(matches, output, [&](const Rule* rule) { AppendDetection(*rule, output); });
+  const Explanation* explanation = explanations.empty() ? nullptr : explanations.data();
+  AppendList(matches, output, [&](const Rule* rule) {
+    AppendDetection(*rule, explanation == nullptr ? nullptr : explanation++, output);
+  });
   output->push_back('}');
   return absl::OkStatus();
 }

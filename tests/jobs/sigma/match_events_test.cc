@@ -184,5 +184,23 @@ TEST(MatchEventsTest, CountsUnderDetectFlowsNames) {
   EXPECT_THAT(job.Events(), SizeIs(2));
 }
 
+TEST(MatchEventsTest, EvidenceNamesTheEventsOwnFieldBehindAMapping) {
+  MatchEventsOptions options;
+  options.tagger.evidence = true;
+  MatchHarness match(options);
+  match.Rule("r1",
+             "  s: {CommandLine|contains: whoami}\n  f: {User: eve}\n  condition: s and not f\n");
+  match.Parser(nullptr, "CommandLine: process.command_line\n");
+  match.ControlCaughtUp();
+  match.Event(R"({"process":{"command_line":"C:\\whoami /all"}})");
+  const std::vector<Json> events = match.Events();
+  ASSERT_EQ(events.size(), 1U);
+  const Json& detection = events[0]["sigma_detections"][0];
+  EXPECT_EQ(detection["matched_selections"], Json::array({"s"}));
+  EXPECT_EQ(detection["matched_fields"],
+            Json::parse(R"([{"selection":"s","field":"process.command_line",
+                             "value":"C:\\whoami /all"}])"));
+}
+
 }  // namespace
 }  // namespace weir::sigma

@@ -155,6 +155,58 @@ TEST_P(SigmaJobTest, WindowsGiveTheSameAsSingleEvents) {
   EXPECT_EQ(matched, 167);
 }
 
+// A rule of process creation, and events of Sysmon in EVTX's shape, of another log source, and of
+// none.
+constexpr const char* kWhoamiRule =
+    "title: Whoami\nid: whoami\nlogsource: {product: windows, category: process_creation}\n"
+    "detection:\n  s:\n    Image|endswith: '\\whoami.exe'\n  condition: s\n";
+constexpr const char* kRoutedEvents =
+    R"({"n":1,"Event":{"System":{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1},"EventData":{"Image":"C:\\whoami.exe"}}}
+{"n":2,"Event":{"System":{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":7},"EventData":{"Image":"C:\\whoami.exe"}}}
+{"n":3,"Image":"C:\\whoami.exe"}
+{"n":4,"my":{"image":"C:\\whoami.exe"}}
+)";
+
+TEST_P(SigmaJobTest, PipelinesFitRulesToEventsAndRouteThem) {
+  folder_.Write("a.yml", kWhoamiRule);
+  folder_.Write("events.ndjson", kRoutedEvents);
+  folder_.Write("mine.yml",
+                "name: mine\ntransformations:\n"
+                "  - {type: field_name_mapping, mapping: {Image: my.image}}\n");
+  const auto numbers = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--rules", folder_.PathOf("a.yml"), "--events",
+                                       folder_.PathOf("events.ndjson")});
+    const TemporaryFolder out;
+    arguments.insert(arguments.end(), {"--out", out.path()});
+    const absl::Status run = RunJob(BuildSigma, arguments, GetParam());
+    EXPECT_TRUE(run.ok()) << run;
+    std::set<int> found;
+    for (const std::string& line : CommittedLines(out.path(), "matches")) {
+      found.insert(json::parse(line)["n"].get<int>());
+    }
+    return found;
+  };
+  EXPECT_THAT(numbers({}), ElementsAre(1, 3)) << "the ready pipeline windows, routing";
+  EXPECT_THAT(numbers({"--logsource", "ignore"}), ElementsAre(1, 2, 3));
+  EXPECT_THAT(numbers({"--pipeline", "none"}), ElementsAre(3)) << "as DetectFlow";
+  EXPECT_THAT(numbers({"--pipeline", folder_.PathOf("mine.yml")}), ElementsAre(4));
+}
+
+TEST_P(SigmaJobTest, ADetectionTellsWhatMadeItIfAsked) {
+  folder_.Write("a.yml", kWhoamiRule);
+  folder_.Write("events.ndjson", kRoutedEvents);
+  const absl::Status run = Run({"--rules", folder_.PathOf("a.yml"), "--events",
+                                folder_.PathOf("events.ndjson"), "--evidence"});
+  ASSERT_TRUE(run.ok()) << run;
+  for (const json& event : Lines("out", "matches")) {
+    const json& detection = event["sigma_detections"][0];
+    EXPECT_EQ(detection["matched_selections"], json::array({"s"})) << event;
+    EXPECT_EQ(detection["matched_fields"],
+              json::parse(R"([{"selection":"s","field":"Image","value":"C:\\whoami.exe"}])"))
+        << event;
+  }
+}
+
 TEST_P(SigmaJobTest, TakesSettingsFromAFileAndTheEnvironment) {
   folder_.Write("a.yml", RuleText("a", "x"));
   folder_.Write("events.ndjson", "{\"field\":\"x\"}\n{\"field\":\"y\"}\n");
@@ -316,6 +368,20 @@ TEST(SigmaJobArgumentsTest, ChecksSettingsAgainstEachOther) {
   EXPECT_EQ(error_with({"--until-end", "--since", "2026-01-31T10:00:00Z"}), "");
   EXPECT_THAT(error_with({"--since", "yesterday"}), HasSubstr("--since=yesterday"));
   EXPECT_THAT(error_with({"--no-such-flag", "1"}), HasSubstr("no-such-flag"));
+}
+
+TEST(SigmaJobArgumentsTest, NamesAPipelineThatCannotBeUsed) {
+  const TemporaryFolder folder;
+  folder.Write("a.yml", RuleText("a", "x"));
+  folder.Write("broken.yml", "transformations:\n  - {type: no_such}\n");
+  const auto error = [&](const std::string& pipeline) {
+    return BuildErrorOf(
+        {"--rules", folder.PathOf("a.yml"), "--events", "-", "--pipeline", pipeline});
+  };
+  EXPECT_THAT(error("widnows"), AllOf(HasSubstr("no such pipeline"), HasSubstr("windows"),
+                                      HasSubstr("SIGMA_PIPELINES=widnows")));
+  EXPECT_THAT(error(folder.PathOf("broken.yml")),
+              AllOf(HasSubstr("no_such"), HasSubstr("broken.yml")));
 }
 
 TEST(SigmaJobArgumentsTest, SetsParallelismAndCheckpointing) {
