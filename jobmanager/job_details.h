@@ -149,6 +149,8 @@ struct ExceptionEntry {
   std::string task_name = {};
   std::string endpoint = {};
   std::string taskmanager_id = {};
+  /// The TaskManager, or the job's process there.
+  std::string process_id = {};
   /// Failures that followed from this one before the restart.
   std::vector<ExceptionEntry> concurrent = {};
 };

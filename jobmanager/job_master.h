@@ -173,6 +173,19 @@ class JobMaster final : public CheckpointMessenger,
 
  private:
   enum class Restartable : uint8_t { kYes, kNo };
+  /// What the restart that is due comes of: what follows from one loss is told by many.
+  enum class Failing : uint8_t {
+    kNothing,     // No restart is due.
+    kTask,        // A failure of its own.
+    kConnection,  // A task lost its peer, whose own loss may yet be told.
+    kProcess      // A TaskManager, or a process of the job, was lost.
+  };
+  /// What ran on a TaskManager, or in a process, that is gone.
+  struct LostTasks {
+    /// By region, the first of those that were not being cancelled.
+    std::map<size_t, ExecutionVertex*> failed;
+    ExecutionVertex* canceling = nullptr;
+  };
 
   void TransitionTo(JobStatus status);
 
@@ -214,7 +227,21 @@ class JobMaster final : public CheckpointMessenger,
   // Ends of attempts.
   void CancelOnceLostTasksRun();
   void CancelNow();
-  /// Takes down `regions`, or the whole job if it is not to be restarted.
+  /// Everything on `process` has ended with it.
+  LostTasks EndTasksOn(const TaskManagerGateway* process);
+  /// The loss of a process is one failure, however many regions were there: `reason`, told of
+  /// `fault` if that task is known to be at fault; `consequence` is told of the others. Peers that
+  /// lost their connection to it may have told of that first.
+  void FailLost(const LostTasks& lost, const absl::Status& reason, const ExecutionVertex* fault,
+                const absl::Status& consequence);
+  /// The history's entry of the loss that `report`, which came later, is of gets `reason` for its
+  /// cause.
+  void NameCauseOfLoss(const proto::CrashReport& report, const absl::Status& reason);
+  /// The newest failure came of `reason`.
+  void RecordCause(const absl::Status& reason, const ExecutionVertex* vertex);
+  /// Cancels `regions`, to be restarted with what is down already, or else the whole job.
+  void TakeDown(const absl::Status& reason, std::set<size_t> regions, bool restarts);
+  /// Fails `regions`, or the whole job if it is not to be restarted.
   void FailRegions(const absl::Status& reason, const ExecutionVertex* vertex,
                    Restartable restartable, const std::set<size_t>& regions);
   /// Takes down the region of `vertex`; without one, those that were being begun.
@@ -275,6 +302,7 @@ class JobMaster final : public CheckpointMessenger,
     CheckpointCoordinator::SavepointCallback done;
   };
   std::optional<CompletedStop> stop_;  // Its savepoint is complete; tasks are about to finish.
+  Failing failing_ = Failing::kNothing;
   absl::Time restart_due_;
   TimerId restart_timer_;
   bool has_begun_commits_ = false;  // A checkpoint has completed or was restored.

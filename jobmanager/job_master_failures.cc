@@ -13,6 +13,7 @@
 #include "runtime/base/logging.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
+#include "runtime/network/connection_loss.h"
 
 namespace weir {
 namespace {
@@ -56,49 +57,74 @@ void JobMaster::OnTaskFailed(ExecutionVertex& vertex, absl::Status reason, Execu
     FailRegions(reason, &vertex, restartable, executions_.AllRegions());
     return;
   }
+  if (IsDataConnectionLost(reason) &&
+      (failing_ == Failing::kConnection || failing_ == Failing::kProcess)) {
+    // By the same loss as others, in another region.
+    RecordFailure(reason, &vertex, /*concurrent=*/true);
+    TakeDown(reason, {vertex.region}, /*restarts=*/true);
+    return;
+  }
   FailJob(reason, &vertex, Restartable::kYes);
+}
+
+JobMaster::LostTasks JobMaster::EndTasksOn(const TaskManagerGateway* process) {
+  const absl::Time now = services_.executor->clock()->Now();
+  LostTasks lost;
+  executions_.ForEach([&](ExecutionVertex& vertex) {
+    Execution& execution = *vertex.current;
+    if (execution.location() != process || IsTerminal(execution.state())) return;
+    const bool was_canceling = execution.state() == ExecutionState::kCanceling;
+    CHECK(execution
+              .Transition(was_canceling ? ExecutionState::kCanceled : ExecutionState::kFailed, now)
+              .ok());
+    if (!was_canceling) {
+      lost.failed.emplace(vertex.region, &vertex);
+    } else if (lost.canceling == nullptr) {
+      lost.canceling = &vertex;
+    }
+    has_lost_tasks_ = true;
+  });
+  for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
+    if (LocationOf(coordinator) != process || !IsUp(coordinator.region)) continue;
+    lost.failed.emplace(coordinator.region,
+                        &executions_.FindVertex(coordinator.vertex)->subtasks.front());
+  }
+  return lost;
+}
+
+void JobMaster::FailLost(const LostTasks& lost, const absl::Status& reason,
+                         const ExecutionVertex* fault, const absl::Status& consequence) {
+  const bool was_told_of = failing_ == Failing::kConnection && lost.canceling != nullptr;
+  if (fault == nullptr) fault = lost.failed.empty() ? lost.canceling : lost.failed.begin()->second;
+  std::set<size_t> regions;
+  for (const auto& [region, vertex] : lost.failed) regions.insert(region);
+  if (was_told_of) {
+    RecordCause(reason, fault);
+    if (!regions.empty()) TakeDown(reason, regions, /*restarts=*/true);
+  } else if (!regions.empty()) {
+    FailRegions(reason, fault, Restartable::kYes, regions);
+  } else if (fault != nullptr && status_ != JobStatus::kCancelling && !scheduler_.is_stopping()) {
+    // Often the cause of the failure that is being cleaned up: its peers saw the connection break.
+    RecordFailure(reason, fault, /*concurrent=*/true);
+  }
+  if (was_told_of || !regions.empty()) {
+    if (failing_ != Failing::kNothing) failing_ = Failing::kProcess;
+    for (const auto& [region, vertex] : lost.failed) {
+      if (region != fault->region) RecordFailure(consequence, vertex, /*concurrent=*/true);
+    }
+  }
+  CheckAllTerminal();
 }
 
 void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) {
   if (IsGloballyTerminal(status_)) return;
   reconciliation_.Remove(task_manager);
-  const absl::Time now = services_.executor->clock()->Now();
-  ExecutionVertex* first_lost = nullptr;
-  ExecutionVertex* first_canceling = nullptr;
-  std::set<size_t> lost;
-  executions_.ForEach([&](ExecutionVertex& vertex) {
-    Execution& execution = *vertex.current;
-    if (execution.location() != task_manager || IsTerminal(execution.state())) return;
-    const bool was_canceling = execution.state() == ExecutionState::kCanceling;
-    CHECK(execution
-              .Transition(was_canceling ? ExecutionState::kCanceled : ExecutionState::kFailed, now)
-              .ok());
-    ExecutionVertex*& first = was_canceling ? first_canceling : first_lost;
-    if (first == nullptr) first = &vertex;
-    if (!was_canceling) lost.insert(vertex.region);
-    has_lost_tasks_ = true;
-  });
-  for (const CoordinatorExecution& coordinator : executions_.coordinators()) {
-    if (LocationOf(coordinator) != task_manager || !IsUp(coordinator.region)) continue;
-    lost.insert(coordinator.region);
-    if (first_lost == nullptr) {
-      first_lost = &executions_.FindVertex(coordinator.vertex)->subtasks.front();
-    }
-  }
+  const LostTasks lost = EndTasksOn(task_manager);
   for (std::shared_ptr<TaskManagerGateway>& slot : slots_) {
     if (slot.get() == task_manager) slot = nullptr;
   }
   std::erase_if(task_managers_, [&](const auto& kept) { return kept.get() == task_manager; });
-  if (first_lost != nullptr) {
-    FailRegions(reason, first_lost, Restartable::kYes, lost);
-  } else {
-    // Often the cause of the failure that is being cleaned up: its peers saw the connection break.
-    if (first_canceling != nullptr && status_ != JobStatus::kCancelling &&
-        !scheduler_.is_stopping()) {
-      RecordFailure(reason, first_canceling, /*concurrent=*/true);
-    }
-    CheckAllTerminal();
-  }
+  FailLost(lost, reason, nullptr, reason);
 }
 
 void JobMaster::OnCrash(const proto::CrashReport& report) {
@@ -108,23 +134,27 @@ void JobMaster::OnCrash(const proto::CrashReport& report) {
              " subtask=", report.subtask(), "/", report.parallelism(), ")\n", report.text()));
   SetFailure(FailureOrigin::kUser, report.signal(), &reason);
   const auto attempt = IdFromBytes<ExecutionAttemptId>(report.attempt());
-  ExecutionVertex* const vertex = executions_.Find(attempt);
-  if (vertex != nullptr && !IsTerminal(vertex->current->state())) {
-    const ExecutionState before = vertex->current->state();
-    const absl::Time now = services_.executor->clock()->Now();
-    CHECK(vertex->current->Transition(ExecutionState::kFailed, now).ok());
-    OnTaskFailed(*vertex, reason, before);
-    return;
+  const ExecutionVertex* vertex = executions_.Find(attempt);
+  if (const CoordinatorExecution* const coordinator = executions_.FindCoordinator(attempt)) {
+    vertex = &executions_.FindVertex(coordinator->vertex)->subtasks.front();
   }
-  const CoordinatorExecution* const coordinator = executions_.FindCoordinator(attempt);
-  if (coordinator != nullptr && IsUp(coordinator->region)) {
-    FailJob(reason, &executions_.FindVertex(coordinator->vertex)->subtasks.front(),
-            Restartable::kYes);
-    return;
+  if (vertex != nullptr && vertex->current->location() != nullptr) {
+    const LostTasks lost = EndTasksOn(vertex->current->location());
+    if (!lost.failed.empty() || lost.canceling != nullptr) {
+      absl::Status consequence = absl::UnavailableError(
+          StrCat("the process of the task crashed, in another task: ", report.signal()));
+      SetFailure(FailureOrigin::kUser, report.signal(), &consequence);
+      FailLost(lost, reason, vertex, consequence);
+      return;
+    }
   }
+  NameCauseOfLoss(report, reason);
+}
+
+void JobMaster::NameCauseOfLoss(const proto::CrashReport& report, const absl::Status& reason) {
   const auto loss =
       std::find_if(exceptions_.begin(), exceptions_.end(), [&](const ExceptionEntry& entry) {
-        return entry.taskmanager_id == report.task_manager_id() &&
+        return entry.process_id == report.task_manager_id() &&
                entry.exception_name == kTaskManagerLost;
       });
   if (loss == exceptions_.end()) return;
@@ -171,6 +201,7 @@ void JobMaster::CancelOnceLostTasksRun() {
 
 void JobMaster::CancelNow() {
   ++generation_;
+  failing_ = Failing::kNothing;
   services_.executor->CancelTimer(restart_timer_);
   services_.executor->CancelTimer(cancel_timer_);
   services_.executor->CancelTimer(reconciliation_timer_);
@@ -200,13 +231,7 @@ void JobMaster::FailRegions(const absl::Status& reason, const ExecutionVertex* v
                               " name=", job_.graph->job_name, vertex == nullptr ? "" : " task=",
                               vertex == nullptr ? "" : executions_.TaskNameOf(*vertex), ": ",
                               ToStd(reason.message())));
-  ++generation_;
-  services_.resource_manager->ForgetRequest(job_.id);
-  services_.executor->CancelTimer(std::exchange(restart_timer_, TimerId()));
   RecordFailure(reason, vertex, /*concurrent=*/false);
-  // Tasks that have stopped with a savepoint, in whatever region, do not go on.
-  std::set<size_t> taken = checkpoints_.stopping() ? executions_.AllRegions() : regions;
-  AnswerStop(reason);
   const absl::Time now = services_.executor->clock()->Now();
   const std::optional<absl::Duration> delay =
       restartable == Restartable::kYes ? restart_strategy_->OnFailure(now) : std::nullopt;
@@ -214,16 +239,25 @@ void JobMaster::FailRegions(const absl::Status& reason, const ExecutionVertex* v
     ++num_restarts_;
     // What was down already is restarted with what has failed now.
     restart_due_ = std::max(restart_due_, now + *delay);
-    down_.merge(std::move(taken));
-  } else {
-    down_ = executions_.AllRegions();
   }
+  failing_ = IsDataConnectionLost(reason) ? Failing::kConnection : Failing::kTask;
+  TakeDown(reason, regions, delay.has_value());
+}
+
+void JobMaster::TakeDown(const absl::Status& reason, std::set<size_t> regions, bool restarts) {
+  ++generation_;
+  services_.resource_manager->ForgetRequest(job_.id);
+  services_.executor->CancelTimer(std::exchange(restart_timer_, TimerId()));
+  // Tasks that have stopped with a savepoint, in whatever region, do not go on.
+  if (checkpoints_.stopping() || !restarts) regions = executions_.AllRegions();
+  AnswerStop(reason);
+  down_.merge(std::move(regions));
   if (AllDown()) {
     checkpoints_.Stop(reason);
   } else {
     checkpoints_.Suspend(reason);
   }
-  const JobStatus next = delay.has_value() ? JobStatus::kRestarting : JobStatus::kFailing;
+  const JobStatus next = restarts ? JobStatus::kRestarting : JobStatus::kFailing;
   if (status_ != next) TransitionTo(next);
   CancelTasks();
   CheckAllTerminal();
@@ -285,6 +319,7 @@ void JobMaster::ScheduleRestart() {
 
 void JobMaster::BeginRestart() {
   restart_timer_ = TimerId();
+  failing_ = Failing::kNothing;
   ++generation_;
   if (AllDown()) TransitionTo(JobStatus::kCreated);
   NewAttempts();
@@ -309,8 +344,18 @@ ExceptionEntry JobMaster::MakeException(const absl::Status& reason,
     entry.task_name = executions_.TaskNameOf(*vertex);
     entry.endpoint = details.endpoint;
     entry.taskmanager_id = details.taskmanager_id;
+    const TaskManagerGateway* const location = vertex->current->location();
+    if (location != nullptr) entry.process_id = location->id();
   }
   return entry;
+}
+
+void JobMaster::RecordCause(const absl::Status& reason, const ExecutionVertex* vertex) {
+  if (exceptions_.empty()) return;
+  ExceptionEntry cause = MakeException(reason, vertex);
+  cause.concurrent = std::exchange(exceptions_.front().concurrent, {});
+  cause.concurrent.insert(cause.concurrent.begin(), std::move(exceptions_.front()));
+  exceptions_.front() = std::move(cause);
 }
 
 void JobMaster::RecordFailure(const absl::Status& reason, const ExecutionVertex* vertex,

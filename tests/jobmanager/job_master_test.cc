@@ -15,6 +15,7 @@
 #include "proto/control_plane.pb.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
+#include "runtime/network/connection_loss.h"
 #include "tests/jobmanager/fake_task_manager.h"
 #include "tests/jobmanager/manual_executor.h"
 #include "tests/jobmanager/test_graphs.h"
@@ -120,10 +121,11 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
     ReportAll(proto::RUNNING);
   }
 
-  // Two pipelines of parallelism 1, all tasks RUNNING in one slot.
-  void StartTwoPipelines() {
-    description_.graph = std::make_shared<const JobGraph>(TwoPipelines(1));
+  // Two pipelines, all tasks RUNNING, on as many TaskManagers as the parallelism is: 1 or 2.
+  void StartTwoPipelines(uint32_t parallelism = 1) {
+    description_.graph = std::make_shared<const JobGraph>(TwoPipelines(parallelism));
     first_ = AddTaskManager("tm-1", 1);
+    if (parallelism > 1) second_ = AddTaskManager("tm-2", 1);
     StartJob();
     NoteDeployment();
     ReportAll(proto::RUNNING);
@@ -141,6 +143,26 @@ class JobMasterTest : public testing::Test, public TaskManagerListener {
     if (!error.empty()) message.mutable_task_state()->set_error_code(static_cast<int>(code));
     handled_ = job_->HandleMessage(message);
     executor_.RunUntilIdle();
+  }
+  void ReportLostConnection(const DeployedTask& task) {
+    proto::TaskManagerMessage message;
+    message.mutable_task_state()->set_attempt(task.deployment.attempt());
+    message.mutable_task_state()->set_state(proto::FAILED);
+    message.mutable_task_state()->set_error("the data connection was lost");
+    message.mutable_task_state()->set_error_code(static_cast<int>(absl::StatusCode::kUnavailable));
+    message.mutable_task_state()->set_exception_name(std::string(kDataConnectionLost));
+    message.mutable_task_state()->set_failure_origin(2);
+    job_->HandleMessage(message);
+  }
+  static proto::CrashReport CrashOf(const DeployedTask& task) {
+    proto::CrashReport report;
+    report.set_task_manager_id(task.on->id());
+    report.set_signal("SIGSEGV");
+    report.set_attempt(task.deployment.attempt());
+    report.set_operator_name("count");
+    report.set_uid("count-uid");
+    report.set_text("stack:\n#0 here\n");
+    return report;
   }
   void ReportAll(proto::TaskState state) {
     for (const auto& [key, task] : tasks_) Report(task, state);
@@ -479,13 +501,7 @@ TEST_F(JobMasterTest, TellsUserCodeFromTheLossOfAMachine) {
 
 TEST_F(JobMasterTest, NamesACrashAsTheCauseOfTheFailure) {
   StartRunning();
-  proto::CrashReport report;
-  report.set_task_manager_id(Task(2, 1).on->id());
-  report.set_signal("SIGSEGV");
-  report.set_attempt(Task(2, 1).deployment.attempt());
-  report.set_operator_name("count");
-  report.set_uid("count-uid");
-  report.set_text("stack:\n#0 here\n");
+  const proto::CrashReport report = CrashOf(Task(2, 1));
   job_->OnCrash(report);
   EXPECT_EQ(job_->status(), JobStatus::kRestarting);
   resources_->OnCrashed(report);
@@ -496,9 +512,91 @@ TEST_F(JobMasterTest, NamesACrashAsTheCauseOfTheFailure) {
   EXPECT_EQ(history.entries[0].task_name, "count -> sink (2/2) - execution #0");
   EXPECT_THAT(history.entries[0].stacktrace, HasSubstr("operator=count uid=count-uid"));
   EXPECT_THAT(history.entries[0].stacktrace, HasSubstr("#0 here"));
-  ASSERT_THAT(history.entries[0].concurrent, SizeIs(1));
-  EXPECT_THAT(history.entries[0].concurrent[0].stacktrace, HasSubstr("its process crashed"));
+  EXPECT_THAT(history.entries[0].concurrent, IsEmpty()) << "the region is told of once";
   EXPECT_EQ(resources_->Overview().num_taskmanagers, 1u);
+}
+
+TEST_F(JobMasterTest, CountsACrashOnceForAllRegionsOfTheProcess) {
+  settings_.Set(kFixedDelayAttempts, 1);
+  StartTwoPipelines();
+  second_ = AddTaskManager("tm-2", 1);
+  const proto::CrashReport report = CrashOf(Task(2, 0));
+  job_->OnCrash(report);
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting);
+  for (const uint64_t vertex : {1, 2, 3, 4}) {
+    EXPECT_THAT(StatesOf(vertex), ElementsAre("FAILED")) << vertex;
+  }
+  resources_->OnCrashed(report);
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "SIGSEGV");
+  EXPECT_EQ(history.entries[0].task_name, "count -> sink (1/1) - execution #0");
+  ASSERT_THAT(history.entries[0].concurrent, SizeIs(1)) << "the other region";
+  EXPECT_EQ(history.entries[0].concurrent[0].task_name, "Source: gen (1/1) - execution #0");
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+  NoteDeployment();
+  EXPECT_THAT(tasks_, SizeIs(4)) << "all begin anew, together";
+}
+
+TEST_F(JobMasterTest, CountsALossOnceForAllRegionsOfTheTaskManager) {
+  settings_.Set(kFixedDelayAttempts, 1);
+  StartTwoPipelines();
+  second_ = AddTaskManager("tm-2", 1);
+  resources_->OnClosed(first_.get());
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "TaskManagerLost");
+  EXPECT_THAT(history.entries[0].concurrent, SizeIs(1));
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+}
+
+TEST_F(JobMasterTest, CountsALossOnceThatPeersInTwoRegionsToldOfFirst) {
+  settings_.Set(kFixedDelayAttempts, 1);
+  StartTwoPipelines(/*parallelism=*/2);
+  third_ = AddTaskManager("tm-3", 1);
+  ReportLostConnection(Task(2, 0));
+  ReportLostConnection(Task(4, 0));
+  EXPECT_EQ(job_->Exceptions(10).entries.at(0).exception_name, "DataConnectionLost");
+  resources_->OnClosed(second_.get());
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "TaskManagerLost");
+  EXPECT_EQ(history.entries[0].taskmanager_id, "tm-2");
+  ASSERT_THAT(history.entries[0].concurrent, SizeIs(2)) << "what its peers told of";
+  EXPECT_EQ(history.entries[0].concurrent[0].exception_name, "DataConnectionLost");
+  EXPECT_EQ(history.entries[0].concurrent[1].exception_name, "DataConnectionLost");
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+}
+
+TEST_F(JobMasterTest, NamesACrashThatPeersToldOfFirst) {
+  settings_.Set(kFixedDelayAttempts, 1);
+  StartTwoPipelines(/*parallelism=*/2);
+  third_ = AddTaskManager("tm-3", 1);
+  ReportLostConnection(Task(4, 0));
+  const proto::CrashReport report = CrashOf(Task(4, 1));
+  job_->OnCrash(report);
+  resources_->OnCrashed(report);
+  const ExceptionHistory history = job_->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "SIGSEGV");
+  ASSERT_THAT(history.entries[0].concurrent, SizeIs(2)) << "the peer, and the other region";
+  AnswerCancels(first_.get());
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(job_->status(), JobStatus::kRunning);
+}
+
+TEST_F(JobMasterTest, CountsALossThatComesAfterAnotherFailureByItself) {
+  settings_.Set(kFixedDelayAttempts, 1);
+  StartTwoPipelines();
+  Report(Task(2, 0), proto::FAILED, "oops");
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting);
+  resources_->OnClosed(first_.get());
+  EXPECT_THAT(job_->Exceptions(10).entries, SizeIs(2));
+  EXPECT_EQ(job_->status(), JobStatus::kFailed);
 }
 
 TEST_F(JobMasterTest, GivesALossItsCauseWhenTheCrashIsToldLater) {

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/failure.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "runtime/network/connection_loss.h"
 #include "runtime/network/internal/frame_compression.h"
 #include "runtime/record/stream_element.h"
 
@@ -55,7 +57,7 @@ void DataClientConnection::Start() {
     connect_deadline_ =
         std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.connect_timeout);
     SetDeadline(options_.connect_timeout,
-                absl::UnavailableError("the peer's data server did not answer in time:"));
+                DataConnectionLostError("the peer's data server did not answer in time:"));
     Resolve();
   });
 }
@@ -64,7 +66,7 @@ void DataClientConnection::AddChannel(const ChannelPtr& channel) {
   Post([this, channel] {
     if (ended()) {
       channel->target->Break(
-          WithPlace(absl::UnavailableError("the data connection was lost:"), *channel));
+          WithPlace(DataConnectionLostError("the data connection was lost:"), *channel));
       return;
     }
     channel->number = ++last_number_;
@@ -134,7 +136,7 @@ void DataClientConnection::OnConnectFailed(const boost::system::error_code& erro
   boost::system::error_code ignored;
   socket().close(ignored);
   if (std::chrono::steady_clock::now() + backoff_ >= connect_deadline_) {
-    Close(absl::UnavailableError(
+    Close(DataConnectionLostError(
         StrCat("the peer's data server cannot be reached: error=", error.message())));
     return;
   }
@@ -279,8 +281,8 @@ void DataClientConnection::BreakChannel(const ChannelPtr& channel, const absl::S
 
 absl::Status DataClientConnection::WithPlace(const absl::Status& reason,
                                              const Channel& channel) const {
-  return absl::Status(reason.code(), ToAbsl(StrCat(ToStd(reason.message()), " peer=", peer_,
-                                                   " channel=", ToString(channel.key))));
+  return WithMessage(
+      reason, StrCat(ToStd(reason.message()), " peer=", peer_, " channel=", ToString(channel.key)));
 }
 
 void DataClientConnection::OnEnd(const absl::Status& reason) {

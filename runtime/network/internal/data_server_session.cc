@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/base/failure.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/network/internal/frame_compression.h"
@@ -302,9 +303,8 @@ void DataServerSession::Detach(Channel& channel, const absl::Status& reason) {
 
 void DataServerSession::OnEnd(const absl::Status& reason) {
   for (const auto& [number, channel] : channels_) {
-    Detach(*channel,
-           absl::Status(reason.code(), ToAbsl(StrCat(ToStd(reason.message()), " peer=", peer_,
-                                                     " channel=", ToString(channel->key)))));
+    Detach(*channel, WithMessage(reason, StrCat(ToStd(reason.message()), " peer=", peer_,
+                                                " channel=", ToString(channel->key))));
   }
   channels_.clear();
   ready_.clear();

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "runtime/base/strings.h"
+#include "runtime/network/connection_loss.h"
 
 namespace weir::internal {
 namespace {
@@ -122,7 +123,7 @@ void FrameConnection::MakeRoom() {
 void FrameConnection::OnRead(const boost::system::error_code& error, size_t bytes) {
   if (closed_) return;
   if (error) {
-    Close(absl::UnavailableError(StrCat("the data connection was lost: error=", error.message())));
+    Close(DataConnectionLostError(StrCat("the data connection was lost: error=", error.message())));
     return;
   }
   counters_->bytes_received.fetch_add(bytes, std::memory_order_relaxed);
@@ -187,7 +188,7 @@ void FrameConnection::OnWritten(const boost::system::error_code& error, size_t b
   if (closed_) return;
   counters_->bytes_sent.fetch_add(bytes, std::memory_order_relaxed);
   if (error) {
-    Close(absl::UnavailableError(StrCat("the data connection was lost: error=", error.message())));
+    Close(DataConnectionLostError(StrCat("the data connection was lost: error=", error.message())));
     return;
   }
   writing_.clear();
