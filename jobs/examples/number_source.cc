@@ -35,7 +35,8 @@ uint64_t Mix(uint64_t value) {
 
 class NumberEnumerator final : public SplitEnumerator {
  public:
-  explicit NumberEnumerator(int64_t records) : records_(records) {}
+  explicit NumberEnumerator(const NumberSourceOptions& options)
+      : records_(options.records), splits_per_reader_(options.splits_per_reader) {}
 
   absl::Status Start(SplitEnumeratorContext& context, const std::string* restored) override {
     context_ = &context;
@@ -53,8 +54,7 @@ class NumberEnumerator final : public SplitEnumerator {
       context_->SignalNoMoreSplits(subtask);
       return absl::OkStatus();
     }
-    // Several splits per reader, so that all of them share the work, and the rate, to the end.
-    const int64_t share = records_ / (8 * int64_t{context_->parallelism()}) + 1;
+    const int64_t share = records_ / (splits_per_reader_ * int64_t{context_->parallelism()}) + 1;
     const Range range{next_, std::min(records_, next_ + std::min(share, kMaxRecordsPerSplit))};
     next_ = range.end;
     context_->AssignSplits(subtask, {ToSplit(StrCat("from-", range.next), range)});
@@ -64,6 +64,7 @@ class NumberEnumerator final : public SplitEnumerator {
 
  private:
   const int64_t records_;
+  const int64_t splits_per_reader_;
   SplitEnumeratorContext* context_ = nullptr;
   int64_t next_ = 0;
 };
@@ -153,7 +154,7 @@ class NumberReader final : public SourceReader<Event> {
 }  // namespace
 
 std::unique_ptr<SplitEnumerator> NumberSource::CreateEnumerator() const {
-  return std::make_unique<NumberEnumerator>(options_.records);
+  return std::make_unique<NumberEnumerator>(options_);
 }
 
 std::unique_ptr<SourceReader<Event>> NumberSource::CreateReader() const {

@@ -21,6 +21,9 @@ struct NumberSourceOptions {
   uint64_t seed = 1;
   /// Events a second over all readers; 0 is as fast as possible.
   double rate = 0;
+  /// Into how many splits each reader's share is cut, at least; each is asked for once the one
+  /// before it has been read. Several let all readers share the work, and the rate, to the end.
+  int64_t splits_per_reader = 8;
 };
 
 class NumberSource final : public Source<Event> {

@@ -37,9 +37,9 @@ class Jobs:
         self.libraries = {"keyed_count": library_of(rest, "keyed_count"),
                           "window_counts": rest.upload(JOBS / "libwindow_counts.so")}
 
-    def submit(self, rest, entry, out, rate, records=None):
+    def submit(self, rest, entry, out, rate, records=None, arguments=()):
         arguments = ["--records", records or self.options.records, "--keys", 200, "--rate", rate,
-                     "--out", self.cluster.folder / out]
+                     "--out", self.cluster.folder / out, *arguments]
         return rest.run(self.libraries[entry], arguments, parallelism=2, entry=entry,
                         settings={"execution.checkpointing.interval": INTERVAL})
 
@@ -80,7 +80,8 @@ def attempts(rest, job):
 def down_for_long(cluster, jobs, options):
     """Output goes on while there is no JobManager, and no task is restarted (row E13)."""
     manager = cluster.job_managers[0]
-    job = jobs.submit(manager.rest, "window_counts", "long", options.rate)
+    # Splits are handed out by way of the JobManager: each reader gets all of its share before that is gone.
+    job = jobs.submit(manager.rest, "window_counts", "long", options.rate, arguments=["--splits-per-reader", 1])
     manager.rest.wait_for_state(job, "RUNNING")
     done = manager.rest.completed_checkpoints(job)
     wait_until("checkpoints", lambda: manager.rest.completed_checkpoints(job) > done + 3)

@@ -70,10 +70,14 @@ absl::Status Build(StreamEnvironment& environment, const JobArgs& args) {
   ASSIGN_OR_RETURN(options.records, args.GetInt("records", options.records));
   ASSIGN_OR_RETURN(options.keys, args.GetInt("keys", options.keys));
   ASSIGN_OR_RETURN(options.rate, args.GetDouble("rate", options.rate));
+  ASSIGN_OR_RETURN(options.splits_per_reader,
+                   args.GetInt("splits-per-reader", options.splits_per_reader));
   ASSIGN_OR_RETURN(const int64_t window_ms, args.GetInt("window-ms", 10'000));
   ASSIGN_OR_RETURN(const std::string out, args.GetRequired("out", "a folder for the counts"));
-  if (window_ms < 1) {
-    return absl::InvalidArgumentError(StrCat("--window-ms must be at least 1: ", window_ms));
+  if (window_ms < 1 || options.splits_per_reader < 1) {
+    return absl::InvalidArgumentError(
+        StrCat("--window-ms and --splits-per-reader must be at least 1: ", window_ms, " ",
+               options.splits_per_reader));
   }
   const auto by_key = environment
                           .FromSource(examples::NumberSource(options),
@@ -103,7 +107,7 @@ absl::Status Build(StreamEnvironment& environment, const JobArgs& args) {
 
 WEIR_JOB("window_counts",
          "Counts numbers by key and window, by the window operator and by timers: --records N "
-         "--keys K --rate R --window-ms W --out DIR",
+         "--keys K --rate R --window-ms W --splits-per-reader S --out DIR",
          Build);
 
 }  // namespace
