@@ -67,7 +67,9 @@ bool JobMaster::OnTaskState(const proto::TaskManagerMessage& message) {
   if (report.has_metrics()) vertex->current->UpdateMetrics(report.metrics());
   const ExecutionState before = vertex->current->state();
   const std::optional<ExecutionState> state = ExecutionStateFromWire(report.state());
-  if (state == before) return true;
+  // A task that is on its way down unasked, as when its TaskManager stops, has not been cancelled by
+  // the job: it fails once it is there.
+  if (state == before || state == ExecutionState::kCanceling) return true;
   if (!state.has_value() ||
       !vertex->current->Transition(*state, services_.executor->clock()->Now()).ok()) {
     ++num_stale_messages_;

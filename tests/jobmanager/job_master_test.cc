@@ -589,6 +589,16 @@ TEST_F(JobMasterTest, NamesACrashThatPeersToldOfFirst) {
   EXPECT_EQ(job_->status(), JobStatus::kRunning);
 }
 
+TEST_F(JobMasterTest, RestartsATaskThatItsTaskManagerCancelledUnasked) {
+  StartTwoPipelines();
+  second_ = AddTaskManager("tm-2", 1);
+  ReportAll(proto::CANCELING);  // The TaskManager is being stopped.
+  EXPECT_THAT(StatesOf(1), ElementsAre("RUNNING"));
+  ReportAll(proto::CANCELED);
+  EXPECT_EQ(job_->status(), JobStatus::kRestarting) << "not FINISHED, for nothing has ended";
+  EXPECT_THAT(job_->Exceptions(1).entries.at(0).stacktrace, HasSubstr("without being asked"));
+}
+
 TEST_F(JobMasterTest, CountsALossThatComesAfterAnotherFailureByItself) {
   settings_.Set(kFixedDelayAttempts, 1);
   StartTwoPipelines();
