@@ -45,12 +45,14 @@ class NumberEnumerator final : public SplitEnumerator {
     }
     return absl::OkStatus();
   }
-  absl::Status AddReader(uint32_t subtask, const std::vector<std::string>&) override {
-    context_->SignalInitialSplitsAssigned(subtask);
+  // A reader that has no split yet is not idle: another may be ahead of the one that it will get,
+  // whose records would be late.
+  absl::Status AddReader(uint32_t, const std::vector<std::string>&) override {
     return absl::OkStatus();
   }
   absl::Status HandleSplitRequest(uint32_t subtask) override {
     if (next_ >= records_) {
+      context_->SignalInitialSplitsAssigned(subtask);
       context_->SignalNoMoreSplits(subtask);
       return absl::OkStatus();
     }
