@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -34,13 +33,15 @@ constexpr std::chrono::hours kUnusedCopyAge(24);
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
   std::error_code error;
   const bool is_file = std::filesystem::is_regular_file(path, error);
+  const uintmax_t size = is_file ? std::filesystem::file_size(path, error) : 0;
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  if (is_file) content << file.rdbuf();
-  if (!is_file || !file) {
+  // At once: a buffer that grows is made of fresh pages time after time, half the time of a load.
+  std::string content(error ? 0 : size, '\0');
+  if (is_file) file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  if (!is_file || error || !file) {
     return absl::NotFoundError(StrCat("cannot read the job library; check the path: path=", path));
   }
-  return std::move(content).str();
+  return content;
 }
 
 absl::Status CheckStamp(std::string_view content) {
