@@ -184,6 +184,10 @@ void Dispatcher::OnCrash(const proto::CrashReport& report) {
     kept->OnCrash(report);
   }
   resource_manager_.OnCrashed(report);
+  // One that went while nobody led is not waited for.
+  if (expected_.erase(report.task_manager_id()) == 0) return;
+  roster_->Remove(report.task_manager_id());
+  if (expected_.empty()) OnAllRegistered();
 }
 
 void Dispatcher::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::Status& reason) {

@@ -235,8 +235,9 @@ class JobMaster final : public CheckpointMessenger,
   void FailLost(const LostTasks& lost, const absl::Status& reason, const ExecutionVertex* fault,
                 const absl::Status& consequence);
   /// The history's entry of the loss that `report`, which came later, is of gets `reason` for its
-  /// cause.
+  /// cause. A recovered job, which nobody told of the loss, gets an entry.
   void NameCauseOfLoss(const proto::CrashReport& report, const absl::Status& reason);
+  void AddException(ExceptionEntry entry);
   /// The newest failure came of `reason`.
   void RecordCause(const absl::Status& reason, const ExecutionVertex* vertex);
   /// Cancels `regions`, to be restarted with what is down already, or else the whole job.
@@ -294,6 +295,7 @@ class JobMaster final : public CheckpointMessenger,
   uint64_t restored_checkpoint_ = 0;
   Reconciliation reconciliation_;
   TimerId reconciliation_timer_;
+  bool is_recovered_ = false;
   bool is_latest_loaded_ = false;    // What adopted tasks' checkpoints build on.
   bool is_latest_readable_ = false;  // Without it, nothing can be adopted.
   bool all_reported_ = false;

@@ -23,6 +23,21 @@ constexpr size_t kMaxConcurrentExceptions = 32;
 // How long a job that is to be cancelled waits for lost tasks to run again.
 constexpr absl::Duration kLostTasksTimeout = absl::Seconds(10);
 
+absl::Status CauseOf(const proto::CrashReport& report) {
+  absl::Status cause;
+  if (report.operator_name().empty()) {
+    cause = absl::InternalError(
+        StrCat("the process of the job's tasks ended: ", report.signal(), "\n", report.text()));
+  } else {
+    cause = absl::InternalError(
+        StrCat("user code crashed the TaskManager's process: ", report.signal(),
+               " (operator=", report.operator_name(), " uid=", report.uid(),
+               " subtask=", report.subtask(), "/", report.parallelism(), ")\n", report.text()));
+  }
+  SetFailure(OriginOfEnd(report.signal()), report.signal(), &cause);
+  return cause;
+}
+
 }  // namespace
 
 JobMaster::Restartable JobMaster::OnRestoreFailed(uint64_t checkpoint, absl::Status* reason) {
@@ -128,11 +143,7 @@ void JobMaster::OnTaskManagerLost(TaskManagerGateway* task_manager, const absl::
 }
 
 void JobMaster::OnCrash(const proto::CrashReport& report) {
-  absl::Status reason = absl::InternalError(
-      StrCat("user code crashed the TaskManager's process: ", report.signal(),
-             " (operator=", report.operator_name(), " uid=", report.uid(),
-             " subtask=", report.subtask(), "/", report.parallelism(), ")\n", report.text()));
-  SetFailure(FailureOrigin::kUser, report.signal(), &reason);
+  const absl::Status reason = CauseOf(report);
   const auto attempt = IdFromBytes<ExecutionAttemptId>(report.attempt());
   const ExecutionVertex* vertex = executions_.Find(attempt);
   if (const CoordinatorExecution* const coordinator = executions_.FindCoordinator(attempt)) {
@@ -152,13 +163,18 @@ void JobMaster::OnCrash(const proto::CrashReport& report) {
 }
 
 void JobMaster::NameCauseOfLoss(const proto::CrashReport& report, const absl::Status& reason) {
-  const auto loss =
-      std::find_if(exceptions_.begin(), exceptions_.end(), [&](const ExceptionEntry& entry) {
-        return entry.process_id == report.task_manager_id() &&
-               entry.exception_name == kTaskManagerLost;
-      });
-  if (loss == exceptions_.end()) return;
-  const ExceptionEntry cause = MakeException(reason, nullptr);
+  const auto loss = std::find_if(
+      exceptions_.begin(), exceptions_.end(),
+      [&](const ExceptionEntry& entry) { return entry.process_id == report.task_manager_id(); });
+  ExceptionEntry cause = MakeException(reason, nullptr);
+  if (loss == exceptions_.end()) {
+    // It went while nobody led: no restart is counted, but the history tells.
+    if (!is_recovered_) return;
+    cause.process_id = report.task_manager_id();
+    AddException(std::move(cause));
+    return;
+  }
+  if (loss->exception_name != kTaskManagerLost) return;
   loss->exception_name = cause.exception_name;
   loss->failure_labels = cause.failure_labels;
   loss->stacktrace = StrCat(cause.stacktrace, loss->stacktrace);
@@ -367,7 +383,11 @@ void JobMaster::RecordFailure(const absl::Status& reason, const ExecutionVertex*
     }
     return;
   }
-  exceptions_.push_front(MakeException(reason, vertex));
+  AddException(MakeException(reason, vertex));
+}
+
+void JobMaster::AddException(ExceptionEntry entry) {
+  exceptions_.push_front(std::move(entry));
   if (exceptions_.size() <= static_cast<size_t>(job_.settings.Get(kExceptionHistorySize))) return;
   exceptions_.pop_back();
   exceptions_truncated_ = true;

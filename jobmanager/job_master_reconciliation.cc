@@ -19,6 +19,7 @@ constexpr std::string_view kComponent = "job-master";
 }  // namespace
 
 void JobMaster::Recover(JobRecovery recovery) {
+  is_recovered_ = true;
   const bool from_start = recovery.checkpoints.empty();
   checkpoints_.AddRecovered(std::move(recovery.checkpoints), recovery.last_checkpoint_id);
   NewAttempts();

@@ -162,6 +162,12 @@ std::vector<MetricReport> ResourceManager::ProcessMetrics(
   return reports;
 }
 
+FailureOrigin OriginOfEnd(std::string_view signal) {
+  // A signal that nobody's code raises by mistake came from outside.
+  const bool by_code = signal != "SIGKILL" && signal != "SIGTERM";
+  return by_code ? FailureOrigin::kUser : FailureOrigin::kSystem;
+}
+
 void ResourceManager::OnCrashed(const proto::CrashReport& report) {
   const std::string place =
       report.operator_name().empty()
@@ -172,9 +178,7 @@ void ResourceManager::OnCrashed(const proto::CrashReport& report) {
     absl::Status reason =
         absl::UnavailableError(StrCat("its process ended: ", report.signal(), place,
                                       place.empty() ? StrCat("\n", report.text()) : ""));
-    // A signal that nobody's code raises by mistake came from outside.
-    const bool by_code = report.signal() != "SIGKILL" && report.signal() != "SIGTERM";
-    SetFailure(by_code ? FailureOrigin::kUser : FailureOrigin::kSystem, report.signal(), &reason);
+    SetFailure(OriginOfEnd(report.signal()), report.signal(), &reason);
     LoseProcess(report.task_manager_id(), reason);
     return;
   }

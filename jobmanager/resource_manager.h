@@ -17,6 +17,7 @@
 #include "jobmanager/main_thread_executor.h"
 #include "jobmanager/metrics_decoder.h"
 #include "jobmanager/task_manager_gateway.h"
+#include "runtime/base/failure.h"
 #include "runtime/base/ids.h"
 
 namespace weir {
@@ -30,6 +31,9 @@ class TaskManagerHeartbeat;
 
 /// Names the loss of a TaskManager in the history of failures.
 inline constexpr std::string_view kTaskManagerLost = "TaskManagerLost";
+
+/// Who is to blame for a process that ended so (a CrashReport's `signal`).
+[[nodiscard]] FailureOrigin OriginOfEnd(std::string_view signal);
 
 /// Hears when a TaskManager, or the process of a job on one, is gone, with all that ran in it.
 /// Called on the main thread.

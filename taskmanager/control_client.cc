@@ -1,5 +1,6 @@
 #include "taskmanager/control_client.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <pthread.h>
 
@@ -414,6 +415,8 @@ absl::Status ControlClient::FetchBlob(const std::string& hash,
                                       const std::function<absl::Status(std::string_view)>& sink) {
   return impl_->FetchBlob(hash, sink);
 }
+void ControlClient::WarmUp() { grpc_init(); }  // For as long as the process lives.
+
 absl::Status ControlClient::ReportCrash(const proto::CrashReport& report, absl::Duration timeout) {
   return impl_->ReportCrash(report, timeout);
 }

@@ -57,6 +57,8 @@ class ControlClient {
  public:
   /// `listener` and `timers` are borrowed.
   ControlClient(ControlClientOptions options, ControlListener* listener, TimerThread* timers);
+  /// Makes the process ready for the first client.
+  static void WarmUp();
   /// Stops.
   ~ControlClient();
   ControlClient(const ControlClient&) = delete;

@@ -9,8 +9,8 @@
 
 namespace weir {
 
-/// What a TaskManager tells the process that it starts for one job, on the command line. Plain
-/// data.
+/// What a TaskManager tells the process that it starts for one job, on the command line, or, if it
+/// is a spare one, later (see spare_arguments.h). Plain data.
 struct JobProcessFlags {
   /// The TaskManager's id; empty: this is none of a job.
   std::string owner_id;
@@ -23,6 +23,8 @@ struct JobProcessFlags {
   std::string work_folder;
   std::string blob_folder;
   std::string crash_folder;
+  /// The process is to wait on this socket for the job, and for all of the above; -1: it is not.
+  int spare_link = -1;
 };
 
 inline constexpr std::string_view kJobProcessOwnerFlag = "--job-process-owner";
@@ -33,6 +35,7 @@ inline constexpr std::string_view kJobProcessLinkFlag = "--job-process-link";
 inline constexpr std::string_view kJobProcessWorkFolderFlag = "--job-process-work-folder";
 inline constexpr std::string_view kJobProcessBlobFolderFlag = "--job-process-blob-folder";
 inline constexpr std::string_view kJobProcessCrashFolderFlag = "--job-process-crash-folder";
+inline constexpr std::string_view kJobProcessSpareFlag = "--job-process-spare";
 
 /// Appends them to a command.
 void AppendFlags(const JobProcessFlags& flags, std::vector<std::string>* command);

@@ -24,6 +24,7 @@
 #include "runtime/base/strings.h"
 #include "taskmanager/job_process_flags.h"
 #include "taskmanager/memory_guard.h"
+#include "taskmanager/spare_arguments.h"
 
 extern char** environ;
 
@@ -163,9 +164,9 @@ void AppendFlags(const JobProcessFlags& flags, std::vector<std::string>* command
 }
 
 struct JobProcesses::Process {
-  std::string id;
+  std::string id;  // Empty: it is a spare one.
   JobId job;
-  // The rest is guarded by the lock.
+  // All is guarded by the lock; id and job do not change any more once they are set.
   uint32_t num_slots = 0;
   pid_t pid = 0;       // 0 before it is started and once it is reaped.
   bool asked = false;  // To end.
@@ -175,7 +176,9 @@ struct JobProcesses::Process {
 };
 
 JobProcesses::JobProcesses(JobProcessesOptions options, TimerThread* timers)
-    : options_(std::move(options)), timers_(timers) {}
+    : options_(std::move(options)), timers_(timers) {
+  timers_->ScheduleAfter(options_.spare_delay, [this] { PrepareSpare(); });
+}
 
 JobProcesses::~JobProcesses() { Stop(); }
 
@@ -199,7 +202,7 @@ void JobProcesses::Run(const std::string& id, JobId job, uint32_t num_slots,
   if (process != nullptr) {
     process->num_slots = num_slots;
     if (process->link >= 0) SendLine(process->link, StrCat("memory ", ShareOf(num_slots), "\n"));
-  } else {
+  } else if (process = TakeSpare(id, job, num_slots, jobmanager); process == nullptr) {
     process = std::make_shared<Process>();
     process->id = id;
     process->job = job;
@@ -212,16 +215,63 @@ void JobProcesses::Run(const std::string& id, JobId job, uint32_t num_slots,
   DivideMemory();
 }
 
+void JobProcesses::PrepareSpare() {
+  const MutexLock lock(&mutex_);
+  if (stopping_ || spare_ != nullptr) return;
+  spare_ = std::make_shared<Process>();
+  spare_->supervisor = std::jthread([this, started = spare_.get()] {
+    pthread_setname_np(pthread_self(), "weir-job-proc");
+    Supervise(*started, "");
+  });
+}
+
+std::shared_ptr<JobProcesses::Process> JobProcesses::TakeSpare(const std::string& id, JobId job,
+                                                               uint32_t num_slots,
+                                                               const std::string& jobmanager) {
+  timers_->ScheduleAfter(options_.spare_delay, [this] { PrepareSpare(); });
+  if (spare_ == nullptr || spare_->pid == 0 || spare_->asked) return nullptr;
+  Process told;
+  told.id = id;
+  told.job = job;
+  told.num_slots = num_slots;
+  if (!SendArguments(spare_->link, ArgumentsOf(told, jobmanager))) return nullptr;
+  spare_->id = id;
+  spare_->job = job;
+  spare_->num_slots = num_slots;
+  LogInfo(kComponent, StrCat("process of a job started: id=", id, " pid=", spare_->pid, " spare"));
+  return std::exchange(spare_, nullptr);
+}
+
+std::vector<std::string> JobProcesses::ArgumentsOf(const Process& process,
+                                                   const std::string& jobmanager) const {
+  std::vector<std::string> arguments = {"--id",     process.id, "--jobmanager",
+                                        jobmanager, "--slots",  std::to_string(process.num_slots)};
+  JobProcessFlags flags;
+  flags.owner_id = options_.task_manager_id;
+  flags.owner_pid = ::getpid();
+  flags.job_id = ToString(process.job);
+  flags.memory_bytes = ShareOf(process.num_slots);
+  flags.link = kLinkOfProcess;
+  flags.work_folder = FolderOf(process);
+  flags.blob_folder = options_.blob_folder;
+  flags.crash_folder = options_.crash_folder;
+  AppendFlags(flags, &arguments);
+  return arguments;
+}
+
 int JobProcesses::Start(Process& process, const std::string& jobmanager) {
   std::array<int, 2> ends = {-1, -1};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return errno;
   std::vector<std::string> command = options_.command;
-  command.insert(command.end(), {"--id", process.id, "--jobmanager", jobmanager, "--slots",
-                                 std::to_string(process.num_slots)});
-  AppendFlags(
-      {options_.task_manager_id, ::getpid(), ToString(process.job), ShareOf(process.num_slots),
-       kLinkOfProcess, FolderOf(process), options_.blob_folder, options_.crash_folder},
-      &command);
+  if (process.id.empty()) {
+    // Room for the job's id, which is written there for people who look at the process.
+    command.insert(command.end(),
+                   {std::string(kJobProcessSpareFlag), std::to_string(kLinkOfProcess),
+                    std::string(kJobProcessJobFlag), std::string(ToString(JobId()).size(), '-')});
+  } else {
+    const std::vector<std::string> arguments = ArgumentsOf(process, jobmanager);
+    command.insert(command.end(), arguments.begin(), arguments.end());
+  }
   const int error = Spawn(command, ends[1], &process.pid);
   ::close(ends[1]);
   if (error == 0) {
@@ -245,22 +295,34 @@ void JobProcesses::Supervise(Process& process, const std::string& jobmanager) {
     const MutexLock lock(&mutex_);
     if (!process.asked) error = Start(process, jobmanager);
     pid = process.pid;
+    if (pid != 0 && !process.id.empty()) {
+      LogInfo(kComponent, StrCat("process of a job started: id=", process.id, " pid=", pid));
+    }
   }
   int status = 0;
   if (pid != 0) {
-    LogInfo(kComponent, StrCat("process of a job started: id=", process.id, " pid=", pid));
     siginfo_t info = {};
     // It stays a zombie, so its id stays its own until nobody signals it any more.
     while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
            errno == EINTR) {
     }
   }
+  bool is_spare = false;
   {
     const MutexLock lock(&mutex_);
     if (pid != 0) ::waitpid(pid, &status, 0);
     process.pid = 0;
     if (process.link >= 0) ::close(std::exchange(process.link, -1));
     was_asked = process.asked;
+    is_spare = process.id.empty();
+    if (is_spare) StrikeOff(process);
+  }
+  if (is_spare) {
+    if (!was_asked) {
+      LogWarning(kComponent, StrCat("the spare process for jobs ended: pid=", pid, " ",
+                                    error != 0 ? std::strerror(error) : HowItEnded(status)));
+    }
+    return;
   }
   if (error != 0)
     Report(process, "spawn", StrCat("it could not be started: ", std::strerror(error)));
@@ -272,8 +334,13 @@ void JobProcesses::Supervise(Process& process, const std::string& jobmanager) {
   std::error_code ignored;  // What stays goes with the TaskManager's folder.
   std::filesystem::remove_all(FolderOf(process), ignored);
   const MutexLock lock(&mutex_);
-  finished_.push_back(std::move(processes_.extract(process.id).mapped()));
+  StrikeOff(process);
   DivideMemory();
+}
+
+void JobProcesses::StrikeOff(const Process& process) {
+  finished_.push_back(process.id.empty() ? std::exchange(spare_, nullptr)
+                                         : std::move(processes_.extract(process.id).mapped()));
   ended_.SignalAll();
 }
 
@@ -284,8 +351,7 @@ void JobProcesses::ReportEnd(const Process& process, pid_t pid, int wait_status)
     absl::StatusOr<CrashReport> written = ReadCrashFile(path);
     if (IsCrashReported(path) || !written.ok()) return;
     if (written->job == JobId()) written->job = process.job;
-    options_.report(*written);
-    MarkCrashReported(path);
+    options_.report(*written, path);
     return;
   }
   const std::string how = HowItEnded(wait_status);
@@ -303,7 +369,7 @@ void JobProcesses::Report(const Process& process, const std::string& how,
   report.job = process.job;
   report.signal = how;
   report.text = text;
-  options_.report(report);
+  options_.report(report, /*crash_file=*/"");
 }
 
 void JobProcesses::End(const std::string& id, bool at_once) {
@@ -363,6 +429,11 @@ size_t JobProcesses::num_processes() const {
   return processes_.size();
 }
 
+bool JobProcesses::has_spare() const {
+  const MutexLock lock(&mutex_);
+  return spare_ != nullptr && spare_->pid != 0;
+}
+
 std::vector<std::string> JobProcesses::ids() const {
   const MutexLock lock(&mutex_);
   std::vector<std::string> ids;
@@ -376,11 +447,13 @@ void JobProcesses::Stop() {
   std::vector<std::shared_ptr<Process>> joined;  // Without the lock.
   const MutexLock lock(&mutex_);
   stopping_ = true;
+  if (spare_ != nullptr) Ask(*spare_);
   for (const auto& [id, process] : processes_) Ask(*process);
   const Stopwatch watch;
-  while (!processes_.empty()) {
+  while (!processes_.empty() || spare_ != nullptr) {
     if (!ended_.WaitFor(&mutex_, options_.end_timeout - watch.Elapsed()) ||
         watch.Elapsed() >= options_.end_timeout) {
+      if (spare_ != nullptr) Kill(*spare_);
       for (const auto& [id, process] : processes_) Kill(*process);
       ended_.WaitFor(&mutex_, absl::Seconds(1));
     }

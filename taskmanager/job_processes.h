@@ -36,8 +36,11 @@ struct JobProcessesOptions {
   uint32_t num_slots = 1;
   /// The TaskManager's own, which is left what the processes have not. Borrowed.
   MemoryBudget* budget = nullptr;
-  /// Tells the JobManager of a process that has ended unasked. Blocks.
-  std::function<void(const CrashReport&)> report;
+  /// Tells the JobManager of a process that has ended unasked, now or once there is one, and then
+  /// marks what the process has written of it: `crash_file`, unless that is empty. Blocks.
+  std::function<void(const CrashReport&, const std::string& crash_file)> report;
+  /// How long after the start, and after each use of it, a spare process is made.
+  absl::Duration spare_delay = absl::Seconds(1);
   /// How long one may take to end.
   absl::Duration end_timeout = absl::Seconds(10);
   /// How long one may take to say its metrics.
@@ -47,11 +50,12 @@ struct JobProcessesOptions {
 /// Runs, for each job whose code is to be kept apart, one process on this TaskManager that is a
 /// TaskManager itself.
 ///
-/// Each registers with the JobManager and works with it directly; from here it is told its memory,
-/// and asked for its metrics, through a socket (see OwnerLink). It ends when it is asked to, and in
-/// no case outlives this process: the kernel kills it when the thread that started it is gone.
-/// Threads: any; a thread for each process, which starts it and waits for its end. Lifecycle: Stop,
-/// then the timers' Shutdown, before it is destroyed.
+/// One is kept in reserve, started and waiting to be told its job, so that no job waits for a
+/// program to be loaded. Each registers with the JobManager and works with it directly; from here
+/// it is told its memory, and asked for its metrics, through a socket (see OwnerLink). It ends when
+/// it is asked to, and in no case outlives this process: the kernel kills it when the thread that
+/// started it is gone. Threads: any; a thread for each process, which starts it and waits for its
+/// end. Lifecycle: Stop, then the timers' Shutdown, before it is destroyed.
 class JobProcesses {
  public:
   /// `timers` is borrowed.
@@ -73,6 +77,8 @@ class JobProcesses {
   /// time.
   [[nodiscard]] std::vector<std::string> RenderMetrics();
   [[nodiscard]] size_t num_processes() const;
+  /// Whether a process is in reserve.
+  [[nodiscard]] bool has_spare() const;
   /// Returns the ids of those that were not asked to end.
   [[nodiscard]] std::vector<std::string> ids() const;
 
@@ -83,9 +89,19 @@ class JobProcesses {
  private:
   struct Process;
 
+  void PrepareSpare();
+  // Makes the spare one, if there is one that takes it, the process of the job.
+  std::shared_ptr<Process> TakeSpare(const std::string& id, JobId job, uint32_t num_slots,
+                                     const std::string& jobmanager)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Supervise(Process& process, const std::string& jobmanager);
+  // What ended is in no list any more.
+  void StrikeOff(const Process& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Returns an error's number, or 0.
   int Start(Process& process, const std::string& jobmanager) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the process is told of itself.
+  [[nodiscard]] std::vector<std::string> ArgumentsOf(const Process& process,
+                                                     const std::string& jobmanager) const;
   void ReportEnd(const Process& process, pid_t pid, int wait_status) const;
   void Report(const Process& process, const std::string& how, const std::string& text) const;
   void Kill(Process& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -100,6 +116,7 @@ class JobProcesses {
   CondVar ended_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, std::shared_ptr<Process>> processes_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<Process> spare_ ABSL_GUARDED_BY(mutex_);
   // That have ended. Their threads are over, or about to be.
   std::vector<std::shared_ptr<Process>> finished_ ABSL_GUARDED_BY(mutex_);
 };

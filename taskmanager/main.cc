@@ -5,7 +5,9 @@
 #include <csignal>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -26,6 +28,7 @@
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
 #include "taskmanager/job_process_flags.h"
+#include "taskmanager/spare_arguments.h"
 #include "taskmanager/task_manager.h"
 
 namespace weir {
@@ -56,6 +59,7 @@ void AddJobProcessFlags(JobProcessFlags* flags, CLI::App* app) {
   add(kJobProcessWorkFolderFlag, flags->work_folder);
   add(kJobProcessBlobFolderFlag, flags->blob_folder);
   add(kJobProcessCrashFolderFlag, flags->crash_folder);
+  add(kJobProcessSpareFlag, flags->spare_link);
 }
 
 // How to start this program again, with the same settings.
@@ -64,6 +68,41 @@ std::vector<std::string> OwnCommand(const ConfigurationSources& sources) {
   if (!sources.file.empty()) command.insert(command.end(), {"--config", sources.file});
   for (const std::string& definition : sources.definitions) command.push_back("-D" + definition);
   return command;
+}
+
+// Fills in what the arguments say. Returns the process's exit code if it is to end.
+std::optional<int> Parse(std::vector<std::string> arguments, CommandLine* command_line) {
+  CLI::App app("Runs tasks for a JobManager.", "weir-taskmanager");
+  app.add_option("--jobmanager", command_line->jobmanager,
+                 "HOST:PORT of the JobManager, or of all of them, separated by commas");
+  app.add_option("--slots", command_line->slots, "Slots to offer")->check(CLI::Range(1, 65536));
+  app.add_option("--id", command_line->id, "Name of this TaskManager; made up if there is none");
+  AddJobProcessFlags(&command_line->job_process, &app);
+  app.footer("Also --config FILE and -Dkey=value. Settings:\n" + WeirOptions()->DescribeAsText());
+  try {
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return std::nullopt;
+}
+
+// As much as can be done before the job is known, so that the job does not wait for it.
+absl::StatusOr<std::vector<std::string>> AwaitJob(const CommandLine& command_line, int argc,
+                                                  char** argv) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // A TaskManager that is gone already has closed the link.
+  static_cast<void>(Configuration::Load(WeirOptions(), command_line.sources));
+  TaskManager::WarmUp();
+  ASSIGN_OR_RETURN(std::vector<std::string> told,
+                   ReceiveArguments(command_line.job_process.spare_link));
+  const auto job = std::find(told.begin(), told.end(), kJobProcessJobFlag);
+  for (int i = 1; i + 1 < argc && job != told.end() && job + 1 != told.end(); ++i) {
+    if (argv[i] != kJobProcessJobFlag) continue;
+    const size_t room = std::strlen(argv[i + 1]);
+    (job + 1)->copy(argv[i + 1], room);  // What `ps` shows.
+  }
+  return told;
 }
 
 // The process of a job is no longer than its owner, and the first to go when memory is short.
@@ -162,20 +201,18 @@ int main(int argc, char** argv) {
     return weir::kExitUsage;
   }
   command_line.sources = *std::move(sources);
-
-  CLI::App app("Runs tasks for a JobManager.", "weir-taskmanager");
-  app.add_option("--jobmanager", command_line.jobmanager,
-                 "HOST:PORT of the JobManager, or of all of them, separated by commas");
-  app.add_option("--slots", command_line.slots, "Slots to offer")->check(CLI::Range(1, 65536));
-  app.add_option("--id", command_line.id, "Name of this TaskManager; made up if there is none");
-  weir::AddJobProcessFlags(&command_line.job_process, &app);
-  app.footer("Also --config FILE and -Dkey=value. Settings:\n" +
-             weir::WeirOptions()->DescribeAsText());
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : weir::kExitUsage;
+  if (const std::optional<int> code = weir::Parse(std::move(arguments), &command_line)) {
+    return *code;
+  }
+  if (command_line.job_process.spare_link >= 0) {
+    absl::StatusOr<std::vector<std::string>> told = weir::AwaitJob(command_line, argc, argv);
+    if (absl::IsCancelled(told.status())) return 0;
+    if (told.ok()) {
+      static_cast<void>(weir::Parse(*std::move(told), &command_line));
+    } else {
+      std::fprintf(stderr, "weir-taskmanager: %s\n", told.status().ToString().c_str());
+      return weir::kExitFailed;
+    }
   }
   absl::StatusOr<weir::TaskManagerOptions> options = weir::MakeOptions(command_line);
   if (!options.ok()) {

@@ -49,6 +49,7 @@ constexpr int kBuilderThreads = 2;
 constexpr absl::Duration kRegistrationTimeoutOfSeveral = absl::Seconds(2);
 
 constexpr absl::Duration kCrashReportTimeout = absl::Milliseconds(800);
+constexpr absl::Duration kCrashReportInterval = absl::Milliseconds(500);
 constexpr absl::Duration kEarlierCrashInterval = absl::Seconds(2);
 constexpr absl::Duration kMemoryWatchInterval = absl::Milliseconds(250);
 constexpr int kExitOutOfMemory = 3;
@@ -256,8 +257,8 @@ class TaskManager::Impl {
     processes.memory_bytes = options_.memory_bytes;
     processes.num_slots = options_.num_slots;
     processes.budget = &budget_;
-    processes.report = [this](const CrashReport& report) {
-      static_cast<void>(connection_->ReportCrash(report, kCrashReportTimeout));
+    processes.report = [this](const CrashReport& report, const std::string& crash_file) {
+      TellOfCrash(report, crash_file);
     };
     processes_.emplace(std::move(processes), &timers_);
   }
@@ -325,6 +326,18 @@ class TaskManager::Impl {
       LogWarning("taskmanager", ToStd(handler.status().message()));
     }
     if (!options_.job_process.has_value()) ReportEarlierCrashes(folder);
+  }
+
+  // There may be no JobManager now; the next one is to know.
+  void TellOfCrash(const CrashReport& report, const std::string& crash_file) {
+    if (!crash_file.empty() && IsCrashReported(crash_file)) return;
+    if (connection_->ReportCrash(report, kCrashReportTimeout)) {
+      if (!crash_file.empty()) MarkCrashReported(crash_file);
+      return;
+    }
+    timers_.ScheduleAfter(kCrashReportInterval, [this, report, crash_file] {
+      io_pool_.Post([this, report, crash_file] { TellOfCrash(report, crash_file); });
+    });
   }
 
   // Those of processes that could not tell of it themselves.
@@ -458,6 +471,8 @@ absl::StatusOr<std::unique_ptr<TaskManager>> TaskManager::Start(TaskManagerOptio
   RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<TaskManager>(new TaskManager(std::move(impl)));
 }
+
+void TaskManager::WarmUp() { ControlClient::WarmUp(); }
 
 absl::Status TaskManager::Stop() { return impl_->Stop(); }
 absl::Status TaskManager::WaitForTermination() { return impl_->WaitForTermination(); }

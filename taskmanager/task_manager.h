@@ -88,6 +88,8 @@ class TaskManager {
   /// folder that cannot be made.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<TaskManager>> Start(
       TaskManagerOptions options);
+  /// Does what takes time and does not depend on the options, so that Start is quick later.
+  static void WarmUp();
   /// Stops.
   ~TaskManager();
   TaskManager(const TaskManager&) = delete;

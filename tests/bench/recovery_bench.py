@@ -76,7 +76,9 @@ def measure(options):
         def kill():
             if options.kill_process:
                 for process in processes.children_of(running.task_managers[index].pid):
-                    os.kill(process, signal.SIGKILL)
+                    # The one in reserve for other jobs does not count.
+                    if job.encode() in pathlib.Path(f"/proc/{process}/cmdline").read_bytes():
+                        os.kill(process, signal.SIGKILL)
             else:
                 running.kill_task_manager(index)
         phases = watch(rest, job, vertices, kill)

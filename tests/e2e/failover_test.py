@@ -19,8 +19,8 @@ NOT_ISOLATED = ["taskmanager.isolation=none"]
 class TwoPipelines:
     """The job two_pipelines on a cluster."""
 
-    def __init__(self, cluster, how="throw", keys=100, settings=(), rate=40_000, records=RECORDS):
-        self.cluster, self.rest = cluster, cluster.rest
+    def __init__(self, cluster, how="throw", keys=100, settings=(), rate=40_000, records=RECORDS, rest=None, parallelism=1):
+        self.cluster, self.rest = cluster, rest or cluster.rest
         self.keys, self.records = keys, records
         unique = time.monotonic_ns()
         self.trigger = cluster.folder / f"trigger-{unique}"
@@ -29,12 +29,12 @@ class TwoPipelines:
         self.id = self.rest.run(
             library,
             ["--records", records, "--keys", keys, "--rate", rate, "--out", self.out, "--trigger", self.trigger, "--how", how],
-            parallelism=1, settings={**INTERVAL, **dict(settings)})
+            parallelism=parallelism, settings={**INTERVAL, **dict(settings)})
         self.wait_until_all_run()
         self.wait_for_a_checkpoint()
 
     def tasks(self):
-        """Vertex name -> its only subtask."""
+        """Vertex name -> its first subtask."""
         vertices = self.rest.get(f"/jobs/{self.id}")["vertices"]
         return {vertex["name"]: self.rest.get(f"/jobs/{self.id}/vertices/{vertex['id']}")["subtasks"][0]
                 for vertex in vertices}
@@ -172,6 +172,21 @@ class FailoverTest(unittest.TestCase):
             self.assertIn("#0 0x1 here", job.history()[0]["stacktrace"])
             self.assertIn("was lost", job.history()[0]["stacktrace"])
             job.check_counts(self)
+
+    def test_a_loss_that_takes_down_two_regions_is_one_failure(self):
+        once = {"restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": "1",
+                "restart-strategy.fixed-delay.delay": "50 ms"}
+        for options in (NOT_ISOLATED, []):
+            with self.subTest(options=options), Cluster(task_managers=3, slots=1, options=options) as cluster:
+                job = TwoPipelines(cluster, parallelism=2, settings=once)
+                port = next(iter(job.tasks().values()))["endpoint"].rsplit(":", 1)[1]
+                cluster.kill_task_manager(next(i for i in range(3) if f"data_port={port} " in
+                                               (cluster.folder / f"taskmanager-{i + 1}.log").read_text()))
+                wait_until("restored", lambda: cluster.rest.restored(job.id) == 1)
+                job.wait_until_all_run()
+                entry, = job.history()
+                self.assertEqual(entry["exceptionName"], "TaskManagerLost")
+                job.check_counts(self)
 
     def test_a_stopped_process_is_replaced_and_does_nothing_when_it_wakes(self):
         with Cluster(task_managers=2, slots=1, options=NOT_ISOLATED) as cluster:

@@ -44,7 +44,8 @@ def job_processes(task_manager):
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"--job-process-job" in words:
+        # One that is in reserve has no job yet.
+        if b"--job-process-job" in words and b"-" * 32 not in words:
             found[words[words.index(b"--job-process-job") + 1].decode()] = int(folder.name)
     return found
 
@@ -69,7 +70,7 @@ class IsolationTest(unittest.TestCase):
     def test_a_crash_restarts_no_other_job(self):
         with Cluster(task_managers=1, slots=4, options=[MEMORY]) as cluster:
             manager, = cluster.task_managers
-            steady = TwoPipelines(cluster, records=600_000)
+            steady = TwoPipelines(cluster, records=10**9, rate=1000)
             process = job_processes(manager)[steady.id]
             for how, name in (("segv", "SIGSEGV"), ("abort", "SIGABRT"), ("overflow", "SIGSEGV"), ("exit", "exit(7)")):
                 with self.subTest(how=how):
@@ -94,7 +95,9 @@ class IsolationTest(unittest.TestCase):
             self.assertEqual({task["attempt"] for task in steady.tasks().values()}, {0})
             listed, = cluster.rest.task_managers()
             self.assertEqual((listed["slotsNumber"], listed["freeSlots"]), (4, 3))
-            steady.check_counts(self)
+            steady.wait_for_a_checkpoint()
+            cluster.rest.cancel(steady.id)
+            cluster.rest.wait_for_state(steady.id, "CANCELED")
             wait_until("no process is left", lambda: not job_processes(manager))
             wait_until("all slots are free", lambda: cluster.rest.task_managers()[0]["freeSlots"] == 4)
             self.assertEqual(list((cluster.folder / "tmp").glob("weir-crash-*[0-9].txt")), [], "all are told of")
@@ -167,7 +170,12 @@ class IsolationTest(unittest.TestCase):
             outs = [cluster.folder / f"out-{i}" for i in range(20)]
             jobs = [cluster.rest.run(library, ["--records", 3000, "--rate", 1000, "--keys", 3, "--out", out,
                                                "--trigger", cluster.folder / "never"], parallelism=1) for out in outs]
-            wait_until("all have one", lambda: set(job_processes(manager)) == set(jobs))
+            seen = {}  # The first may have finished before the last begins.
+            def all_had_one():
+                seen.update(job_processes(manager))
+                return set(seen) == set(jobs)
+            wait_until("all had one", all_had_one)
+            self.assertEqual(len(set(seen.values())), len(jobs))
             for job in jobs:
                 cluster.rest.wait_for_state(job, "FINISHED", 120)
             for out in outs:
@@ -175,7 +183,7 @@ class IsolationTest(unittest.TestCase):
             wait_until("no process is left", lambda: not job_processes(manager))
 
     def test_metrics_of_all_processes_are_served_by_the_task_manager(self):
-        with Cluster(task_managers=1, slots=2, options=["metrics.reporter.prom.port=0", "metrics.interval=200 ms"]) as cluster:
+        with Cluster(task_managers=1, slots=2, options=["metrics.reporter.prom.port=0", "metrics.fetcher.update-interval=200 ms"]) as cluster:
             job = TwoPipelines(cluster)
             port = re.search(r"metrics_port=(\d+)", logs_of(cluster)).group(1)
             def metrics():
@@ -220,6 +228,28 @@ class TakeOverTest(ha.CountTest):
             leader.rest.wait_for_state(job, "FINISHED", 120)
             self.assert_same_output(cluster, cluster.lines("undisturbed"), "disturbed")
             wait_until("no process is left", lambda: not any(processes()))
+
+
+class NobodyLeadsTest(unittest.TestCase):
+    def test_a_crash_while_nobody_leads_is_told_to_the_next_leader(self):
+        with ha.Cluster(1, of_job_managers=["process.jobmanager.working-dir={folder}/jobmanager"]) as cluster:
+            leader = cluster.start()
+            job = TwoPipelines(cluster, rest=leader.rest, how="segv")
+            leader.end()
+            manager = next(one for one in cluster.task_managers if job.id in job_processes(one))
+            job.go_wrong()
+            wait_until("the process is gone", lambda: job.id not in job_processes(manager))
+            begin = time.monotonic()
+            leader.start()
+            job.rest = leader.rest
+            entry, = wait_until("the crash is told", job.history)
+            self.assertEqual(entry["exceptionName"], "SIGSEGV")
+            self.assertIn("operator=Goes wrong left uid=goes-wrong-left subtask=0/1", entry["stacktrace"])
+            wait_until("restored", lambda: leader.rest.restored(job.id) == 1)
+            job.wait_until_all_run()
+            print(f"all runs again {time.monotonic() - begin:.1f} s after the next leader's start", flush=True)
+            self.assertEqual(list((cluster.folder / "tmp").glob("weir-crash-*[0-9].txt")), [], "it is marked as told")
+            job.check_counts(self)
 
 
 if __name__ == "__main__":

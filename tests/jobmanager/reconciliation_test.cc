@@ -323,6 +323,24 @@ TEST_F(ReconciliationTest, RestartsTheRegionOfATaskThatFailedMeanwhileAndGoesOnW
   EXPECT_EQ(vertices[2].subtasks[0].attempt_number, 0u);
 }
 
+TEST_F(ReconciliationTest, TellsOfACrashThatHappenedWhileNobodyLed) {
+  RunUnderFirstLeader();
+  StartSecondLeader();
+  proto::CrashReport report;
+  report.set_task_manager_id("tm-1");
+  report.set_signal("SIGSEGV");
+  report.set_attempt(reports_.at("tm-1").tasks(0).attempt());
+  report.set_operator_name("count");
+  report.set_text("#0 here");
+  second_->job->OnCrash(report);
+  second_->job->OnCrash(report);  // Who told of it did not get the answer.
+  const ExceptionHistory history = second_->job->Exceptions(10);
+  ASSERT_THAT(history.entries, SizeIs(1));
+  EXPECT_EQ(history.entries[0].exception_name, "SIGSEGV");
+  EXPECT_THAT(history.entries[0].stacktrace, testing::HasSubstr("#0 here"));
+  EXPECT_TRUE(second_->job->is_reconciling()) << "what is left is for the others to report";
+}
+
 TEST_F(ReconciliationTest, PrefersTheNewestDeploymentOfARegion) {
   RunUnderFirstLeader();
   std::map<std::string, proto::RunningJob> old_reports = reports_;

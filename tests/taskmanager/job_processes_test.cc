@@ -26,14 +26,15 @@ using ::testing::IsEmpty;
 constexpr int64_t kMemoryBytes = 4000;
 
 // The program is a shell script. Its link is descriptor 3, and its arguments are in the file
-// "<id>.arguments"; its process id, once it is about to do what it is for, in "<id>.pid".
+// "<id>.arguments", where <id> is "spare" for one in reserve; its process id, once it is about to
+// do what it is for, in "<id>.pid".
 class JobProcessesTest : public testing::Test {
  protected:
   std::unique_ptr<JobProcesses> Make(const std::string& body,
                                      absl::Duration end_timeout = absl::Minutes(1)) {
     folder_.Write("program", StrCat("cd ", folder_.path(), "\n",
-                                    "while [ \"$1\" != --id ]; do shift; done\n"
-                                    "id=$2\n"
+                                    "while [ $# != 0 ] && [ \"$1\" != --id ]; do shift; done\n"
+                                    "id=${2-spare}\n"
                                     "echo \"$@\" > \"$id.arguments\"\n"
                                     "echo $$ > \"$id.begun\" && mv \"$id.begun\" \"$id.pid\"\n",
                                     body));
@@ -47,9 +48,11 @@ class JobProcessesTest : public testing::Test {
     options.num_slots = 4;
     options.budget = &budget_;
     options.end_timeout = end_timeout;
-    options.report = [this](const CrashReport& report) {
+    options.spare_delay = spare_delay_;
+    options.report = [this](const CrashReport& report, const std::string& crash_file) {
       const MutexLock lock(&mutex_);
       reports_.push_back(report);
+      crash_files_.push_back(crash_file);
     };
     return std::make_unique<JobProcesses>(std::move(options), &timers_);
   }
@@ -75,9 +78,11 @@ class JobProcessesTest : public testing::Test {
   static bool Lives(pid_t pid) { return ::kill(pid, 0) == 0; }
 
   const TemporaryFolder folder_;
+  absl::Duration spare_delay_ = absl::Hours(1);
   MemoryBudget budget_{MemoryGuard::CountedBytes(kMemoryBytes)};
   Mutex mutex_;
   std::vector<CrashReport> reports_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> crash_files_ ABSL_GUARDED_BY(mutex_);
   TimerThread timers_;
 };
 
@@ -106,6 +111,36 @@ TEST_F(JobProcessesTest, StartsAProcessWithItsShareAndEndsItWhenAsked) {
   EXPECT_THAT(Reports(), IsEmpty()) << "it ended as it was asked to";
 }
 
+TEST_F(JobProcessesTest, GivesAJobTheProcessInReserveAndMakesAnother) {
+  spare_delay_ = absl::ZeroDuration();
+  const auto processes = Make("exec cat <&3 > heard\n");
+  WaitUntil([&] { return processes->has_spare(); });
+  EXPECT_EQ(processes->num_processes(), 0u);
+  EXPECT_EQ(budget_.limit_bytes(), MemoryGuard::CountedBytes(kMemoryBytes)) << "it costs no share";
+  processes->Run("p1", JobId(1, 2), 1, "host:6123");
+  EXPECT_EQ(processes->num_processes(), 1u);
+  EXPECT_EQ(budget_.limit_bytes(), MemoryGuard::CountedBytes(3000));
+  EXPECT_FALSE(std::filesystem::exists(folder_.PathOf("p1.pid"))) << "none was started for it";
+  processes->End("p1", /*at_once=*/false);
+  WaitUntil([&] { return processes->num_processes() == 0; });
+  const std::string heard = folder_.Read("heard");
+  EXPECT_THAT(heard, HasSubstr("host:6123"));
+  EXPECT_THAT(heard, HasSubstr(ToString(JobId(1, 2))));
+  WaitUntil([&] { return processes->has_spare(); });
+  EXPECT_THAT(Reports(), IsEmpty());
+}
+
+TEST_F(JobProcessesTest, StartsAProcessForTheJobIfTheOneInReserveIsGone) {
+  spare_delay_ = absl::ZeroDuration();
+  const auto processes = Make("[ $id = p1 ] && exec sleep 1000; exit 1\n");
+  static_cast<void>(PidOf("spare"));
+  WaitUntil([&] { return !processes->has_spare(); });
+  processes->Run("p1", JobId(1, 2), 1, "");
+  EXPECT_TRUE(Lives(PidOf("p1")));
+  EXPECT_THAT(Reports(), IsEmpty()) << "no job has lost anything";
+  processes->KillAll();
+}
+
 TEST_F(JobProcessesTest, TellsHowAProcessEndedUnasked) {
   const auto processes = Make("[ $id = exits ] && exit 5; kill -9 $$\n");
   processes->Run("exits", JobId(0, 1), 1, "");
@@ -130,7 +165,8 @@ TEST_F(JobProcessesTest, TellsWhatTheProcessWroteDownButCouldNotTell) {
   EXPECT_EQ(Reports()[0].operator_name, "Divide");
   EXPECT_EQ(Reports()[0].job, JobId(0, 1));
   WaitUntil([&] { return processes->num_processes() == 0; });
-  EXPECT_THAT(FindUnreportedCrashes(folder_.path()), IsEmpty());
+  const MutexLock lock(&mutex_);
+  EXPECT_EQ(crash_files_, FindUnreportedCrashes(folder_.path())) << "to be marked once it is told";
 }
 
 TEST_F(JobProcessesTest, TellsThatAProgramCannotBeStarted) {
@@ -138,7 +174,7 @@ TEST_F(JobProcessesTest, TellsThatAProgramCannotBeStarted) {
   options.command = {"/nonexistent/program"};
   options.work_folder = folder_.PathOf("work");
   options.budget = &budget_;
-  options.report = [this](const CrashReport& report) {
+  options.report = [this](const CrashReport& report, const std::string&) {
     const MutexLock lock(&mutex_);
     reports_.push_back(report);
   };
