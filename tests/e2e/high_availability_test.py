@@ -92,7 +92,7 @@ class JobManagerProcess:
 class Cluster:
     """JobManagers and TaskManagers in a folder of their own. A context manager; on failure it shows the logs."""
 
-    def __init__(self, job_managers, options=(), of_job_managers=()):
+    def __init__(self, job_managers, options=(), of_job_managers=(), slots=2):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-e2e-ha-"))
         (self.folder / "tmp").mkdir()
         self.options = [f"-Dio.tmp.dirs={self.folder / 'tmp'}", f"-Dexecution.checkpointing.dir={self.folder / 'chk'}",
@@ -102,6 +102,7 @@ class Cluster:
                               [f"-D{option.format(folder=self.folder)}" for option in of_job_managers])
             for number in range(1, job_managers + 1)]
         self.task_managers = []
+        self.slots = slots  # Of each TaskManager.
 
     def start(self):
         for job_manager in self.job_managers:
@@ -110,7 +111,7 @@ class Cluster:
         for number in (1, 2):
             with open(self.folder / f"taskmanager-{number}.log", "wb") as log:
                 self.task_managers.append(subprocess.Popen(
-                    [str(word) for word in [BIN / "weir-taskmanager", "--jobmanager", addresses, "--slots", 2,
+                    [str(word) for word in [BIN / "weir-taskmanager", "--jobmanager", addresses, "--slots", self.slots,
                                             *self.options]],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log))
         leader = self.leader()
