@@ -42,6 +42,13 @@ def _children(pid):
     return sorted(children)
 
 
+def _is_in_reserve(pid):
+    """Whether it is a process for jobs that waits to be given one."""
+    with contextlib.suppress(OSError):
+        return b"-" * 32 in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
 class Member:
     """A process of the cluster, whoever it is at the moment. `lock` is held while it is down on purpose."""
 
@@ -144,7 +151,7 @@ class Cluster:
 
     def job_processes(self, index):
         """Returns the pids of the processes that a TaskManager has for jobs."""
-        return _children(self._task_managers[index].process.pid)
+        return [pid for pid in _children(self._task_managers[index].process.pid) if not _is_in_reserve(pid)]
 
     def leader(self):
         return clusters.wait_until("a JobManager leads", lambda: next((one for one in self.job_managers if one.leads()), None),
