@@ -326,7 +326,7 @@ void JobProcesses::Supervise(Process& process, const std::string& jobmanager) {
   }
   if (error != 0)
     Report(process, "spawn", StrCat("it could not be started: ", std::strerror(error)));
-  if (pid != 0 && !was_asked) ReportEnd(process, pid, status);
+  if (pid != 0) ReportEnd(process, pid, status, was_asked);
   if (pid != 0) {
     LogInfo(kComponent, StrCat("process of a job ended: id=", process.id, " pid=", pid, " ",
                                HowItEnded(status), was_asked ? " as it was asked to" : ""));
@@ -344,8 +344,10 @@ void JobProcesses::StrikeOff(const Process& process) {
   ended_.SignalAll();
 }
 
-void JobProcesses::ReportEnd(const Process& process, pid_t pid, int wait_status) const {
-  // What it could not tell itself it may still have written down.
+void JobProcesses::ReportEnd(const Process& process, pid_t pid, int wait_status,
+                             bool was_asked) const {
+  // What it could not tell itself it may still have written down; also one that is killed because
+  // it has told, before it could mark that it has.
   const std::string path = FindCrashFile(options_.crash_folder, process.id, pid);
   if (!path.empty()) {
     absl::StatusOr<CrashReport> written = ReadCrashFile(path);
@@ -354,6 +356,7 @@ void JobProcesses::ReportEnd(const Process& process, pid_t pid, int wait_status)
     options_.report(*written, path);
     return;
   }
+  if (was_asked) return;
   const std::string how = HowItEnded(wait_status);
   Report(process, how,
          how == "SIGKILL" ? "it was killed: by hand, or because the machine is out of memory"

@@ -102,7 +102,7 @@ class JobProcesses {
   // What the process is told of itself.
   [[nodiscard]] std::vector<std::string> ArgumentsOf(const Process& process,
                                                      const std::string& jobmanager) const;
-  void ReportEnd(const Process& process, pid_t pid, int wait_status) const;
+  void ReportEnd(const Process& process, pid_t pid, int wait_status, bool was_asked) const;
   void Report(const Process& process, const std::string& how, const std::string& text) const;
   void Kill(Process& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(Process& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
