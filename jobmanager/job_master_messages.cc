@@ -67,8 +67,8 @@ bool JobMaster::OnTaskState(const proto::TaskManagerMessage& message) {
   if (report.has_metrics()) vertex->current->UpdateMetrics(report.metrics());
   const ExecutionState before = vertex->current->state();
   const std::optional<ExecutionState> state = ExecutionStateFromWire(report.state());
-  // A task that is on its way down unasked, as when its TaskManager stops, has not been cancelled by
-  // the job: it fails once it is there.
+  // A task that is on its way down unasked, as when its TaskManager stops, has not been cancelled
+  // by the job: it fails once it is there.
   if (state == before || state == ExecutionState::kCanceling) return true;
   if (!state.has_value() ||
       !vertex->current->Transition(*state, services_.executor->clock()->Now()).ok()) {
