@@ -71,11 +71,15 @@ class ProgramBuilder {
     return {begin, static_cast<uint32_t>(program_->operands.size())};
   }
 
+  [[nodiscard]] uint32_t Marked(uint32_t predicate) const {
+    return program_->predicates[predicate].indexed ? predicate : predicate | kTestedWhenAsked;
+  }
+
   uint32_t AddNode(const Expression& expression) {
     switch (expression.kind) {
       case Kind::kTest: {
         const uint32_t id = InternTest(expression);
-        return Add(Node::Kind::kTest, {id, id + 1});
+        return Add(Node::Kind::kTest, {Marked(id), 0});
       }
       case Kind::kNot: {
         const uint32_t child = AddNode(expression.children.front());
@@ -100,9 +104,7 @@ class ProgramBuilder {
     std::vector<uint32_t>& tests = operands.tests;
     std::sort(tests.begin(), tests.end());
     tests.erase(std::unique(tests.begin(), tests.end()), tests.end());
-    // Tests that are already decided come before those that cost something.
-    std::stable_partition(tests.begin(), tests.end(),
-                          [&](uint32_t id) { return program_->predicates[id].indexed; });
+    for (uint32_t& test : tests) test = Marked(test);
     if (!tests.empty()) {
       const uint32_t node =
           Add(is_and ? Node::Kind::kAllOf : Node::Kind::kAnyOf, AddOperands(tests));
@@ -149,8 +151,30 @@ class ProgramBuilder {
     for (const uint32_t predicate : witness->predicates) wakes.emplace_back(predicate, number);
   }
 
+  // Puts tests that are already decided before those that cost something; among them, those first
+  // that are likely to decide the node.
+  void OrderTests(const WitnessFinder& finder) {
+    std::vector<std::pair<double, uint32_t>> ranked;
+    for (const Node& node : program_->nodes) {
+      const bool all = node.kind == Node::Kind::kAllOf;
+      if (!all && node.kind != Node::Kind::kAnyOf) continue;
+      ranked.clear();
+      for (uint32_t i = node.range.begin; i < node.range.end; ++i) {
+        const uint32_t test = program_->operands[i];
+        const double asked = (test & kTestedWhenAsked) != 0 ? 1000 : 0;
+        const double share = asked > 0 ? 0 : finder.Cost(test);
+        ranked.emplace_back(asked + (all ? share : -share), test);
+      }
+      std::sort(ranked.begin(), ranked.end());
+      for (size_t i = 0; i < ranked.size(); ++i) {
+        program_->operands[node.range.begin + i] = ranked[i].second;
+      }
+    }
+  }
+
   void ChooseWitnesses() {
     const WitnessFinder finder(*program_, table_);
+    OrderTests(finder);
     const auto num_rules = static_cast<uint32_t>(program_->rules.size());
     Wakes wakes;
     for (uint32_t rule = 0; rule < num_rules; ++rule) {
@@ -161,8 +185,9 @@ class ProgramBuilder {
                program_->always_tested_sources, test);
     }
     std::sort(wakes.begin(), wakes.end());
+    program_->wakes.resize(program_->predicates.size());
     for (size_t i = 0; i < wakes.size(); ++i) {
-      IdRange& range = program_->predicates[wakes[i].first].wakes;
+      IdRange& range = program_->wakes[wakes[i].first];
       if (range.empty()) range.begin = static_cast<uint32_t>(i);
       range.end = static_cast<uint32_t>(i + 1);
       program_->woken_rules.push_back(wakes[i].second);

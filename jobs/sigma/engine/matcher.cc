@@ -1,94 +1,61 @@
 #include "jobs/sigma/engine/matcher.h"
 
 #include <algorithm>
-#include <cstring>
-#include <deque>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "jobs/sigma/engine/internal/event_walker.h"
+#include "jobs/sigma/engine/internal/json_tokens.h"
+#include "jobs/sigma/engine/internal/key_resolver.h"
 #include "jobs/sigma/engine/internal/program.h"
+#include "jobs/sigma/engine/internal/text_arena.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
+#include "jobs/sigma/engine/internal/value_cache.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
-#include "simdjson.h"
 
 namespace weir::sigma {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
-
-constexpr int kMaxDepth = 256;
-constexpr PathEntry kRoot = [] {
-  PathEntry root;
-  root.has_children = true;
-  return root;
-}();
 constexpr size_t kMostCombinations = 4096;
-constexpr char kSeparator =
-    '\xff';  // Between folded strings: no UTF-8 text, and so no keyword, contains it.
 
-bool IsJsonNumber(std::string_view token) {
-  size_t i = 0;
-  const auto digits = [&] {
-    const size_t begin = i;
-    while (i < token.size() && token[i] >= '0' && token[i] <= '9') ++i;
-    return i - begin;
-  };
-  if (i < token.size() && token[i] == '-') ++i;
-  const bool zero = i < token.size() && token[i] == '0';
-  const size_t whole = digits();
-  if (whole == 0 || (zero && whole > 1)) return false;
-  if (i < token.size() && token[i] == '.') {
-    ++i;
-    if (digits() == 0) return false;
-  }
-  if (i < token.size() && (token[i] == 'e' || token[i] == 'E')) {
-    ++i;
-    if (i < token.size() && (token[i] == '+' || token[i] == '-')) ++i;
-    if (digits() == 0) return false;
-  }
-  return i == token.size();
+// A text without its quotes.
+std::string_view Inner(std::string_view token) { return token.substr(1, token.size() - 2); }
+
+bool IsFloat(std::string_view number) {
+  return number.find_first_of(".eE") != std::string_view::npos;
 }
 
 }  // namespace
 
 class Matcher::Impl {
  public:
-  absl::Status SetRules(std::shared_ptr<const CompiledRules> rules) {
-    const Program& program = rules->program();
-    ScanScratch scratch;
-    bool prepared = program.keywords == nullptr || program.keywords->Prepare(scratch);
-    for (const FieldIndex& field : program.fields) {
-      prepared = prepared && (field.contains == nullptr || field.contains->Prepare(scratch));
-    }
-    if (!prepared) {
-      return absl::ResourceExhaustedError(
-          StrCat("cannot allocate memory to scan events; give the process more memory: rules=",
-                 rules->rule_count()));
-    }
-    scratch_ = std::move(scratch);
+  Impl() { UseProgram(std::make_shared<const CompiledRules>(std::make_unique<const Program>())); }
+
+  void UseProgram(std::shared_ptr<const CompiledRules> rules) {
     rules_ = std::move(rules);
-    program_ = &program;
+    program_ = &rules_->program();
+    const Program& program = *program_;
+    keys_.SetProgram(program_);
+    known_values_.Reset(program.num_numbered_paths);
     truth_.assign(program.predicates.size(), 0);
     tried_.assign(program.rules.size() + program.source_tests.size(), 0);
     fields_.assign(program.fields.size(), FieldState{});
+    values_.clear();
+    values_.resize(program.fields.size());
     all_accepted_.assign(program.log_sources.size(), true);
     given_sources_.clear();
     given_accepted_ = all_accepted_;
     shown_accepted_.clear();
     epoch_ = 0;
-    return absl::OkStatus();
   }
 
   absl::Status Match(std::string_view event, std::vector<const Rule*>& matches,
                      const MatchOptions& options) {
     matches.clear();
-    BeginEvent(event);
-    RETURN_IF_ERROR(ReadEvent());
-    if (program_ == nullptr) return absl::OkStatus();
-    if (program_->keywords != nullptr) ScanKeywords();
+    BeginEvent();
+    RETURN_IF_ERROR(ReadEvent(event));
     const std::vector<bool>& accepted = AcceptedLogSources(options.log_sources);
     for (const uint32_t rule : program_->always) candidates_.push_back(rule);
     matched_.clear();
@@ -102,26 +69,76 @@ class Matcher::Impl {
     return absl::OkStatus();
   }
 
+  // What EventWalker calls.
+
+  void Touch(const PathEntry& entry) {
+    ForEachField(entry, [this](uint32_t field) { TouchField(field); });
+  }
+
+  void AddNull(const PathEntry& entry) {
+    ForEachField(entry, [this](uint32_t field) { fields_[field].has_null = true; });
+  }
+
+  void AddWord(const PathEntry& entry, std::string_view token) {
+    AddToken(entry, token);
+    if (entry.number == kNoId || ShowKnown(entry.number, token)) return;
+    Learn(entry, token, [&] { IndexText(entry, token); });
+  }
+
+  bool AddNumber(const PathEntry& entry, std::string_view token) {
+    AddToken(entry, token);
+    if (entry.number != kNoId && ShowKnown(entry.number, token)) return true;
+    if (!IsJsonNumber(token)) return false;
+    if (entry.number == kNoId) return true;
+    Learn(entry, token, [&] {
+      if (!IsFloat(token)) return IndexText(entry, token);
+      IndexText(entry, FoldCase(token));
+      IndexText(entry, CanonicalNumber(token));
+    });
+    return true;
+  }
+
+  bool AddString(const PathEntry& entry, std::string_view token) {
+    AddToken(entry, token);
+    if (program_->keeps_all_strings) strings_.tokens.push_back(token);
+    if (entry.number != kNoId && ShowKnown(entry.number, token)) return true;
+    if (!HasGoodEscapes(Inner(token))) return false;
+    if (entry.number == kNoId && program_->keywords == nullptr) return true;
+    Learn(entry, token, [&] {
+      const std::string_view folded = Fold(Unescape(Inner(token)));
+      if (entry.number != kNoId) IndexText(entry, folded);
+      if (program_->keywords != nullptr) {
+        program_->keywords->Scan(
+            folded, [this](uint32_t i) { shown_.push_back(program_->keyword_predicates[i]); });
+      }
+    });
+    return true;
+  }
+
  private:
   // What the event at hand says about one field; stale unless `epoch` is the event's.
   struct FieldState {
     uint32_t epoch = 0;
     bool has_null = false;
     bool has_value = false;
-    std::vector<ScalarValue> values;  // Only of fields that keep values.
   };
 
-  void BeginEvent(std::string_view event) {
-    if (event.size() + simdjson::SIMDJSON_PADDING > padded_.size()) {
-      padded_.resize(event.size() * 2 + simdjson::SIMDJSON_PADDING);
-      folded_.resize(padded_.size());
+  // Scalars of the event for predicates that are tested when asked for; read when the first is.
+  struct LazyValues {
+    std::vector<std::string_view> tokens;
+    size_t num_read = 0;  // Of tokens.
+    std::vector<ScalarValue> values;
+
+    void Clear() {
+      tokens.clear();
+      values.clear();
+      num_read = 0;
     }
-    std::memcpy(padded_.data(), event.data(), event.size());
-    std::memset(padded_.data() + event.size(), 0, simdjson::SIMDJSON_PADDING);
-    event_size_ = event.size();
-    folded_size_ = 0;
-    number_text_count_ = 0;
-    strings_.clear();
+  };
+
+  void BeginEvent() {
+    texts_.Clear();
+    strings_.Clear();
     candidates_.clear();
     source_candidates_.clear();
     if (++epoch_ == 0x7fffffff) {  // Truth values hold the epoch in 31 bits.
@@ -132,226 +149,19 @@ class Matcher::Impl {
     }
   }
 
-  absl::Status ReadEvent() {
-    ondemand::document document;
-    ondemand::object object;
-    simdjson::error_code error =
-        parser_.iterate(simdjson::padded_string_view(padded_.data(), event_size_, padded_.size()))
-            .get(document);
-    if (error == simdjson::SUCCESS) {
-      ondemand::json_type type;
-      error = document.type().get(type);
-      if (error == simdjson::SUCCESS && type != ondemand::json_type::object) {
-        return absl::InvalidArgumentError(
-            "the event is no JSON object; send one object per record");
-      }
+  absl::Status ReadEvent(std::string_view event) {
+    const std::string_view error = tokens_.Read(event);
+    if (!error.empty()) {
+      return absl::InvalidArgumentError(StrCat("the event is not valid JSON: ", error));
     }
-    if (error == simdjson::SUCCESS) error = document.get_object().get(object);
-    if (error == simdjson::SUCCESS) error = WalkObject(object, 0, kRoot, 0);
-    if (error == simdjson::SUCCESS &&
-        document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
-      error = simdjson::TAPE_ERROR;  // Something follows the object.
+    if (tokens_.First(0) != '{') {
+      return absl::InvalidArgumentError("the event is no JSON object; send one object per record");
     }
-    if (error == simdjson::SUCCESS) return absl::OkStatus();
+    EventWalker<Impl> walker(tokens_, keys_, *program_, *this);
+    const std::string_view problem = walker.Walk();
+    if (problem.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        StrCat("the event is not valid JSON: ", std::string_view(simdjson::error_message(error))));
-  }
-
-  // Returns what `key`, below the first `prefix` bytes of path_, leads to; path_ then holds the
-  // path under which that was found.
-  PathEntry Lookup(std::string_view key, size_t prefix, bool any_child) {
-    const auto find = [&](std::string_view name) -> const PathEntry* {
-      std::string_view path = name;
-      if (prefix > 0) {
-        path_.resize(prefix);
-        path_.append(name);
-        path = path_;
-      }
-      const auto found = program_->paths.find(path);
-      return found == program_->paths.end() ? nullptr : &found->second;
-    };
-    const PathEntry* entry = find(key);
-    if (entry == nullptr && key.find(' ') != std::string_view::npos) {
-      // Rules write field names without their spaces.
-      std::string compact(key);
-      std::erase(compact, ' ');
-      entry = find(compact);
-      if (entry != nullptr && prefix == 0) path_ = std::move(compact);
-      if (entry != nullptr) return *entry;
-    }
-    if (entry == nullptr && any_child) entry = find("*");
-    if (entry == nullptr) return {};
-    if (entry->has_children && prefix == 0) path_.assign(key);
-    return *entry;
-  }
-
-  // Reads an object whose path, with a dot behind, is the first `prefix` bytes of path_. `parent`
-  // tells whether any rule field lies below it; if not, it is read only to check it and for
-  // keywords.
-  simdjson::error_code WalkObject(ondemand::object object, size_t prefix, const PathEntry& parent,
-                                  int depth) {
-    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
-    for (auto result : object) {
-      ondemand::field field;
-      if (const auto error = std::move(result).get(field)) return error;
-      std::string_view key;
-      if (const auto error = field.unescaped_key().get(key)) return error;
-      PathEntry entry;
-      size_t child_prefix = 0;
-      if (parent.has_children && program_ != nullptr) {
-        entry = Lookup(key, prefix, parent.any_child);
-        if (entry.has_children) {
-          path_.push_back('.');
-          child_prefix = path_.size();
-        }
-      }
-      if (const auto error = WalkValue(field.value(), entry, child_prefix, depth)) return error;
-    }
-    return simdjson::SUCCESS;
-  }
-
-  // Returns what a field's own name leads to; leaves path_ alone.
-  PathEntry FindField(std::string_view name) const {
-    auto found = program_->paths.find(name);
-    if (found == program_->paths.end() && name.find(' ') != std::string_view::npos) {
-      std::string compact(name);
-      std::erase(compact, ' ');
-      found = program_->paths.find(compact);
-    }
-    PathEntry entry = found == program_->paths.end() ? PathEntry{} : found->second;
-    entry.has_children = false;
-    return entry;
-  }
-
-  // A scalar that came before the name it belongs to.
-  struct HeldValue {
-    std::optional<std::string_view> text;
-    std::optional<std::string_view> number;
-    std::string_view key;
-  };
-
-  // Holds a text or number back.
-  simdjson::error_code Hold(ondemand::value& value, ondemand::json_type type, std::string_view key,
-                            HeldValue& held) {
-    held.key = key;
-    if (type == ondemand::json_type::string) {
-      std::string_view text;
-      if (const auto error = value.get_string().get(text)) return error;
-      held.text = text;
-      return simdjson::SUCCESS;
-    }
-    const std::string_view token = StripWhitespace(value.raw_json_token());
-    if (!IsJsonNumber(token)) return simdjson::NUMBER_ERROR;
-    held.number = token;
-    return simdjson::SUCCESS;
-  }
-
-  void AddHeld(const HeldValue& held, const PathEntry& entry) {
-    if (!held.text && !held.number) return;
-    Touch(entry);
-    if (held.text) AddString(entry, *held.text);
-    if (held.number) AddNumber(entry, *held.number);
-  }
-
-  // Reads an object that holds a field's name under one key and its value under another, in either
-  // order. A value that is no scalar is found only behind the name. Without a name, it is an object
-  // like others.
-  simdjson::error_code WalkNameValue(ondemand::object object, size_t prefix,
-                                     const PathEntry& parent, int depth) {
-    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
-    const NameValueKeys& keys = program_->lists[parent.list];
-    PathEntry named;
-    bool has_name = false;
-    HeldValue held;
-    const auto at = [&](std::string_view key) {
-      PathEntry entry = parent.has_children ? Lookup(key, prefix, parent.any_child) : PathEntry{};
-      entry.has_children = false;
-      return entry;
-    };
-    for (auto result : object) {
-      ondemand::field field;
-      if (const auto error = std::move(result).get(field)) return error;
-      std::string_view key;
-      if (const auto error = field.unescaped_key().get(key)) return error;
-      ondemand::value value = field.value();
-      ondemand::json_type type;
-      if (const auto error = value.type().get(type)) return error;
-      const bool is_text = type == ondemand::json_type::string;
-      const bool is_value = keys.IsValue(key);
-      if (is_text && keys.IsName(key)) {
-        std::string_view name;
-        if (const auto error = value.get_string().get(name)) return error;
-        named = FindField(name);
-        has_name = true;
-        AddString({}, name);
-      } else if (is_value && !has_name && (is_text || type == ondemand::json_type::number)) {
-        if (const auto error = Hold(value, type, key, held)) return error;
-      } else {
-        const PathEntry entry = is_value && has_name ? named : at(key);
-        if (const auto error = WalkValue(value, entry, 0, depth)) return error;
-      }
-    }
-    AddHeld(held, has_name ? named : at(held.key));
-    return simdjson::SUCCESS;
-  }
-
-  simdjson::error_code WalkBelow(ondemand::object object, const PathEntry& entry,
-                                 size_t child_prefix, int depth) {
-    if (entry.list == kNoId) return WalkObject(object, child_prefix, entry, depth + 1);
-    return WalkNameValue(object, child_prefix, entry, depth + 1);
-  }
-
-  simdjson::error_code WalkValue(ondemand::value value, const PathEntry& entry, size_t child_prefix,
-                                 int depth) {
-    ondemand::json_type type;
-    if (const auto error = value.type().get(type)) return error;
-    Touch(entry);
-    switch (type) {
-      case ondemand::json_type::object: {
-        ondemand::object object;
-        if (const auto error = value.get_object().get(object)) return error;
-        return WalkBelow(object, entry, child_prefix, depth);
-      }
-      case ondemand::json_type::array: {
-        if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
-        ondemand::array array;
-        if (const auto error = value.get_array().get(array)) return error;
-        for (auto result : array) {
-          ondemand::value element;
-          if (const auto error = std::move(result).get(element)) return error;
-          if (const auto error = WalkValue(element, entry, child_prefix, depth + 1)) return error;
-        }
-        return simdjson::SUCCESS;
-      }
-      case ondemand::json_type::string: {
-        std::string_view text;
-        if (const auto error = value.get_string().get(text)) return error;
-        AddString(entry, text);
-        return simdjson::SUCCESS;
-      }
-      case ondemand::json_type::number: {
-        const std::string_view token = StripWhitespace(value.raw_json_token());
-        if (!IsJsonNumber(token)) return simdjson::NUMBER_ERROR;
-        AddNumber(entry, token);
-        return simdjson::SUCCESS;
-      }
-      case ondemand::json_type::boolean: {
-        bool truth = false;
-        if (const auto error = value.get_bool().get(truth)) return error;
-        const std::string_view text = truth ? "true" : "false";
-        AddValues(entry, {text, text, false});
-        return simdjson::SUCCESS;
-      }
-      case ondemand::json_type::null: {
-        bool null = false;
-        if (const auto error = simdjson::simdjson_result<bool>(value.is_null()).get(null))
-          return error;
-        if (!null) return simdjson::N_ATOM_ERROR;
-        ForEachField(entry, [this](uint32_t field) { fields_[field].has_null = true; });
-        return simdjson::SUCCESS;
-      }
-    }
-    return simdjson::TAPE_ERROR;
+        StrCat("the event is not valid JSON: ", problem, "; byte=", walker.Offset()));
   }
 
   template <class Action>
@@ -361,99 +171,77 @@ class Matcher::Impl {
     for (uint32_t i = entry.more.begin; i < entry.more.end; ++i) action(program_->more_fields[i]);
   }
 
-  void Touch(const PathEntry& entry) {
-    ForEachField(entry, [this](uint32_t field) { TouchField(field); });
-  }
-
-  void AddValues(const PathEntry& entry, const ScalarValue& value) {
-    ForEachField(entry, [&](uint32_t field) { AddValue(field, value); });
-  }
-
   void TouchField(uint32_t id) {
     FieldState& field = fields_[id];
     if (field.epoch == epoch_) return;
-    field.epoch = epoch_;
-    field.has_null = false;
-    field.has_value = false;
-    field.values.clear();
-    const uint32_t exists = program_->fields[id].exists;
-    if (exists != kNoId) SetTrue(exists);
+    field = {epoch_, false, false};
+    const FieldTraits& traits = program_->field_traits[id];
+    if (traits.keeps_values) values_[id].Clear();
+    if (traits.exists != kNoId) SetTrue(traits.exists);
   }
 
-  // Folds `text` into the event's buffer, which has room: no string is longer than its JSON form.
-  std::string_view Fold(std::string_view text) {
-    char* const target = folded_.data() + folded_size_;
-    const size_t size = FoldCase(text, target);
-    target[size] = kSeparator;
-    folded_size_ += size + 1;
-    return {target, size};
+  void AddToken(const PathEntry& entry, std::string_view token) {
+    ForEachField(entry, [&](uint32_t field) {
+      fields_[field].has_value = true;
+      if (program_->field_traits[field].keeps_values) values_[field].tokens.push_back(token);
+    });
   }
 
-  void AddString(const PathEntry& entry, std::string_view text) {
-    if (program_ == nullptr) return;
-    const bool for_keywords = program_->keywords != nullptr || program_->keeps_all_strings;
-    if (entry.field == kNoId && !for_keywords) return;
-    const ScalarValue value{text, Fold(text), true};
-    if (program_->keeps_all_strings) strings_.push_back(value);
-    AddValues(entry, value);
+  // Sets what is known to hold for a value seen before; false if it is not known.
+  bool ShowKnown(uint32_t path, std::string_view token) {
+    cacheable_ = known_values_.Wants(path);
+    if (!cacheable_) return false;
+    std::span<const uint32_t> predicates;
+    if (!known_values_.Find(path, token, &predicates)) return false;
+    for (const uint32_t predicate : predicates) SetTrue(predicate);
+    return true;
   }
 
-  void AddNumber(const PathEntry& entry, std::string_view token) {
-    if (entry.field == kNoId) return;
-    if (token.find_first_of(".eE") == std::string_view::npos) {
-      AddValues(entry, {token, token, false});
-      return;
-    }
-    const std::string_view folded = KeepText(FoldCase(token));
-    AddValues(entry, {token, folded, false});
-    const std::string_view canonical = KeepText(CanonicalNumber(token));
-    if (canonical != folded) AddValues(entry, {canonical, canonical, false});
+  // Finds by `index` what holds for a value that was not known.
+  template <class Index>
+  void Learn(const PathEntry& entry, std::string_view token, const Index& index) {
+    shown_.clear();
+    index();
+    for (const uint32_t predicate : shown_) SetTrue(predicate);
+    if (entry.number == kNoId || !cacheable_) return;
+    std::sort(shown_.begin(), shown_.end());
+    shown_.erase(std::unique(shown_.begin(), shown_.end()), shown_.end());
+    known_values_.Insert(token, shown_);
   }
 
-  // Stores a text for the length of the event.
-  std::string_view KeepText(std::string text) {
-    if (number_text_count_ == number_texts_.size()) number_texts_.emplace_back();
-    std::string& kept = number_texts_[number_text_count_++];
-    kept = std::move(text);
-    return kept;
+  // Appends the predicates that hold for a folded value to shown_.
+  void IndexText(const PathEntry& entry, std::string_view folded) {
+    ForEachField(entry, [&](uint32_t id) { IndexField(program_->fields[id], folded); });
   }
 
-  void AddValue(uint32_t id, const ScalarValue& value) {
-    const FieldIndex& index = program_->fields[id];
-    FieldState& field = fields_[id];
-    field.has_value = true;
-    if (index.keeps_values) field.values.push_back(value);
-    if (!index.reads_text) return;
-    const auto set_true = [this](uint32_t predicate) { SetTrue(predicate); };
+  void IndexField(const FieldIndex& index, std::string_view folded) {
+    const auto show = [this](uint32_t predicate) { shown_.push_back(predicate); };
     if (!index.equals.empty()) {
-      const auto found = index.equals.find(value.folded);
-      if (found != index.equals.end()) SetTrue(found->second);
+      const auto found = index.equals.find(folded);
+      if (found != index.equals.end()) show(found->second);
     }
-    index.starts.Find(value.folded, set_true);
-    index.ends.Find(value.folded, set_true);
-    if (index.contains != nullptr) {
-      Scan(*index.contains, index.contains_predicates, value.folded);
-    }
+    index.starts.Find(folded, show);
+    index.ends.Find(folded, show);
+    if (index.contains == nullptr) return;
+    index.contains->Scan(folded,
+                         [&](uint32_t literal) { show(index.contains_predicates[literal]); });
   }
 
-  void Scan(const LiteralScanner& scanner, const std::vector<uint32_t>& predicates,
-            std::string_view text) {
-    struct Context {
-      Impl* matcher;
-      const uint32_t* predicates;
-    };
-    Context context{this, predicates.data()};
-    scanner.Scan(
-        text, scratch_,
-        [](void* raw, uint32_t literal) {
-          const auto* const found = static_cast<const Context*>(raw);
-          found->matcher->SetTrue(found->predicates[literal]);
-        },
-        &context);
+  std::string_view Unescape(std::string_view inner) {
+    if (inner.find('\\') == std::string_view::npos) return inner;
+    char* const target = texts_.Reserve(inner.size());
+    return {target, UnescapeJson(inner, target)};
   }
 
-  void ScanKeywords() {
-    Scan(*program_->keywords, program_->keyword_predicates, {folded_.data(), folded_size_});
+  std::string_view Fold(std::string_view text) {
+    char* const target = texts_.Reserve(text.size());
+    return {target, FoldCase(text, target)};
+  }
+
+  std::string_view Keep(const std::string& text) {
+    char* const target = texts_.Reserve(text.size());
+    std::copy(text.begin(), text.end(), target);
+    return {target, text.size()};
   }
 
   uint32_t Mark(bool truth) const { return epoch_ * 2 + (truth ? 1 : 0); }
@@ -462,7 +250,7 @@ class Matcher::Impl {
     uint32_t& truth = truth_[id];
     if (truth == Mark(true)) return;
     truth = Mark(true);
-    const IdRange wakes = program_->predicates[id].wakes;
+    const IdRange wakes = program_->wakes[id];
     for (uint32_t i = wakes.begin; i < wakes.end; ++i) {
       const uint32_t rule = program_->woken_rules[i];
       if (tried_[rule] == epoch_) continue;
@@ -501,11 +289,12 @@ class Matcher::Impl {
     return false;
   }
 
-  bool Test(uint32_t id) {
+  bool Test(uint32_t operand) {
+    if ((operand & kTestedWhenAsked) == 0) return truth_[operand] == Mark(true);
+    const uint32_t id = operand & ~kTestedWhenAsked;
     const uint32_t truth = truth_[id];
     if (truth >> 1 == epoch_) return (truth & 1) != 0;
     const CompiledPredicate& compiled = program_->predicates[id];
-    if (compiled.indexed) return false;
     const bool result = MayHold(compiled) && Evaluate(compiled);
     truth_[id] = Mark(result);
     return result;
@@ -519,24 +308,29 @@ class Matcher::Impl {
     return false;
   }
 
-  bool Evaluate(const CompiledPredicate& compiled) const {
+  bool Evaluate(const CompiledPredicate& compiled) {
     const Predicate& predicate = *compiled.predicate;
     const auto passes = [&](const ScalarValue& value) { return PassesTest(predicate, value); };
-    if (predicate.IsKeyword()) return std::any_of(strings_.begin(), strings_.end(), passes);
+    if (predicate.IsKeyword()) {
+      const std::vector<ScalarValue>& strings = Read(strings_);
+      return std::any_of(strings.begin(), strings.end(), passes);
+    }
     const FieldState& field = fields_[compiled.field];
     const bool present = field.epoch == epoch_;
     if (predicate.test == sigma::Test::kNull) return !present || field.has_null || !field.has_value;
     if (!present) return false;
-    if (predicate.test == sigma::Test::kFieldRef)
-      return PassesFieldRef(predicate, field, fields_[compiled.other_field]);
-    return std::any_of(field.values.begin(), field.values.end(), passes);
+    if (predicate.test == sigma::Test::kFieldRef) return PassesFieldRef(compiled);
+    const std::vector<ScalarValue>& values = Read(values_[compiled.field]);
+    return std::any_of(values.begin(), values.end(), passes);
   }
 
-  bool PassesFieldRef(const Predicate& predicate, const FieldState& field,
-                      const FieldState& other) const {
-    if (other.epoch != epoch_) return false;
-    for (const ScalarValue& value : field.values) {
-      for (const ScalarValue& operand : other.values) {
+  bool PassesFieldRef(const CompiledPredicate& compiled) {
+    if (fields_[compiled.other_field].epoch != epoch_) return false;
+    const Predicate& predicate = *compiled.predicate;
+    const std::vector<ScalarValue>& values = Read(values_[compiled.field]);
+    const std::vector<ScalarValue>& operands = Read(values_[compiled.other_field]);
+    for (const ScalarValue& value : values) {
+      for (const ScalarValue& operand : operands) {
         const bool passes = predicate.cased
                                 ? PassesRelation(predicate.relation, value.text, operand.text)
                                 : PassesRelation(predicate.relation, value.folded, operand.folded);
@@ -546,29 +340,54 @@ class Matcher::Impl {
     return false;
   }
 
+  // Returns all values, reading those that are not yet.
+  const std::vector<ScalarValue>& Read(LazyValues& lazy) {
+    for (; lazy.num_read < lazy.tokens.size(); ++lazy.num_read) {
+      AppendValues(lazy.tokens[lazy.num_read], lazy.values);
+    }
+    return lazy.values;
+  }
+
+  void AppendValues(std::string_view token, std::vector<ScalarValue>& values) {
+    if (token.front() == '"') {
+      const std::string_view text = Unescape(Inner(token));
+      values.push_back({text, Fold(text), true});
+      return;
+    }
+    const bool is_word = token.front() == 't' || token.front() == 'f';
+    if (is_word || !IsFloat(token)) {
+      values.push_back({token, token, false});
+      return;
+    }
+    const std::string_view folded = Fold(token);
+    values.push_back({token, folded, false});
+    const std::string_view canonical = Keep(CanonicalNumber(token));
+    if (canonical != folded) values.push_back({canonical, canonical, false});
+  }
+
   // Returns which log sources of rules fit the event, by their index. Where the caller does not
   // know the event's log sources, the event shows them by the source tests that it passes.
   const std::vector<bool>& AcceptedLogSources(std::span<const LogSource> given) {
     if (!given.empty()) return AcceptedByGiven(given);
     if (program_->source_tests.empty()) return all_accepted_;
-    shown_.clear();
+    passed_.clear();
     for (const uint32_t test : program_->always_tested_sources) source_candidates_.push_back(test);
     for (const uint32_t test : source_candidates_) {
-      if (Holds(program_->nodes[program_->source_tests[test].root])) shown_.push_back(test);
+      if (Holds(program_->nodes[program_->source_tests[test].root])) passed_.push_back(test);
     }
-    if (shown_.empty()) return all_accepted_;
-    std::sort(shown_.begin(), shown_.end());
-    const auto known = shown_accepted_.find(shown_);
+    if (passed_.empty()) return all_accepted_;
+    std::sort(passed_.begin(), passed_.end());
+    const auto known = shown_accepted_.find(passed_);
     if (known != shown_accepted_.end()) return known->second;
     // Events show few different combinations; a flood of them must not fill the memory.
     if (shown_accepted_.size() >= kMostCombinations) shown_accepted_.clear();
     std::vector<bool> accepted = all_accepted_;
     for (size_t i = 0; i < accepted.size(); ++i) {
       const std::vector<uint32_t>& tests = program_->tests_of_source[i];
-      accepted[i] = tests.empty() || std::find_first_of(tests.begin(), tests.end(), shown_.begin(),
-                                                        shown_.end()) != tests.end();
+      accepted[i] = tests.empty() || std::find_first_of(tests.begin(), tests.end(), passed_.begin(),
+                                                        passed_.end()) != tests.end();
     }
-    return shown_accepted_.emplace(shown_, std::move(accepted)).first->second;
+    return shown_accepted_.emplace(passed_, std::move(accepted)).first->second;
   }
 
   const std::vector<bool>& AcceptedByGiven(std::span<const LogSource> sources) {
@@ -585,30 +404,28 @@ class Matcher::Impl {
     return given_accepted_;
   }
 
-  std::shared_ptr<const CompiledRules> rules_;
-  const Program* program_ = nullptr;  // Of rules_.
-  ondemand::parser parser_;
-  ScanScratch scratch_;
+  std::shared_ptr<const CompiledRules> rules_;  // Never null.
+  const Program* program_ = nullptr;            // Of rules_.
+  JsonTokens tokens_;
+  KeyResolver keys_;
+  ValueCache known_values_;
 
   // Of the event at hand.
   uint32_t epoch_ = 0;
-  std::string padded_;  // The event with the padding that the parser wants.
-  size_t event_size_ = 0;
-  std::string folded_;  // Folded strings, each with a separator behind.
-  size_t folded_size_ = 0;
-  std::deque<std::string> number_texts_;
-  size_t number_text_count_ = 0;
-  std::string path_;
-  std::vector<ScalarValue> strings_;
-  std::vector<uint32_t> candidates_;
-  std::vector<uint32_t> source_candidates_;
-  std::vector<uint32_t> shown_;  // Source tests that the event passes.
+  TextArena texts_;
+  LazyValues strings_;                       // Only where the program keeps all strings.
+  bool cacheable_ = false;                   // Whether to remember the value at hand.
+  std::vector<uint32_t> shown_;              // Predicates that hold for the value at hand.
+  std::vector<uint32_t> candidates_;         // Rules to try.
+  std::vector<uint32_t> source_candidates_;  // Source tests to try.
+  std::vector<uint32_t> passed_;             // Source tests that the event passes.
   std::vector<uint32_t> matched_;
 
   std::vector<uint32_t>
       truth_;  // By predicate: epoch * 2 + truth; stale values mean "not known to hold".
   std::vector<uint32_t> tried_;     // By rule: the epoch in which it last became a candidate.
   std::vector<FieldState> fields_;  // By field.
+  std::vector<LazyValues> values_;  // By field; only of fields that keep values.
 
   // By log source of rules: whether it fits the event.
   std::vector<bool> all_accepted_;
@@ -624,7 +441,8 @@ Matcher::Matcher(Matcher&&) noexcept = default;
 Matcher& Matcher::operator=(Matcher&&) noexcept = default;
 
 absl::Status Matcher::SetRules(std::shared_ptr<const CompiledRules> rules) {
-  return impl_->SetRules(std::move(rules));
+  impl_->UseProgram(std::move(rules));
+  return absl::OkStatus();
 }
 
 absl::Status Matcher::Match(std::string_view json_event, std::vector<const Rule*>& matches,

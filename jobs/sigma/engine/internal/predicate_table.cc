@@ -9,7 +9,8 @@
 namespace weir::sigma {
 namespace {
 
-using Literals = std::vector<std::pair<std::string, uint32_t>>;
+using Literals = PredicateTable::Literals;
+using FieldLiterals = PredicateTable::FieldLiterals;
 
 bool IsIndexed(const Predicate& predicate) {
   if (predicate.test == Test::kExists) return true;
@@ -56,6 +57,13 @@ struct ScannerParts {
   std::vector<uint32_t> predicates;
 };
 
+// The index of the field `name` in `previous`; null if there is none.
+const FieldIndex* FieldOf(const Program* previous, const std::string& name) {
+  if (previous == nullptr) return nullptr;
+  const auto found = previous->field_ids.find(name);
+  return found == previous->field_ids.end() ? nullptr : &previous->fields[found->second];
+}
+
 ScannerParts SortLiterals(Literals literals) {
   std::sort(literals.begin(), literals.end());
   ScannerParts parts;
@@ -64,6 +72,17 @@ ScannerParts SortLiterals(Literals literals) {
     parts.predicates.push_back(predicate);
   }
   return parts;
+}
+
+// Builds the search structures of a field; shares those of `previous` (may be null) that fit.
+void BuildField(FieldIndex& field, FieldLiterals literals, const FieldIndex* previous) {
+  field.starts = LiteralTrie(LiteralTrie::Side::kStart, std::move(literals.starts));
+  field.ends = LiteralTrie(LiteralTrie::Side::kEnd, std::move(literals.ends));
+  if (literals.contains.empty()) return;
+  ScannerParts sorted = SortLiterals(std::move(literals.contains));
+  field.contains =
+      MakeScanner(std::move(sorted.texts), previous != nullptr ? previous->contains : nullptr);
+  field.contains_predicates = std::move(sorted.predicates);
 }
 
 }  // namespace
@@ -96,6 +115,7 @@ uint32_t PredicateTable::InternField(std::string_view name) {
   const uint32_t field = found->second;
   if (!added) return field;
   program_.fields.emplace_back();
+  program_.field_traits.emplace_back();
   if (mapping_ == nullptr) {
     AddPath(std::string(name), field);
     return field;
@@ -183,58 +203,62 @@ void PredicateTable::BuildIndexes(const Program* previous) {
     program_.more_fields.insert(program_.more_fields.end(), fields.begin(), fields.end());
     range.end = static_cast<uint32_t>(program_.more_fields.size());
   }
-  struct Parts {
-    Literals starts;
-    Literals ends;
-    Literals contains;
-  };
-  std::vector<Parts> parts(program_.fields.size());
+  std::vector<FieldLiterals> literals(program_.fields.size());
   Literals keywords;
   for (uint32_t id = 0; id < program_.predicates.size(); ++id) {
     const CompiledPredicate& compiled = program_.predicates[id];
-    const Predicate& predicate = *compiled.predicate;
-    if (predicate.IsKeyword()) {
-      if (compiled.indexed) keywords.emplace_back(predicate.literal, id);
-      program_.keeps_all_strings |= !compiled.indexed;
-      continue;
-    }
-    FieldIndex& field = program_.fields[compiled.field];
-    if (!compiled.indexed) {
-      field.keeps_values = true;
-      if (compiled.other_field != kNoId) program_.fields[compiled.other_field].keeps_values = true;
-    } else if (predicate.test == Test::kExists) {
-      field.exists = id;
+    if (!compiled.predicate->IsKeyword()) {
+      AddToField(id, literals[compiled.field]);
+    } else if (compiled.indexed) {
+      keywords.emplace_back(compiled.predicate->literal, id);
     } else {
-      field.reads_text = true;
-      if (predicate.test == Test::kEquals) field.equals.emplace(predicate.literal, id);
-      if (predicate.test == Test::kStartsWith)
-        parts[compiled.field].starts.emplace_back(predicate.literal, id);
-      if (predicate.test == Test::kEndsWith)
-        parts[compiled.field].ends.emplace_back(predicate.literal, id);
-      if (predicate.test == Test::kContains)
-        parts[compiled.field].contains.emplace_back(predicate.literal, id);
+      program_.keeps_all_strings = true;
     }
   }
   for (const auto& [name, id] : program_.field_ids) {
-    FieldIndex& field = program_.fields[id];
-    Parts& part = parts[id];
-    field.starts = LiteralTrie(LiteralTrie::Side::kStart, std::move(part.starts));
-    field.ends = LiteralTrie(LiteralTrie::Side::kEnd, std::move(part.ends));
-    if (part.contains.empty()) continue;
-    std::shared_ptr<const LiteralScanner> old;
-    if (previous != nullptr) {
-      const auto found = previous->field_ids.find(name);
-      if (found != previous->field_ids.end()) old = previous->fields[found->second].contains;
-    }
-    ScannerParts sorted = SortLiterals(std::move(part.contains));
-    field.contains = MakeScanner(std::move(sorted.texts), old);
-    field.contains_predicates = std::move(sorted.predicates);
+    BuildField(program_.fields[id], std::move(literals[id]), FieldOf(previous, name));
   }
   if (!keywords.empty()) {
     ScannerParts sorted = SortLiterals(std::move(keywords));
     program_.keywords =
         MakeScanner(std::move(sorted.texts), previous != nullptr ? previous->keywords : nullptr);
     program_.keyword_predicates = std::move(sorted.predicates);
+  }
+  NumberPaths();
+}
+
+void PredicateTable::AddToField(uint32_t id, FieldLiterals& literals) {
+  const CompiledPredicate& compiled = program_.predicates[id];
+  const Predicate& predicate = *compiled.predicate;
+  FieldIndex& field = program_.fields[compiled.field];
+  FieldTraits& traits = program_.field_traits[compiled.field];
+  if (!compiled.indexed) {
+    traits.keeps_values = true;
+    if (compiled.other_field != kNoId) {
+      program_.field_traits[compiled.other_field].keeps_values = true;
+    }
+    return;
+  }
+  if (predicate.test == Test::kExists) {
+    traits.exists = id;
+    return;
+  }
+  field.reads_text = true;
+  if (predicate.test == Test::kEquals) field.equals.emplace(predicate.literal, id);
+  if (predicate.test == Test::kStartsWith) literals.starts.emplace_back(predicate.literal, id);
+  if (predicate.test == Test::kEndsWith) literals.ends.emplace_back(predicate.literal, id);
+  if (predicate.test == Test::kContains) literals.contains.emplace_back(predicate.literal, id);
+}
+
+void PredicateTable::NumberPaths() {
+  const auto reads_text = [this](uint32_t field) { return program_.fields[field].reads_text; };
+  for (auto& [path, entry] : program_.paths) {
+    if (entry.field == kNoId) continue;
+    bool reads = reads_text(entry.field);
+    for (uint32_t i = entry.more.begin; i < entry.more.end; ++i) {
+      reads = reads || reads_text(program_.more_fields[i]);
+    }
+    if (reads) entry.number = program_.num_numbered_paths++;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -17,6 +18,15 @@ namespace weir::sigma {
 /// Program.
 class PredicateTable {
  public:
+  using Literals = std::vector<std::pair<std::string, uint32_t>>;  ///< With their predicates.
+
+  /// The literals that a field's values are searched for.
+  struct FieldLiterals {
+    Literals starts;
+    Literals ends;
+    Literals contains;
+  };
+
   /// `program` must outlive the table. `mapping` (may be null) tells where else events hold fields.
   PredicateTable(Program& program, const EventMapping* mapping)
       : program_(program), mapping_(mapping) {}
@@ -37,6 +47,8 @@ class PredicateTable {
   void AddPath(const std::string& path, uint32_t field);
   PathEntry& EntryOf(const std::string& path);
   void AddLists();
+  void AddToField(uint32_t id, FieldLiterals& literals);
+  void NumberPaths();
   std::vector<Predicate> Implied(const Predicate& predicate) const;
 
   Program& program_;

@@ -36,10 +36,12 @@ struct CompiledPredicate {
   /// Indexed predicates one of which holds whenever this one does; empty when nothing is known. In
   /// Program::implied.
   IdRange implied;
-  IdRange wakes;  ///< The rules and source tests to try when it holds. In Program::woken_rules.
 };
 
-/// A node of a rule's formula.
+/// Set in operands that are predicates which are not indexed.
+inline constexpr uint32_t kTestedWhenAsked = 0x80000000u;
+
+/// A node of a rule's formula. Predicates in it may be marked kTestedWhenAsked.
 struct Node {
   enum class Kind : uint8_t {
     kTest,   ///< `range.begin` is a predicate.
@@ -68,9 +70,13 @@ struct FieldIndex {
   LiteralTrie ends;
   std::shared_ptr<const LiteralScanner> contains;  ///< May be null.
   std::vector<uint32_t> contains_predicates;       ///< By index of literal.
-  uint32_t exists = kNoId;
+  bool reads_text = false;                         ///< Some predicate is indexed by text.
+};
+
+/// What every value of a field needs; apart from its index, to lie densely.
+struct FieldTraits {
+  uint32_t exists = kNoId;    ///< The predicate that the field is there, if any asks.
   bool keeps_values = false;  ///< Some predicate of the field is tested when asked for.
-  bool reads_text = false;    ///< Some predicate is indexed by text.
 };
 
 /// What a path of an event leads to.
@@ -78,6 +84,7 @@ struct PathEntry {
   uint32_t field = kNoId;
   IdRange more;               ///< Further fields. In Program::more_fields.
   uint32_t list = kNoId;      ///< In Program::lists: the objects here are names with values.
+  uint32_t number = kNoId;    ///< Of those paths whose values are looked up by text.
   bool has_children = false;  ///< A longer path begins with this one and a dot.
   bool any_child = false;     ///< Keys below that lead nowhere are looked up as `*`.
 };
@@ -106,6 +113,8 @@ struct SourceTest {
 /// Immutable.
 struct Program {
   std::vector<CompiledPredicate> predicates;
+  /// By predicate: the rules and source tests to try when it holds. In woken_rules.
+  std::vector<IdRange> wakes;
   std::vector<CompiledRule> rules;  ///< Sorted by rule id.
   std::vector<uint32_t>
       always;  ///< Rules without a predicate that must hold: tried on every event.
@@ -122,10 +131,12 @@ struct Program {
   /// tried on every event.
   std::vector<std::vector<uint32_t>> tests_of_source;
   absl::flat_hash_map<std::string, PathEntry, StringHash, std::equal_to<>> paths;
+  uint32_t num_numbered_paths = 0;
   std::vector<uint32_t> more_fields;
   std::vector<NameValueKeys> lists;
   absl::flat_hash_map<std::string, uint32_t, StringHash, std::equal_to<>> field_ids;  ///< By name.
   std::vector<FieldIndex> fields;
+  std::vector<FieldTraits> field_traits;           ///< By field.
   std::shared_ptr<const LiteralScanner> keywords;  ///< May be null.
   std::vector<uint32_t> keyword_predicates;        ///< By index of literal.
   bool keeps_all_strings = false;  ///< Some keyword predicate is tested when asked for.

@@ -57,7 +57,8 @@ std::optional<Witness> WitnessFinder::OfPredicate(uint32_t predicate) const {
 
 std::optional<Witness> WitnessFinder::OfOperand(const Node& node, uint32_t operand) const {
   const bool of_tests = node.kind == Node::Kind::kAllOf || node.kind == Node::Kind::kAnyOf;
-  return of_tests ? OfPredicate(program_.operands[operand]) : Find(program_.operands[operand]);
+  const uint32_t id = program_.operands[operand];
+  return of_tests ? OfPredicate(id & ~kTestedWhenAsked) : Find(id);
 }
 
 std::optional<Witness> WitnessFinder::Rarest(const Node& node) const {
@@ -91,7 +92,7 @@ std::optional<Witness> WitnessFinder::Find(uint32_t node_id) const {
   const Node& node = program_.nodes[node_id];
   switch (node.kind) {
     case Node::Kind::kTest:
-      return OfPredicate(node.range.begin);
+      return OfPredicate(node.range.begin & ~kTestedWhenAsked);
     case Node::Kind::kAllOf:
     case Node::Kind::kAnd:
       return Rarest(node);

@@ -26,12 +26,14 @@ class WitnessFinder {
   /// predicate.
   [[nodiscard]] std::optional<Witness> Find(uint32_t node) const;
 
+  /// Returns the estimated share of events in which an indexed predicate holds.
+  [[nodiscard]] double Cost(uint32_t predicate) const;
+
  private:
   std::optional<Witness> OfPredicate(uint32_t predicate) const;
   std::optional<Witness> OfOperand(const Node& node, uint32_t operand) const;
   std::optional<Witness> Rarest(const Node& node) const;
   std::optional<Witness> Union(const Node& node) const;
-  double Cost(uint32_t predicate) const;
 
   const Program& program_;
   const PredicateTable& table_;

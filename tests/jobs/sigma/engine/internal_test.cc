@@ -155,17 +155,12 @@ TEST(LiteralIndexTest, FindsWhatAPlainSearchFinds) {
     const LiteralTrie starts(LiteralTrie::Side::kStart, pairs);
     const LiteralTrie ends(LiteralTrie::Side::kEnd, pairs);
     const LiteralScanner scanner(literals);
-    ScanScratch scratch;
-    ASSERT_TRUE(scanner.Prepare(scratch));
     for (int i = 0; i < 500; ++i) {
       const std::string text = draw(0, 20);
       std::set<uint32_t> found_start, found_end, found, want_start, want_end, want;
       starts.Find(text, [&](uint32_t id) { found_start.insert(id); });
       ends.Find(text, [&](uint32_t id) { found_end.insert(id); });
-      scanner.Scan(
-          text, scratch,
-          [](void* set, uint32_t id) { static_cast<std::set<uint32_t>*>(set)->insert(id); },
-          &found);
+      scanner.Scan(text, [&](uint32_t id) { found.insert(id); });
       for (uint32_t id = 0; id < literals.size(); ++id) {
         if (text.starts_with(literals[id])) want_start.insert(id);
         if (text.ends_with(literals[id])) want_end.insert(id);
