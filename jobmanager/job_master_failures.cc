@@ -163,9 +163,12 @@ void JobMaster::OnCrash(const proto::CrashReport& report) {
 }
 
 void JobMaster::NameCauseOfLoss(const proto::CrashReport& report, const absl::Status& reason) {
-  const auto loss = std::find_if(
-      exceptions_.begin(), exceptions_.end(),
-      [&](const ExceptionEntry& entry) { return entry.process_id == report.task_manager_id(); });
+  // Of the process itself, or of its TaskManager, with which it went.
+  const auto loss =
+      std::find_if(exceptions_.begin(), exceptions_.end(), [&](const ExceptionEntry& entry) {
+        return entry.process_id == report.task_manager_id() ||
+               entry.taskmanager_id == report.task_manager_id();
+      });
   ExceptionEntry cause = MakeException(reason, nullptr);
   if (loss == exceptions_.end()) {
     // It went while nobody led: no restart is counted, but the history tells.
