@@ -10,6 +10,7 @@
 #include "jobs/sigma/engine/tagged_event.h"
 #include "jobs/sigma/field_mapping.h"
 #include "jobs/sigma/parser/event_parser.h"
+#include "runtime/base/check.h"
 #include "runtime/base/logging.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -42,6 +43,8 @@ struct EventTagger::Impl {
   absl::Status Emit(std::string_view event, std::string_view seen, const TagResult& result,
                     std::string* tagged);
   absl::Status Explain(std::string_view seen, const TagResult& result);
+  absl::StatusOr<EventFields> FieldsOf(std::string_view seen) const;
+  void TakeOutForCorrelations(TagResult* result);
 
   const TaggerOptions options;
   RuleSet rules;
@@ -52,6 +55,7 @@ struct EventTagger::Impl {
   EventValue parsed;        // The event behind the parser,
   std::string parsed_json;  // and its text.
   std::string customised;
+  std::vector<const Rule*> correlated;    // What matched that correlations read.
   std::vector<Explanation> explanations;  // Of what matched, if evidence is asked for.
 };
 
@@ -129,10 +133,7 @@ absl::Status EventTagger::Impl::Parse(std::string_view event, TagResult* result)
 absl::Status EventTagger::Impl::Explain(std::string_view seen, const TagResult& result) {
   explanations.clear();
   if (!options.evidence || result.matches.empty()) return absl::OkStatus();
-  const Pipeline* const pipeline = options.rules.pipeline.get();
-  ASSIGN_OR_RETURN(
-      const EventFields fields,
-      EventFields::Parse(seen, pipeline == nullptr ? nullptr : &pipeline->event_mapping()));
+  ASSIGN_OR_RETURN(const EventFields fields, FieldsOf(seen));
   for (const Rule* const rule : result.matches) {
     explanations.push_back(weir::sigma::Explain(*rule, fields));
   }
@@ -166,6 +167,7 @@ absl::Status EventTagger::Tag(std::string_view event, std::string* tagged, TagRe
   result->emit = result->filtered = false;
   result->parser_error.clear();
   result->matches.clear();
+  impl.correlated.clear();
   std::string_view seen = event;
   if (impl.parser.has_value()) {
     RETURN_IF_ERROR(impl.Parse(event, result));
@@ -177,12 +179,45 @@ absl::Status EventTagger::Tag(std::string_view event, std::string* tagged, TagRe
     result->filtered = true;
     result->matches.clear();
   }
+  impl.TakeOutForCorrelations(result);
   result->emit = !result->matches.empty();
   if (impl.options.mode == OutputMode::kAllEvents) {
     result->emit = !result->filtered || impl.options.keep_filtered_events;
   }
   return result->emit ? impl.Emit(event, seen, *result, tagged) : absl::OkStatus();
 }
+
+absl::StatusOr<EventFields> EventTagger::Impl::FieldsOf(std::string_view seen) const {
+  const Pipeline* const pipeline = options.rules.pipeline.get();
+  return EventFields::Parse(seen, pipeline == nullptr ? nullptr : &pipeline->event_mapping());
+}
+
+void EventTagger::Impl::TakeOutForCorrelations(TagResult* result) {
+  const CorrelationSet& correlations = rules.correlations();
+  if (correlations.empty()) return;
+  std::erase_if(result->matches, [&](const Rule* rule) {
+    if (!correlations.ReadersOf(rule->id).empty()) correlated.push_back(rule);
+    return correlations.IsSilent(rule->id);
+  });
+}
+
+bool EventTagger::feeds_correlations() const { return !impl_->correlated.empty(); }
+
+void EventTagger::AppendCorrelationInputs(std::string_view event, int64_t time_ms,
+                                          const std::string& source,
+                                          std::vector<CorrelationInput>* inputs) {
+  Impl& impl = *impl_;
+  const absl::StatusOr<EventFields> fields =
+      impl.FieldsOf(impl.parser.has_value() ? std::string_view(impl.parsed_json) : event);
+  DCHECK(fields.ok()) << "the event was matched before";
+  if (!fields.ok()) return;
+  const FieldValues values = ValuesOf(*fields);
+  for (const Rule* const rule : impl.correlated) {
+    AppendInputs(impl.rules.correlations(), rule->id, values, time_ms, source, inputs);
+  }
+}
+
+std::vector<RuleProblem> EventTagger::TakeProblems() { return impl_->rules.TakeProblems(); }
 
 size_t EventTagger::num_rules() const { return impl_->rules.size(); }
 uint64_t EventTagger::num_compilations() const { return impl_->rules.num_compilations(); }

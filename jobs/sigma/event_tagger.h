@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "jobs/sigma/control_message.h"
+#include "jobs/sigma/correlation/correlation_input.h"
 #include "jobs/sigma/engine/rule.h"
 #include "jobs/sigma/rule_set.h"
 
@@ -34,7 +35,8 @@ struct TagResult {
   bool emit = false;
   bool filtered = false;     ///< A filter excludes it; it matches nothing then.
   std::string parser_error;  ///< Why the parser failed on it; empty if it did not.
-  /// The rules that it matches, in order of their ids. Valid until the next call of the tagger.
+  /// The rules that it matches, in order of their ids, without those that only feed correlations.
+  /// Valid until the next call of Tag.
   std::vector<const Rule*> matches;
 };
 
@@ -71,6 +73,16 @@ class EventTagger {
   /// to emit if it is to be emitted. Errors: kInvalidArgument if it is no JSON object; others are
   /// no fault of the event.
   [[nodiscard]] absl::Status Tag(std::string_view event, std::string* tagged, TagResult* result);
+
+  /// Whether correlations read a match of the event that Tag was called for last.
+  [[nodiscard]] bool feeds_correlations() const;
+  /// Appends what they are given of it; `event` is what Tag was given, `time_ms` its event time,
+  /// `source` where it is found.
+  void AppendCorrelationInputs(std::string_view event, int64_t time_ms, const std::string& source,
+                               std::vector<CorrelationInput>* inputs);
+
+  /// Returns what was found wrong with correlations since the last call.
+  [[nodiscard]] std::vector<RuleProblem> TakeProblems();
 
   [[nodiscard]] size_t num_rules() const;
   [[nodiscard]] uint64_t num_compilations() const;

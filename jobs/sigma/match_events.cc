@@ -203,6 +203,10 @@ void MatchEvents::ProcessBroadcastElement(const ControlUpdate& update, FunctionC
   std::vector<RuleProblem> problems;
   ApplyOthers(update, &problems);
   metrics_->SetRules(*tagger_);
+  ReportProblems(std::move(problems), context);
+}
+
+void MatchEvents::ReportProblems(std::vector<RuleProblem> problems, FunctionContext& context) {
   if (!reports_) return;
   for (RuleProblem& problem : problems) {
     LogRuleProblem(problem);
@@ -277,13 +281,26 @@ void MatchEvents::Match(const SourceEvent& event, Context& context, Collector<Ta
     statistics.Add(result_);
     statistics.matching_nanos += absl::ToInt64Nanoseconds(now - began);
   }
-  if (tagger_->num_compilations() != metrics_->compilations->value()) metrics_->SetRules(*tagger_);
+  if (tagger_->num_compilations() != metrics_->compilations->value()) {
+    metrics_->SetRules(*tagger_);
+    ReportProblems(tagger_->TakeProblems(), context);
+  }
+  if (tagger_->feeds_correlations()) Correlate(event, context);
   if (!result_.parser_error.empty()) metrics_->schema_errors->Add();
   metrics_->Count(result_, now);
   if (!result_.emit) return;
   tagged.key = event.key;
   tagged.has_key = event.has_key;
   out.Collect(std::move(tagged));
+}
+
+void MatchEvents::Correlate(const SourceEvent& event, Context& context) {
+  const int64_t time_ms = context.timestamp() == EventTime::Min()
+                              ? absl::ToUnixMillis(context.current_processing_time())
+                              : context.timestamp().millis();
+  inputs_.clear();
+  tagger_->AppendCorrelationInputs(event.json, time_ms, SourceOf(event), &inputs_);
+  for (CorrelationInput& input : inputs_) context.Output(CorrelationTag(), std::move(input));
 }
 
 void MatchEvents::OnDeadLetter(const SourceEvent& event, const absl::Status& reason,

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "jobs/sigma/control_message.h"
+#include "jobs/sigma/correlation/correlation_input.h"
 #include "jobs/sigma/detection_metrics.h"
 #include "jobs/sigma/event_keys.h"
 #include "jobs/sigma/event_tagger.h"
@@ -59,6 +60,11 @@ struct MetricsMessage {
 }
 [[nodiscard]] inline OutputTag<MetricsMessage> MetricsTag() {
   return OutputTag<MetricsMessage>("metrics");
+}
+
+/// Matches that correlations read; of Correlate too.
+[[nodiscard]] inline OutputTag<CorrelationInput> CorrelationTag() {
+  return OutputTag<CorrelationInput>("correlation-inputs");
 }
 
 /// How MatchEvents works.
@@ -133,7 +139,9 @@ class KeyEvents final : public ProcessFunction<Record, SourceEvent> {
 /// broken is reported, by subtask 0 alone. An event that is no JSON object goes to the dead
 /// letters. Buffered, the events of a key wait, in state, from the first one on for the length of
 /// the window, or until there are enough of them and a millisecond has passed. In both modes each
-/// key has a message of statistics per window. At the end of the input all windows end.
+/// key has a message of statistics per window. At the end of the input all windows end. What
+/// correlations read of an event goes to a side output, with the event's time, or the clock's where
+/// it has none.
 class MatchEvents final
     : public KeyedBroadcastProcessFunction<std::string, SourceEvent, ControlUpdate, TaggedEvent> {
  public:
@@ -157,6 +165,8 @@ class MatchEvents final
   void BeginWindow(Context& context, WindowProgress& progress);
   void Buffer(const SourceEvent& event, Context& context);
   void Match(const SourceEvent& event, Context& context, Collector<TaggedEvent>& out);
+  void Correlate(const SourceEvent& event, Context& context);
+  void ReportProblems(std::vector<RuleProblem> problems, FunctionContext& context);
   void OnDeadLetter(const SourceEvent& event, const absl::Status& reason, Context& context);
   void EmitStatistics(absl::Time timer_began, const WindowProgress& progress, Context& context);
 
@@ -172,6 +182,7 @@ class MatchEvents final
   std::shared_ptr<Metrics> metrics_;
   bool reports_ = false;
   TagResult result_;
+  std::vector<CorrelationInput> inputs_;
 };
 
 }  // namespace weir::sigma

@@ -1,11 +1,13 @@
 #include "jobs/sigma/rule_set.h"
 
-#include <set>
+#include <algorithm>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "jobs/sigma/engine/rule_files.h"
 #include "runtime/base/strings.h"
 
 namespace weir::sigma {
@@ -38,29 +40,43 @@ RuleSet::Entries RuleSet::ParseAll(const std::string& key, const StoredRule& sto
   options.level = stored.level;
   options.techniques = stored.techniques;
   options.pipeline = options_.pipeline;
-  std::vector<absl::StatusOr<Rule>> parsed;
-  if (stored.id.has_value()) {
-    parsed.push_back(ParseRule(stored.text, options));
-  } else {
-    parsed = ParseRules(stored.text, options);
+  options.filters = sigma_filters_;
+  std::vector<absl::StatusOr<RuleFileDocument>> documents = ReadRuleText(stored.text, options);
+  if (stored.id.has_value() && documents.size() != 1) {
+    problems->push_back(
+        {*stored.id, stored.source,
+         StrCat("the text must hold one rule; send each document on its own: documents=",
+                documents.size())});
+    return {};
   }
   Entries entries;
-  std::set<std::string> ids;
-  for (absl::StatusOr<Rule>& rule : parsed) {
-    if (!rule.ok()) {
-      problems->push_back(ProblemOf(stored.id.value_or(""), stored.source, rule.status()));
-      continue;
+  const auto may_have = [&](const std::string& id) {
+    const auto owner = owners_.find(id);
+    const bool is_taken =
+        std::find(entries.ids.begin(), entries.ids.end(), id) != entries.ids.end() ||
+        (owner != owners_.end() && owner->second != key);
+    if (!is_taken && !id.starts_with(kFilterPrefix)) return true;
+    problems->push_back({id, stored.source,
+                         is_taken ? "another rule has this id already"
+                                  : "a rule's id begins with a control character"});
+    return false;
+  };
+  for (absl::StatusOr<RuleFileDocument>& document : documents) {
+    if (!document.ok()) {
+      problems->push_back(ProblemOf(stored.id.value_or(""), stored.source, document.status()));
+    } else if (auto* const rule = std::get_if<Rule>(&*document)) {
+      if (!may_have(rule->id)) continue;
+      entries.ids.push_back(rule->id);
+      entries.rules.push_back(MakeEntry(std::make_shared<const Rule>(std::move(*rule))));
+    } else if (auto* const correlation = std::get_if<CorrelationRule>(&*document)) {
+      if (!may_have(correlation->id)) continue;
+      entries.ids.push_back(correlation->id);
+      const uint64_t number = DefinitionNumber(stored.text, correlation->id);
+      entries.correlations.push_back({std::move(*correlation), number});
+    } else {
+      entries.filters.push_back(
+          std::make_shared<const RuleFilter>(std::get<RuleFilter>(*std::move(document))));
     }
-    const auto owner = owners_.find(rule->id);
-    if (!ids.insert(rule->id).second || (owner != owners_.end() && owner->second != key)) {
-      problems->push_back({rule->id, stored.source, "another rule has this id already"});
-      continue;
-    }
-    if (IsFilter(*rule)) {
-      problems->push_back({rule->id, stored.source, "a rule's id begins with a control character"});
-      continue;
-    }
-    entries.push_back(MakeEntry(std::make_shared<const Rule>(*std::move(rule))));
   }
   return entries;
 }
@@ -71,21 +87,42 @@ bool RuleSet::Set(const std::string& key, const StoredRule& rule,
   if (present != stored_.end() && present->second.SameAs(rule)) return true;
   Entries entries = ParseAll(key, rule, problems);
   if (entries.empty()) return false;
+  const bool has_filters = !entries.filters.empty();
   Remove(key);
-  for (const Entry& entry : entries) owners_[entry.written->id] = key;
-  rules_[key] = std::move(entries);
+  Put(key, std::move(entries));
   stored_[key] = rule;
   changed_ = true;
+  if (has_filters) ApplySigmaFilters();
   return true;
+}
+
+void RuleSet::Put(const std::string& key, Entries entries) {
+  for (const std::string& id : entries.ids) owners_[id] = key;
+  rules_[key] = std::move(entries);
 }
 
 void RuleSet::Remove(const std::string& key) {
   const auto found = rules_.find(key);
   if (found == rules_.end()) return;
-  for (const Entry& entry : found->second) owners_.erase(entry.written->id);
+  for (const std::string& id : found->second.ids) owners_.erase(id);
+  const bool has_filters = !found->second.filters.empty();
   rules_.erase(found);
   stored_.erase(key);
   changed_ = true;
+  if (has_filters) ApplySigmaFilters();
+}
+
+// Filters change how rules are read, so all are read anew. What is wrong with them was told before.
+void RuleSet::ApplySigmaFilters() {
+  sigma_filters_.clear();
+  for (const auto& [key, entries] : rules_) {
+    sigma_filters_.insert(sigma_filters_.end(), entries.filters.begin(), entries.filters.end());
+  }
+  std::vector<RuleProblem> told;
+  for (const auto& [key, stored] : stored_) {
+    Entries entries = ParseAll(key, stored, &told);
+    if (!entries.empty()) Put(key, std::move(entries));
+  }
 }
 
 bool RuleSet::SetFilter(const std::string& id, const StoredFilter& filter,
@@ -119,17 +156,55 @@ void RuleSet::SetMapping(FieldMapping mapping) {
   if (mapping == mapping_) return;
   mapping_ = std::move(mapping);
   for (auto& [key, entries] : rules_) {
-    for (Entry& entry : entries) entry = MakeEntry(std::move(entry.written));
+    for (Entry& entry : entries.rules) entry = MakeEntry(std::move(entry.written));
   }
   for (auto& [id, entry] : filters_) entry = MakeEntry(std::move(entry.written));
   changed_ = true;
 }
 
+void RuleSet::ResolveCorrelations(const std::vector<std::shared_ptr<const Rule>>& rules) {
+  std::vector<CorrelationDefinition> definitions;
+  std::vector<CorrelationSet::Problem> failures;
+  for (const auto& [key, entries] : rules_) {
+    for (const CorrelationDefinition& written : entries.correlations) {
+      CorrelationDefinition one = written;
+      if (options_.pipeline != nullptr) {
+        const absl::Status status = options_.pipeline->Apply(one.rule, rules);
+        if (!status.ok()) {
+          failures.push_back({written.rule.id, status});
+          continue;
+        }
+      }
+      definitions.push_back(std::move(one));
+    }
+  }
+  correlations_ =
+      CorrelationSet(std::move(definitions), rules, options_.correlation_levels, &failures);
+  std::set<std::string> now;
+  for (const CorrelationSet::Problem& failure : failures) {
+    const auto owner = owners_.find(failure.id);
+    const auto stored = owner == owners_.end() ? stored_.end() : stored_.find(owner->second);
+    const bool is_known = stored != stored_.end();
+    // Once for each text: what is said of it may change with every other rule.
+    const std::string name =
+        StrCat(failure.id, "|", is_known ? DefinitionNumber(stored->second.text, failure.id) : 0);
+    if (!told_.contains(name)) {
+      problems_.push_back(
+          ProblemOf(failure.id, is_known ? stored->second.source : "", failure.status));
+    }
+    now.insert(name);
+  }
+  told_ = std::move(now);
+}
+
+std::vector<RuleProblem> RuleSet::TakeProblems() { return std::exchange(problems_, {}); }
+
 std::shared_ptr<const CompiledRules> RuleSet::Compile() {
   std::vector<std::shared_ptr<const Rule>> all;
   for (const auto& [key, entries] : rules_) {
-    for (const Entry& entry : entries) all.push_back(entry.mapped);
+    for (const Entry& entry : entries.rules) all.push_back(entry.mapped);
   }
+  ResolveCorrelations(all);
   for (const auto& [id, entry] : filters_) all.push_back(entry.mapped);
   // Ids are unique here, so nothing is left out.
   CompileOptions options;

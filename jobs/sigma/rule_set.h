@@ -3,13 +3,16 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "jobs/sigma/control_message.h"
+#include "jobs/sigma/correlation/correlation_set.h"
 #include "jobs/sigma/engine/compiled_rules.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "jobs/sigma/engine/rule.h"
+#include "jobs/sigma/engine/rule_filter.h"
 #include "jobs/sigma/field_mapping.h"
 
 namespace weir::sigma {
@@ -21,13 +24,16 @@ struct RuleSetOptions {
   std::shared_ptr<const Pipeline> pipeline = nullptr;
   /// As CompileOptions has it. Without a pipeline no event shows a log source.
   bool route_by_log_source = true;
+  /// How many levels of correlations are run; 0: none, so that they are problems.
+  uint32_t correlation_levels = 0;
 };
 
 /// The rules and filters in force, and their compiled form. They change one by one; compilation
 /// waits until the next event needs it, so that many changes cost one.
 ///
 /// Filters are compiled with the rules, so that an event is looked at once: among what it matches,
-/// IsFilter tells them apart.
+/// IsFilter tells them apart. Sigma's own filters (`filter` documents) change the rules that they
+/// name, wherever these stand; correlations find what they name when the set is compiled.
 ///
 /// Place: one per subtask of the matching operator. Threads: one at a time.
 class RuleSet {
@@ -56,10 +62,15 @@ class RuleSet {
   [[nodiscard]] bool changed() const { return changed_; }
   /// Compiles all rules, sharing with the set before what fits unchanged.
   [[nodiscard]] std::shared_ptr<const CompiledRules> Compile();
+  /// The correlations of the compiled set, which read events by the pipeline.
+  [[nodiscard]] const CorrelationSet& correlations() const { return correlations_; }
+  /// Returns what was found wrong with correlations when the set was compiled and was not told
+  /// before.
+  [[nodiscard]] std::vector<RuleProblem> TakeProblems();
   /// How often Compile was called.
   [[nodiscard]] uint64_t num_compilations() const { return num_compilations_; }
 
-  /// How many rules are in force, without filters.
+  /// How many rules are in force, correlations among them, without filters.
   [[nodiscard]] size_t size() const { return owners_.size(); }
 
  private:
@@ -68,11 +79,22 @@ class RuleSet {
     std::shared_ptr<const Rule> written;
     std::shared_ptr<const Rule> mapped;
   };
-  using Entries = std::vector<Entry>;
+  /// What one text holds.
+  struct Entries {
+    std::vector<Entry> rules;
+    std::vector<CorrelationDefinition> correlations;
+    std::vector<std::shared_ptr<const RuleFilter>> filters;
+    std::vector<std::string> ids;  ///< Of rules and correlations.
+
+    [[nodiscard]] bool empty() const { return ids.empty() && filters.empty(); }
+  };
 
   [[nodiscard]] Entry MakeEntry(std::shared_ptr<const Rule> rule) const;
   [[nodiscard]] Entries ParseAll(const std::string& key, const StoredRule& stored,
                                  std::vector<RuleProblem>* problems) const;
+  void Put(const std::string& key, Entries entries);
+  void ApplySigmaFilters();
+  void ResolveCorrelations(const std::vector<std::shared_ptr<const Rule>>& rules);
 
   const RuleSetOptions options_;
   FieldMapping mapping_;
@@ -80,6 +102,10 @@ class RuleSet {
   std::map<std::string, StoredRule> stored_;   // By key.
   std::map<std::string, std::string> owners_;  // Rule id to the key that it lies under.
   std::map<std::string, Entry> filters_;       // By id.
+  std::vector<std::shared_ptr<const RuleFilter>> sigma_filters_;
+  CorrelationSet correlations_;
+  std::vector<RuleProblem> problems_;
+  std::set<std::string> told_;  // Problems of correlations, as they are now.
   std::shared_ptr<const CompiledRules> compiled_;
   uint64_t num_compilations_ = 0;
   bool changed_ = true;

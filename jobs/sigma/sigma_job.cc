@@ -11,11 +11,15 @@
 #include "absl/time/time.h"
 #include "jobs/arguments/event_arguments.h"
 #include "jobs/sigma/control_message.h"
+#include "jobs/sigma/correlate.h"
+#include "jobs/sigma/correlation/event_clock.h"
+#include "jobs/sigma/correlation_update.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "jobs/sigma/engine/ready_pipelines.h"
 #include "jobs/sigma/match_events.h"
 #include "jobs/sigma/settings/sigma_settings.h"
 #include "jobs/sigma/sigma_kafka.h"
+#include "jobs/sigma/suppress_matches.h"
 #include "operators/connectors/file/file_source.h"
 #include "operators/connectors/file/ndjson_file_sink.h"
 #include "operators/connectors/kafka/kafka_sink.h"
@@ -31,6 +35,8 @@ namespace {
 
 /// Keys of hash and round_robin, per key group of a task, where the parallelism is not known.
 constexpr int64_t kBucketsWithoutParallelism = 128;
+/// Levels of correlations where the rules are not known beforehand.
+constexpr uint32_t kLevelsOfTopic = 2;
 
 /// What Build works from.
 struct SigmaJob {
@@ -42,6 +48,8 @@ struct SigmaJob {
   /// Topics are read to the ends that they have at the start: a run over history.
   bool until_end = false;
   std::optional<absl::Time> since;  ///< Where events begin.
+  std::optional<std::vector<ControlUpdate>> rule_files;
+  uint32_t correlation_levels = 0;
 };
 
 absl::StatusOr<SigmaSettings> ReadSettings(const JobArgs& args) {
@@ -123,13 +131,60 @@ KeyingOptions Keying(const SigmaJob& job) {
   return options;
 }
 
-WatermarkStrategy<KafkaRecord> Watermarks(const SigmaSettings& settings) {
-  if (!settings.Bool("ENABLE_WATERMARKS")) return WatermarkStrategy<KafkaRecord>::NoWatermarks();
-  auto strategy = WatermarkStrategy<KafkaRecord>::BoundedOutOfOrderness(
-      absl::Seconds(*settings.Integer("WATERMARK_OUT_OF_ORDERNESS_SECONDS")));
-  const int64_t idle_seconds = *settings.Integer("WATERMARK_IDLE_TIMEOUT_SECONDS");
-  if (idle_seconds > 0) strategy = strategy.WithIdleness(absl::Seconds(idle_seconds));
-  return strategy;
+absl::Duration OutOfOrderness(const SigmaJob& job) {
+  return absl::Seconds(*job.settings.Integer("WATERMARK_OUT_OF_ORDERNESS_SECONDS"));
+}
+
+absl::Duration IdleTimeout(const SigmaJob& job) {
+  return absl::Seconds(*job.settings.Integer("WATERMARK_IDLE_TIMEOUT_SECONDS"));
+}
+
+/// Returns the time that the first of `fields` tells that is there and can be read; Min if none is.
+EventTime TimeOfEvent(std::string_view json, const std::vector<std::string>& fields) {
+  static thread_local EventReader reader;
+  const absl::StatusOr<EventValue> event = reader.Read(json);
+  if (!event.ok() || !event->is_object()) return EventTime::Min();
+  for (const std::string& field : fields) {
+    const EventValue* const value = FindField(*event, field);
+    if (value == nullptr) continue;
+    if (const auto time_ms = ParseEventTime(value->text)) return EventTime::FromMillis(*time_ms);
+  }
+  return EventTime::Min();
+}
+
+/// Correlations need event time, whatever ENABLE_WATERMARKS says.
+WatermarkStrategy<KafkaRecord> Watermarks(const SigmaJob& job) {
+  const bool is_needed = job.settings.Bool("ENABLE_WATERMARKS") || job.correlation_levels > 0;
+  auto strategy = is_needed
+                      ? WatermarkStrategy<KafkaRecord>::BoundedOutOfOrderness(OutOfOrderness(job))
+                      : WatermarkStrategy<KafkaRecord>::NoWatermarks();
+  // Over history no partition is waited for in vain, and none may be left behind.
+  if (is_needed && !job.until_end && IdleTimeout(job) > absl::ZeroDuration()) {
+    strategy = strategy.WithIdleness(IdleTimeout(job));
+  }
+  const std::vector<std::string> fields = job.settings.List("EVENT_TIME_FIELDS");
+  if (fields.empty()) return strategy;
+  return strategy.WithTimestamps([fields](const KafkaRecord& record) {
+    const EventTime time = TimeOfEvent(record.value, fields);
+    return time == EventTime::Min() ? record.timestamp : time;
+  });
+}
+
+/// Of files that end, no event is late: event time comes when all are read.
+WatermarkStrategy<std::string> FileWatermarks(const SigmaJob& job, bool follow) {
+  std::vector<std::string> fields = job.settings.List("EVENT_TIME_FIELDS");
+  if (fields.empty() && job.correlation_levels == 0) {
+    return WatermarkStrategy<std::string>::NoWatermarks();
+  }
+  if (fields.empty()) fields = UsualTimeFields();
+  auto strategy = follow
+                      ? WatermarkStrategy<std::string>::BoundedOutOfOrderness(OutOfOrderness(job))
+                      : WatermarkStrategy<std::string>::NoWatermarks();
+  if (follow && IdleTimeout(job) > absl::ZeroDuration()) {
+    strategy = strategy.WithIdleness(IdleTimeout(job));
+  }
+  return strategy.WithTimestamps(
+      [fields](const std::string& event) { return TimeOfEvent(event, fields); });
 }
 
 /// Reads `--until-end` and `--since`.
@@ -173,7 +228,7 @@ absl::StatusOr<DataStream<SourceEvent>> EventsFromKafka(const SigmaJob& job) {
                      EventSourceOptions(job.settings, topic, job.kafka_properties));
     ApplyHistory(job, &options);
     DataStream<KafkaRecord> events = job.environment->FromSource(
-        KafkaSource(options), Watermarks(job.settings), StrCat("Kafka events ", topic));
+        KafkaSource(options), Watermarks(job), StrCat("Kafka events ", topic));
     events.Uid(StrCat("kafka-events-", topic));
     const std::optional<uint32_t> parallelism =
         job.settings.IsGiven("KAFKA_SOURCE_PARALLELISM")
@@ -197,21 +252,34 @@ absl::StatusOr<DataStream<SourceEvent>> EventsFromFiles(const SigmaJob& job,
   options.path = job.args->ResolvePath(path);
   ASSIGN_OR_RETURN(options.follow, job.args->GetBool("follow", false));
   return job.environment
-      ->FromSource(FileSource(options), WatermarkStrategy<std::string>::NoWatermarks(),
-                   "Event files")
+      ->FromSource(FileSource(options), FileWatermarks(job, options.follow), "Event files")
       .Uid("event-files")
       .Process(KeyEvents<std::string>(Keying(job)))
       .Name("Key events")
       .Uid("key-events");
 }
 
-absl::StatusOr<DataStream<ControlUpdate>> RulesFromFiles(const SigmaJob& job,
-                                                         const std::string& path) {
-  ASSIGN_OR_RETURN(auto files, FilesAt(*job.args, path, {".yml", ".yaml"}));
-  std::vector<ControlUpdate> updates;
-  for (auto& [file, text] : files) updates.push_back(RuleFileUpdate(file, std::move(text)));
+/// Reads the rule files, if rules come from files, and with them how deep correlations go.
+absl::Status ReadRuleFiles(SigmaJob* job) {
+  if (const std::optional<std::string> path = job->args->Find("rules")) {
+    ASSIGN_OR_RETURN(auto files, FilesAt(*job->args, *path, {".yml", ".yaml"}));
+    job->rule_files.emplace();
+    for (auto& [file, text] : files) {
+      job->rule_files->push_back(RuleFileUpdate(file, std::move(text)));
+    }
+  }
+  if (const std::optional<uint32_t> levels = NumberOf(job->settings, "CORRELATION_LEVELS")) {
+    job->correlation_levels = *levels;
+  } else {
+    job->correlation_levels =
+        job->rule_files.has_value() ? LevelsOf(*job->rule_files) : kLevelsOfTopic;
+  }
+  return absl::OkStatus();
+}
+
+DataStream<ControlUpdate> RulesFromFiles(const SigmaJob& job) {
   return job.environment
-      ->FromSource(ValuesSource<ControlUpdate>(std::move(updates)),
+      ->FromSource(ValuesSource<ControlUpdate>(*job.rule_files),
                    WatermarkStrategy<ControlUpdate>::NoWatermarks(), "Rule files")
       .Uid("rule-files")
       .SetParallelism(1);
@@ -240,14 +308,14 @@ absl::StatusOr<DataStream<ControlUpdate>> RulesFromKafka(const SigmaJob& job) {
 }
 
 absl::StatusOr<DataStream<ControlUpdate>> Rules(const SigmaJob& job) {
-  const std::optional<std::string> path = job.args->Find("rules");
+  const bool has_files = job.rule_files.has_value();
   const bool has_topic = job.settings.IsGiven("KAFKA_RULES_TOPIC");
-  if (path.has_value() ? has_topic : !has_topic && !HasKafka(job)) {
+  if (has_files ? has_topic : !has_topic && !HasKafka(job)) {
     return absl::InvalidArgumentError(
         "the job needs one place to take rules from; give either --rules FILE|DIR, or "
         "--rules-topic NAME with --brokers HOST:PORT");
   }
-  if (path.has_value()) return RulesFromFiles(job, *path);
+  if (has_files) return RulesFromFiles(job);
   return RulesFromKafka(job);
 }
 
@@ -323,23 +391,58 @@ absl::Status WriteToTopic(const SigmaJob& job, const DataStream<T>& stream,
   return absl::OkStatus();
 }
 
+/// What is written of one stream: `name` for people, `uid` and `files` to tell it from the others.
+struct WrittenAs {
+  std::string name;
+  std::string uid;
+  std::string files;
+};
+
+/// Holds back what the settings of suppression ask for.
+DataStream<TaggedEvent> Suppress(const SigmaJob& job, const DataStream<TaggedEvent>& tagged,
+                                 const WrittenAs& as) {
+  const int64_t seconds = *job.settings.Integer("MATCH_SUPPRESSION_SECONDS");
+  if (seconds == 0) return tagged;
+  const SuppressMatchesOptions options{absl::Seconds(seconds),
+                                       job.settings.Bool("MATCH_SUPPRESSION_SUMMARY")};
+  const std::vector<std::string> fields = job.settings.List("MATCH_SUPPRESSION_FIELDS");
+  DataStream<TaggedEvent> left =
+      tagged
+          .FlatMap<SuppressionInput>(
+              [fields](const TaggedEvent& event, Collector<SuppressionInput>& out) {
+                for (SuppressionInput& input : SplitDetections(event, fields)) {
+                  out.Collect(std::move(input));
+                }
+              })
+          .Name("Split detections")
+          .Uid(StrCat(as.uid, "-split"))
+          .KeyBy([](const SuppressionInput& input) { return input.key; })
+          .Process(SuppressMatches(options));
+  left.Name("Suppress matches").Uid(StrCat(as.uid, "-suppress"));
+  if (job.parallelism.has_value()) left.SetParallelism(*job.parallelism);
+  return left;
+}
+
 absl::Status WriteTagged(const SigmaJob& job, const Outputs& outputs,
-                         const DataStream<TaggedEvent>& tagged) {
+                         const DataStream<TaggedEvent>& all, const WrittenAs& as) {
+  const DataStream<TaggedEvent> tagged = Suppress(job, all, as);
   const auto append_json = [](const TaggedEvent& event, std::string* line) {
     line->append(event.json);
   };
   if (outputs.folder.has_value()) {
     tagged
-        .SinkTo(NdjsonFileSink<TaggedEvent>({job.args->ResolvePath(*outputs.folder), "matches"},
+        .SinkTo(NdjsonFileSink<TaggedEvent>({job.args->ResolvePath(*outputs.folder), as.files},
                                             append_json),
-                "Tagged events to files")
-        .Uid("tagged-files");
+                StrCat(as.name, " to files"))
+        .Uid(StrCat(as.uid, "-files"));
   }
   if (outputs.print) {
-    tagged.SinkTo(PrintSink<TaggedEvent>(append_json), "Print tagged events").Uid("tagged-print");
+    tagged.SinkTo(PrintSink<TaggedEvent>(append_json), StrCat("Print ", as.name))
+        .Uid(StrCat(as.uid, "-print"));
   }
   if (outputs.topic.empty()) return absl::OkStatus();
-  return WriteToTopic(job, tagged, outputs.topic, "Tagged events to Kafka", "tagged-kafka",
+  return WriteToTopic(job, tagged, outputs.topic, StrCat(as.name, " to Kafka"),
+                      StrCat(as.uid, "-kafka"),
                       [](const TaggedEvent& event, KafkaMessage* message) {
                         message->key = event.key;
                         message->has_key = event.has_key;
@@ -428,6 +531,7 @@ absl::StatusOr<MatchEventsOptions> MatchOptionsOf(const SigmaJob& job, const Out
   options.tagger.parsed_events_out = settings.Bool("APPLY_PARSER_TO_OUTPUT_EVENTS");
   options.tagger.evidence = settings.Bool("MATCH_EVIDENCE");
   ASSIGN_OR_RETURN(options.tagger.rules.pipeline, ReadPipelines(job));
+  options.tagger.rules.correlation_levels = job.correlation_levels;
   options.tagger.rules.route_by_log_source = settings.Text("SIGMA_LOGSOURCE") == "route";
   options.buffered = settings.Text("LATENCY_MODE") == "window";
   options.window = absl::Seconds(*settings.Integer("WINDOW_SIZE_SECONDS"));
@@ -442,11 +546,68 @@ absl::StatusOr<MatchEventsOptions> MatchOptionsOf(const SigmaJob& job, const Out
   return options;
 }
 
+/// How Correlate works at `level`.
+CorrelateOptions CorrelateOptionsOf(const SigmaJob& job, uint32_t level, bool follow) {
+  CorrelateOptions options;
+  options.level = level;
+  options.num_levels = job.correlation_levels;
+  options.lateness = OutOfOrderness(job);
+  if (job.settings.Text("LATENCY_MODE") == "window") {
+    // What waited for its window comes that much later than event time.
+    options.lateness += absl::Seconds(*job.settings.Integer("WINDOW_SIZE_SECONDS"));
+  }
+  // Files that end bring event time to its end; a topic that falls silent does not.
+  const bool ends = job.until_end || (job.args->Find("events").has_value() && !follow);
+  if (!ends) options.idle = IdleTimeout(job);
+  return options;
+}
+
+/// Attaches an operator for each level of correlations, and the sinks of their alerts. A level
+/// reads matches of rules, and what fires at the levels below it.
+absl::Status CorrelateAndWrite(const SigmaJob& job, const Outputs& outputs,
+                               const DataStream<TaggedEvent>& tagged,
+                               const DataStream<ControlUpdate>& rules,
+                               const std::shared_ptr<const Pipeline>& pipeline) {
+  if (job.correlation_levels == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool follow, job.args->GetBool("follow", false));
+  const DataStream<CorrelationUpdate> updates =
+      rules
+          .FlatMap<CorrelationUpdate>(
+              [pipeline](const ControlUpdate& update, Collector<CorrelationUpdate>& out) {
+                auto changed = ToCorrelationUpdate(update, pipeline);
+                if (changed.has_value()) out.Collect(*std::move(changed));
+              })
+          .Name("Read correlations")
+          .Uid("read-correlations")
+          .SetParallelism(1);
+  DataStream<CorrelationInput> inputs = tagged.GetSideOutput(CorrelationTag());
+  std::optional<DataStream<TaggedEvent>> alerts;
+  for (uint32_t level = 0; level < job.correlation_levels; ++level) {
+    DataStream<TaggedEvent> of_level =
+        inputs.Filter([level](const CorrelationInput& input) { return input.level == level; })
+            .Name(StrCat("Inputs of level ", level))
+            .Uid(StrCat("correlation-inputs-", level))
+            .KeyBy([](const CorrelationInput& input) { return input.group; })
+            .Connect(updates.Broadcast())
+            .StartAfterBroadcast()
+            .Process(Correlate(CorrelateOptionsOf(job, level, follow)));
+    of_level.Name(StrCat("Correlate, level ", level)).Uid(StrCat("correlate-", level));
+    if (job.parallelism.has_value()) of_level.SetParallelism(*job.parallelism);
+    if (job.parallelism.has_value() || job.settings.IsGiven("MAX_PARALLELISM")) {
+      of_level.SetMaxParallelism(*NumberOf(job.settings, "MAX_PARALLELISM"));
+    }
+    inputs = inputs.Union(of_level.GetSideOutput(CorrelationTag()));
+    alerts = alerts.has_value() ? alerts->Union(of_level) : of_level;
+  }
+  return WriteTagged(job, outputs, *alerts, {"Correlations", "correlations", "correlations"});
+}
+
 /// Connects events and rules, rules first, and attaches all sinks.
 absl::Status MatchAndWrite(const SigmaJob& job, const DataStream<SourceEvent>& events,
                            const DataStream<ControlUpdate>& rules) {
   ASSIGN_OR_RETURN(const Outputs outputs, ReadOutputs(job));
   ASSIGN_OR_RETURN(MatchEventsOptions options, MatchOptionsOf(job, outputs));
+  const std::shared_ptr<const Pipeline> pipeline = options.tagger.rules.pipeline;
   DataStream<TaggedEvent> tagged =
       events.KeyBy([](const SourceEvent& event) { return event.bucket; })
           .Connect(rules.Broadcast())
@@ -459,7 +620,8 @@ absl::Status MatchAndWrite(const SigmaJob& job, const DataStream<SourceEvent>& e
   }
   RETURN_IF_ERROR(WriteProblems(job, tagged));
   RETURN_IF_ERROR(WriteMetrics(job, outputs, tagged));
-  return WriteTagged(job, outputs, tagged);
+  RETURN_IF_ERROR(CorrelateAndWrite(job, outputs, tagged, rules, pipeline));
+  return WriteTagged(job, outputs, tagged, {"Tagged events", "tagged", "matches"});
 }
 
 }  // namespace
@@ -473,6 +635,7 @@ absl::Status BuildSigma(StreamEnvironment& environment, const JobArgs& args) {
   job.parallelism = NumberOf(job.settings, "FLINK_PARALLELISM");
   RETURN_IF_ERROR(ReadHistory(&job));
   RETURN_IF_ERROR(CheckSettings(job));
+  RETURN_IF_ERROR(ReadRuleFiles(&job));
   ApplyCheckpointing(job);
   ASSIGN_OR_RETURN(const DataStream<ControlUpdate> rules, Rules(job));
   ASSIGN_OR_RETURN(const DataStream<SourceEvent> events, Events(job));

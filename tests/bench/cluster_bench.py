@@ -1,23 +1,30 @@
 #!/usr/bin/env python3
 """Throughput of whole jobs on a cluster of one JobManager and two TaskManagers, as a table.
 
-usage: tests/bench/cluster_bench.py [--runs N] [--records MILLIONS] [--bin DIR]
+usage: tests/bench/cluster_bench.py [--runs N] [--records MILLIONS] [--metrics] [--bin DIR]
 
 keyed count: generator → key by → count, half of the records over TCP between the TaskManagers.
 distinct:    JSON lines from a file → parse → 60 s tumbling window, distinct destinations per source.
+
+metrics:     with --metrics, instead of these: the keyed count of 1,000 keys with all metrics on (latency markers and a
+             scrape of every process each second) and with nothing told to anyone.
 
 Each figure is the median of the runs; CPU seconds are user and system time of all three processes while the job ran.
 A checkpoint is taken every second, as by default. Nothing is asserted: the table is what this machine did today.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import random
+import re
 import statistics
 import sys
 import tempfile
+import threading
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -58,18 +65,60 @@ def peak_mebibytes(pids):
     return max(peaks)
 
 
-def measure(entry, arguments, records):
+class Scraper:
+    """Reads the metrics of a cluster's processes each second, as Prometheus does, until it is closed."""
+
+    def __init__(self, running, names):
+        logs = [(running.folder / f"{name}.log").read_text() for name in names]
+        self._ports = [re.search(r"metrics_port=(\d+)", log)[1] for log in logs]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self._stop.wait(1):
+            for port in self._ports:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                    answer.read()
+
+    def __enter__(self):
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+ALL_METRICS = ["metrics.latency.interval=1 s", "metrics.reporter.prom.port=0"]
+NO_METRICS = ["metrics.latency.interval=0 ms", "metrics.fetcher.update-interval=1 h", "metrics.reporter.prom.port="]
+
+
+def measure(entry, arguments, records, options=(), scraped=False):
     """One run on a fresh cluster: wall seconds, CPU seconds, peak memory of the largest TaskManager."""
-    with cluster_module.Cluster(task_managers=2, slots=2) as cluster, tempfile.TemporaryDirectory() as out:
+    with cluster_module.Cluster(task_managers=2, slots=2, options=options) as cluster, tempfile.TemporaryDirectory() as out:
         cluster.wait_for_task_managers(2)
         pids = [cluster.job_manager.pid, *(process.pid for process in cluster.task_managers)]
+        scraper = Scraper(cluster, [name for name, _ in cluster.processes]) if scraped else contextlib.nullcontext()
         before = cpu_seconds(pids)
         begin = time.monotonic()
-        job = cluster.rest.run(cluster_module.library_of(cluster.rest, entry), [*arguments, "--out", out],
-                               parallelism=2, entry=entry)
-        cluster.rest.wait_for_state(job, "FINISHED", seconds=600)
+        with scraper:
+            job = cluster.rest.run(cluster_module.library_of(cluster.rest, entry), [*arguments, "--out", out],
+                                   parallelism=2, entry=entry)
+            cluster.rest.wait_for_state(job, "FINISHED", seconds=600)
         wall = time.monotonic() - begin
         return wall, cpu_seconds(pids) - before, peak_mebibytes(pids), records
+
+
+def compare_metrics(runs, counted):
+    """Runs alternate, so that what the machine does besides meets both alike."""
+    arguments = ["--records", str(counted), "--keys", "1000"]
+    off, on = [], []
+    for _ in range(runs):
+        off.append(measure("keyed_count", arguments, counted, NO_METRICS))
+        on.append(measure("keyed_count", arguments, counted, ALL_METRICS, scraped=True))
+    report("no metrics", off)
+    report("all metrics", on)
+    cost = statistics.median(run[1] for run in on) / statistics.median(run[1] for run in off) - 1
+    print(f"all metrics cost {100 * cost:.1f} % CPU")
 
 
 def report(name, runs):
@@ -83,6 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--records", type=float, default=20, help="millions of records of the keyed count")
+    parser.add_argument("--metrics", action="store_true", help="only what metrics cost")
     parser.add_argument("--bin", default=str(ROOT / "build/release/bin"))
     arguments = parser.parse_args()
     os.environ["WEIR_TEST_BIN"] = arguments.bin
@@ -94,6 +144,9 @@ def main():
     lines = max(1000, counted // 5)
     print(f"two TaskManagers, parallelism 2, checkpoint each second, median of {arguments.runs} runs")
     print(f"{'job':<34}{'M rec':>9}{'wall s':>9}{'CPU s':>9}{'M rec/s':>12}{'M rec/CPU-s':>16}{'peak MiB':>11}")
+    if arguments.metrics:
+        compare_metrics(arguments.runs, counted)
+        return
     for keys in (1000, 1000000):
         runs = [measure("keyed_count", ["--records", str(counted), "--keys", str(keys)], counted)
                 for _ in range(arguments.runs)]

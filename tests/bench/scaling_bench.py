@@ -110,7 +110,7 @@ def bench_keys(options):
     print(f"{'keys':>12}{'records':>13}{'wall s':>9}{'CPU s':>9}{'M rec/CPU-s':>13}{'peak MiB':>10}{'B a key':>9}"
           f"{'checkpoint ms':>15}{'MiB':>8}")
     rows = []
-    for exponent in range(4, options.max_keys + 1):
+    for exponent in range(options.min_keys, options.max_keys + 1):
         keys = 10 ** exponent
         records = max(int(options.records * 1e6 / 2), 2 * keys)
         runs = []
@@ -141,6 +141,7 @@ def main():
     parser.add_argument("--interval", default="10 s", help="between the checkpoints of one of many jobs")
     parser.add_argument("--seconds", type=int, default=20, help="time over which the CPU of many jobs is measured")
     parser.add_argument("--settle", type=int, default=15, help="seconds between the last job's start and that")
+    parser.add_argument("--min-keys", type=int, default=4, help="exponent of the smallest number of keys")
     parser.add_argument("--max-keys", type=int, default=7, help="exponent of the largest number of keys")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the processes, for keys")
     parser.add_argument("--bin", default=str(ROOT / "build/release/bin"))

@@ -9,11 +9,15 @@ import time
 
 SKIPPED = 77  # SKIP_RETURN_CODE of these tests.
 
+# Properties of librdkafka for all clients: how they show who they are.
+CLIENT_PROPERTIES = {}
+
 _PRODUCER = 0
 _ANY_PARTITION = -1
 _COPY_AND_BLOCK = 0x2 | 0x4
 _CONSUMER = 1
 _BEGINNING = -2
+_END = -1
 _PARTITION_EOF = -191
 _CREATE_TOPICS = 19
 _ALTER_CLIENT_QUOTAS = 49
@@ -81,7 +85,7 @@ class TopicWriter:
         configuration = self._library.rd_kafka_conf_new()
         for name, value in (("bootstrap.servers", brokers), ("enable.idempotence", "true"), ("linger.ms", "5"),
                             ("delivery.report.only.error", "true"), ("topic.metadata.refresh.fast.interval.ms", "100"),
-                            ("log_level", "3")):
+                            ("log_level", "3"), *CLIENT_PROPERTIES.items()):
             if self._library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), error, len(error)):
                 raise ValueError(error.value.decode())
         callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p)
@@ -139,7 +143,7 @@ def read_committed_records(brokers, topic, partitions, seconds=60):
     error = ctypes.create_string_buffer(512)
     configuration = library.rd_kafka_conf_new()
     for name, value in (("bootstrap.servers", brokers), ("group.id", "test"), ("isolation.level", "read_committed"),
-                        ("enable.auto.commit", "false"), ("enable.partition.eof", "true")):
+                        ("enable.auto.commit", "false"), ("enable.partition.eof", "true"), *CLIENT_PROPERTIES.items()):
         if library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), error, len(error)):
             raise ValueError(error.value.decode())
     client = library.rd_kafka_new(_CONSUMER, configuration, error, len(error))
@@ -168,6 +172,40 @@ def read_committed_records(brokers, topic, partitions, seconds=60):
                     found = message.contents
                     yield (ctypes.string_at(found.key, found.key_size) if found.key else None,
                            ctypes.string_at(found.value, found.size), library.rd_kafka_message_timestamp(message, None))
+            finally:
+                library.rd_kafka_message_destroy(message)
+    finally:
+        library.rd_kafka_destroy(client)
+
+
+def follow_timestamps(brokers, topic, partitions, stopping):
+    """Yields the timestamps in ms of the records that are written from now on, committed or not, as soon as they can be read,
+    until `stopping` (an Event) is set."""
+    library = _library()
+    error = ctypes.create_string_buffer(512)
+    configuration = library.rd_kafka_conf_new()
+    for name, value in (("bootstrap.servers", brokers), ("group.id", "test"), ("isolation.level", "read_uncommitted"),
+                        ("enable.auto.commit", "false"), ("fetch.wait.max.ms", "10"), *CLIENT_PROPERTIES.items()):
+        if library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), error, len(error)):
+            raise ValueError(error.value.decode())
+    client = library.rd_kafka_new(_CONSUMER, configuration, error, len(error))
+    if not client:
+        raise ValueError(error.value.decode())
+    try:
+        assigned = library.rd_kafka_topic_partition_list_new(partitions)
+        for partition in range(partitions):
+            added = library.rd_kafka_topic_partition_list_add(assigned, topic.encode(), partition)
+            added.contents.offset = _END
+        library.rd_kafka_assign(client, assigned)
+        library.rd_kafka_topic_partition_list_destroy(assigned)
+        while not stopping.is_set():
+            message = library.rd_kafka_consumer_poll(client, 100)
+            if not message:
+                continue
+            try:
+                if message.contents.error:
+                    raise OSError(library.rd_kafka_err2str(message.contents.error).decode())
+                yield library.rd_kafka_message_timestamp(message, None)
             finally:
                 library.rd_kafka_message_destroy(message)
     finally:

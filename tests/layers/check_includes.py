@@ -34,8 +34,10 @@ def allowed_folders():
     allowed["jobs/ndr"] = allowed["jobs"] + ["jobs/correlation"]
     # The Sigma engine is usable without the stream API.
     allowed["jobs/sigma/engine"] = ["runtime/base"]
+    # When correlations fire, without a stream.
+    allowed["jobs/sigma/correlation"] = ["jobs/sigma/engine", "runtime/base"]
     # `weir-sigma`: rules and events of files, without a stream.
-    allowed["jobs/sigma/tools"] = ["jobs/sigma/engine", "jobs/sigma/settings", "operators/formats", "runtime/base"]
+    allowed["jobs/sigma/tools"] = ["jobs/sigma/correlation", "jobs/sigma/engine", "jobs/sigma/settings", "operators/formats", "runtime/base"]
     # The parser language and the settings are libraries of their own too.
     allowed["jobs/sigma/parser"] = ["runtime/base"]
     allowed["jobs/sigma/settings"] = ["runtime/base"]

@@ -10,6 +10,7 @@
 #include "jobs/sigma/engine/internal/documents.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "jobs/sigma/engine/rule_document.h"
+#include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 
 namespace weir::sigma {
@@ -36,7 +37,32 @@ std::vector<fs::path> FindFiles(const fs::path& path, std::vector<RuleError>& er
   return files;
 }
 
+absl::StatusOr<RuleFileDocument> FinishDocument(absl::StatusOr<Document> document,
+                                                const RuleOptions& options) {
+  RETURN_IF_ERROR(document.status());
+  if (auto* const rule = std::get_if<RuleDocument>(&*document)) {
+    ASSIGN_OR_RETURN(Rule finished, FinishRule(std::move(*rule), options));
+    return RuleFileDocument(std::move(finished));
+  }
+  if (auto* const correlation = std::get_if<CorrelationRule>(&*document)) {
+    return RuleFileDocument(std::move(*correlation));
+  }
+  return RuleFileDocument(std::get<RuleFilter>(*std::move(document)));
+}
+
 }  // namespace
+
+std::vector<absl::StatusOr<RuleFileDocument>> ReadRuleText(std::string_view yaml,
+                                                           const RuleOptions& options) {
+  std::vector<absl::StatusOr<RuleFileDocument>> documents;
+  for (absl::StatusOr<Document>& document : ReadDocuments(yaml, options)) {
+    documents.push_back(FinishDocument(std::move(document), options));
+  }
+  if (documents.empty()) {
+    documents.push_back(absl::InvalidArgumentError("the rule's text holds no document"));
+  }
+  return documents;
+}
 
 struct RuleCollector::Impl {
   RuleOptions options;

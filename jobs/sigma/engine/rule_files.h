@@ -5,8 +5,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "jobs/sigma/engine/compiled_rules.h"
 #include "jobs/sigma/engine/correlation_rule.h"
 #include "jobs/sigma/engine/rule.h"
@@ -25,6 +27,15 @@ struct LoadedRules {
   std::vector<RuleError> warnings;
   size_t file_count = 0;
 };
+
+/// What one document of a rule text is.
+using RuleFileDocument = std::variant<Rule, CorrelationRule, RuleFilter>;
+
+/// Reads every document of `yaml` by itself: one result for each, in their order, so a broken one
+/// harms no other; never empty. What correlations name is not looked up, and the pipeline of
+/// `options` is applied to rules alone.
+[[nodiscard]] std::vector<absl::StatusOr<RuleFileDocument>> ReadRuleText(
+    std::string_view yaml, const RuleOptions& options = {});
 
 /// Gathers documents of several texts into one set: filters meet rules, and correlations what they
 /// name, wherever these stand.

@@ -116,6 +116,33 @@ void AddMatching(Table& table) {
                    .default_value = "false",
                    .flags = {"evidence"},
                    .meaning = "detections tell the selections and fields that made them"});
+  table.push_back(
+      {.name = "MATCH_SUPPRESSION_SECONDS",
+       .kind = Kind::kInteger,
+       .default_value = "0",
+       .flags = {"suppress"},
+       .most = 2'592'000,
+       .meaning = "a rule's matches of the same values go out once in so long; 0: all"});
+  table.push_back({.name = "MATCH_SUPPRESSION_FIELDS",
+                   .kind = Kind::kList,
+                   .flags = {"suppress-by"},
+                   .meaning = "whose values those are; unset: one match of the rule"});
+  table.push_back({.name = "MATCH_SUPPRESSION_SUMMARY",
+                   .kind = Kind::kBool,
+                   .default_value = "false",
+                   .flags = {"suppress-summary"},
+                   .meaning = "at the end of the time an event tells how many were held back"});
+  table.push_back({.name = "CORRELATION_LEVELS",
+                   .kind = Kind::kInteger,
+                   .flags = {},
+                   .most = 8,
+                   .meaning = "correlations of correlations, how deep; unset: as rule files need, "
+                              "else 2; 0: none are run"});
+  table.push_back({.name = "EVENT_TIME_FIELDS",
+                   .kind = Kind::kList,
+                   .flags = {"event-time"},
+                   .meaning = "fields of events, of which the first that is there has the time; "
+                              "unset: a record's timestamp, of files the usual fields"});
   table.push_back({.name = "LATENCY_MODE",
                    .kind = Kind::kChoice,
                    .default_value = "event",

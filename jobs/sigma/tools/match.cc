@@ -9,6 +9,7 @@
 #include "jobs/sigma/engine/explanation.h"
 #include "jobs/sigma/engine/matcher.h"
 #include "jobs/sigma/tools/commands.h"
+#include "jobs/sigma/tools/correlation_run.h"
 #include "jobs/sigma/tools/event_reader.h"
 #include "jobs/sigma/tools/rule_set_loader.h"
 #include "runtime/base/json_writer.h"
@@ -27,6 +28,7 @@ class MatchRun {
       : rules_(rules),
         options_(options),
         output_(output),
+        correlations_(rules.correlations),
         mapping_(rules.pipeline == nullptr ? nullptr : &rules.pipeline->event_mapping()) {}
 
   absl::Status Begin() { return matcher_.SetRules(rules_.rules); }
@@ -54,18 +56,43 @@ class MatchRun {
     return absl::OkStatus();
   }
 
+  // Runs the correlations over all that matched.
+  void Correlate() {
+    correlations_.Finish([&](const CorrelationRule& rule, const std::vector<std::string>& group,
+                             const CorrelationFiring& firing) {
+      ++num_firings_;
+      line_.clear();
+      JsonWriter json(&line_);
+      json.BeginObject().Key("rule_id").String(rule.id).Key("title").String(rule.title);
+      json.Key("level").String(rule.level).Key("tags").BeginArray();
+      for (const std::string& tag : rule.metadata.tags) json.String(tag);
+      std::string details;
+      AppendFiring(rule, group, firing, &details);
+      json.EndArray().Key("correlation").Raw(details).EndObject().EndLine();
+      output_.out(line_);
+    });
+    if (num_timeless_ == 0) return;
+    output_.err(StrCat(num_timeless_,
+                       " matches are left out of correlations: their events show no time\n"));
+  }
+
   void Summarize(double seconds) const {
-    output_.err(StrCat(num_events_, " events in ", num_files_, " files, ", num_matched_events_,
-                       " of them match; ", num_matches_, " matches of ", matched_rules_.size(),
-                       " rules among ", rules_.rules->rule_count(), "; ", rules_.errors.size(),
-                       " rules not used, ", num_errors_, " damages and events not read; ",
-                       static_cast<uint64_t>(static_cast<double>(num_events_) / seconds),
-                       " events/s\n"));
+    output_.err(StrCat(
+        num_events_, " events in ", num_files_, " files, ", num_matched_events_, " of them match; ",
+        num_matches_, " matches of ", matched_rules_.size(), " rules among ",
+        rules_.rules->rule_count(), "; ", Correlations(), rules_.errors.size(), " rules not used, ",
+        num_errors_, " damages and events not read; ",
+        static_cast<uint64_t>(static_cast<double>(num_events_) / seconds), " events/s\n"));
   }
 
   [[nodiscard]] uint64_t num_events() const { return num_events_; }
 
  private:
+  [[nodiscard]] std::string Correlations() const {
+    if (rules_.num_correlations == 0) return {};
+    return StrCat(num_firings_, " firings of ", rules_.num_correlations, " correlations; ");
+  }
+
   void MatchEvent(const std::string& path, const Event& event) {
     ++num_events_;
     const absl::Status matched = matcher_.Match(event.json, matches_);
@@ -78,6 +105,13 @@ class MatchRun {
     const absl::StatusOr<EventFields> fields = EventFields::Parse(event.json, mapping_);
     for (const Rule* const rule : matches_) {
       ++num_matches_;
+      if (correlations_.Reads(*rule) &&
+          !(fields.ok() &&
+            correlations_.Add(*rule, *fields,
+                              StrCat(path, ":", event.line.value_or(event.index))))) {
+        ++num_timeless_;
+      }
+      if (rules_.correlations.IsSilent(rule->id)) continue;
       matched_rules_.insert(rule);
       line_.clear();
       AppendMatch(*rule, path, event, fields.ok() ? &*fields : nullptr);
@@ -117,6 +151,7 @@ class MatchRun {
   const LoadedRuleSet& rules_;
   const EventOptions& options_;
   const CommandOutput& output_;
+  CorrelationRun correlations_;
   const EventMapping* const mapping_;  // May be null.
   Matcher matcher_;
   std::vector<const Rule*> matches_;
@@ -126,6 +161,8 @@ class MatchRun {
   uint64_t num_events_ = 0;
   uint64_t num_matched_events_ = 0;
   uint64_t num_matches_ = 0;
+  uint64_t num_firings_ = 0;
+  uint64_t num_timeless_ = 0;  // Matches.
   uint64_t num_errors_ = 0;
   uint64_t errors_of_file_ = 0;
 };
@@ -138,10 +175,6 @@ absl::StatusOr<int> Match(const MatchCommand& command, const CommandOutput& outp
     output.err(StrCat("rule not used: ", error, "\n"));
   }
   for (const std::string& warning : rules.warnings) output.err(StrCat(warning, "\n"));
-  if (rules.num_correlations > 0) {
-    output.err(StrCat(rules.num_correlations,
-                      " correlation rules are left out: they need the job sigma\n"));
-  }
   if (rules.rules->rule_count() == 0) {
     return absl::InvalidArgumentError("there is no rule that can be used");
   }
@@ -156,6 +189,7 @@ absl::StatusOr<int> Match(const MatchCommand& command, const CommandOutput& outp
     failed = true;
     output.err(StrCat(ToStd(status.message()), "\n"));
   }
+  run.Correlate();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
   run.Summarize(elapsed.count());
   return failed && run.num_events() == 0 ? kExitFailed : kExitDone;

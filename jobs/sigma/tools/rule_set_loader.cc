@@ -96,6 +96,14 @@ absl::StatusOr<LoadedRuleSet> LoadRuleSet(const std::vector<std::string>& paths,
     }
   }
   LoadedRules loaded = collector.Finish();
+  result.num_correlations = loaded.correlations.size();
+  std::vector<CorrelationDefinition> definitions;
+  for (const auto& correlation : loaded.correlations) definitions.push_back({*correlation, 0});
+  std::vector<CorrelationSet::Problem> problems;
+  result.correlations = CorrelationSet(std::move(definitions), loaded.rules, UINT32_MAX, &problems);
+  for (CorrelationSet::Problem& problem : problems) {
+    loaded.errors.push_back({"", problem.id, std::move(problem.status)});
+  }
   CompileOptions compile_options;
   if (result.pipeline != nullptr) compile_options.mapping = &result.pipeline->event_mapping();
   compile_options.route_by_log_source = !options.ignore_log_source;
@@ -103,7 +111,6 @@ absl::StatusOr<LoadedRuleSet> LoadRuleSet(const std::vector<std::string>& paths,
   for (const RuleError& error : loaded.errors) result.errors.push_back(ToLine(error));
   for (const RuleError& error : compiled.errors) result.errors.push_back(ToLine(error));
   for (const RuleError& warning : loaded.warnings) result.warnings.push_back(ToLine(warning));
-  result.num_correlations = loaded.correlations.size();
   result.num_files = files.size();
   result.rules = std::move(compiled.rules);
   return result;

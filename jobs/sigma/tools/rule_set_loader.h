@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "jobs/sigma/correlation/correlation_set.h"
 #include "jobs/sigma/engine/compiled_rules.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "jobs/sigma/tools/commands.h"
@@ -17,7 +18,8 @@ struct LoadedRuleSet {
   std::shared_ptr<const Pipeline> pipeline;    ///< May be null.
   std::vector<std::string> errors;             ///< A line each: file and line, reason.
   std::vector<std::string> warnings;           ///< Likewise: what is right but of no effect.
-  size_t num_correlations = 0;                 ///< Not part of `rules`: they need many events.
+  CorrelationSet correlations;
+  size_t num_correlations = 0;
   size_t num_files = 0;
 };
 

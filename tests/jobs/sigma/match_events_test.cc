@@ -202,5 +202,33 @@ TEST(MatchEventsTest, EvidenceNamesTheEventsOwnFieldBehindAMapping) {
                              "value":"C:\\whoami /all"}])"));
 }
 
+TEST(MatchEventsTest, GivesCorrelationsWhatTheyReadAndKeepsSilentRulesToItself) {
+  MatchEventsOptions options = AllEvents();
+  options.tagger.rules.correlation_levels = 1;
+  MatchHarness match(options);
+  match.harness().CollectSideOutput(CorrelationTag());
+  match.Rule("r1", "  s: {EventID: 1}\n  condition: s\n");
+  match.Rule("r2", "  s: {EventID: 1}\n  condition: s\n");
+  match.Control("j1:c", Json{{"job_id", "j1"},
+                             {"case", {{"id", "c"}}},
+                             {"sigma",
+                              {{"text",
+                                "title: c\ncorrelation:\n  type: event_count\n  rules: [r1]\n"
+                                "  group-by: [User]\n  timespan: 1m\n  condition: {gte: 2}\n"}}}});
+  match.ControlCaughtUp();
+  match.Event(R"({"EventID":1,"User":"bob"})", std::nullopt, EventTime::FromMillis(77));
+  match.Event(R"({"EventID":2,"User":"bob"})", std::nullopt, EventTime::FromMillis(78));
+  const std::vector<Json> events = match.Events();
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0]["sigma_rule_ids"], Json::array({"r2"}));
+  EXPECT_EQ(events[1]["sigma_rule_ids"], Json::array());
+  const auto inputs = match.harness().TakeSideOutput(CorrelationTag());
+  ASSERT_EQ(inputs.size(), 1U);
+  EXPECT_EQ(inputs[0].value.correlation, "c");
+  EXPECT_EQ(inputs[0].value.group_values, std::vector<std::string>{"bob"});
+  EXPECT_EQ(inputs[0].value.match.time_ms, 77);
+  EXPECT_EQ(inputs[0].value.match.event, "events/2/0");
+}
+
 }  // namespace
 }  // namespace weir::sigma

@@ -162,5 +162,65 @@ TEST(RuleSetTest, ReportsASecondRuleWithAnIdTaken) {
   EXPECT_THAT(Matches(rules, R"({"field":"three"})"), ElementsAre("x"));
 }
 
+constexpr const char* kCorrelation =
+    "title: c\nid: c\ncorrelation:\n  type: event_count\n  rules: [x]\n  timespan: 1m\n"
+    "  condition: {gte: 2}\n";
+
+TEST(RuleSetTest, CorrelationsFindTheirRulesInOtherTexts) {
+  RuleSet rules({.correlation_levels = 1});
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("c.yml", FromFile("c.yml", kCorrelation), &problems));
+  (void)rules.Compile();
+  EXPECT_TRUE(rules.correlations().empty());
+  const std::vector<RuleProblem> dangling = rules.TakeProblems();
+  ASSERT_THAT(dangling, SizeIs(1));
+  EXPECT_EQ(dangling[0].rule_id, "c");
+  EXPECT_EQ(dangling[0].source, "c.yml");
+  EXPECT_THAT(dangling[0].reason, HasSubstr("no rule has this id or name"));
+  EXPECT_TRUE(rules.Set("a.yml", FromFile("a.yml", RuleText("a", "one")), &problems));
+  (void)rules.Compile();
+  EXPECT_THAT(rules.TakeProblems(), IsEmpty()) << "told once";
+  EXPECT_TRUE(rules.Set("x.yml", FromFile("x.yml", RuleText("x", "one")), &problems));
+  (void)rules.Compile();
+  EXPECT_THAT(rules.TakeProblems(), IsEmpty());
+  EXPECT_THAT(rules.correlations().ReadersOf("x"), SizeIs(1));
+  EXPECT_TRUE(rules.correlations().IsSilent("x"));
+  EXPECT_EQ(rules.size(), 3U);
+  rules.Remove("x.yml");
+  (void)rules.Compile();
+  EXPECT_THAT(rules.TakeProblems(), SizeIs(1)) << "it is so again";
+  EXPECT_THAT(problems, IsEmpty());
+}
+
+TEST(RuleSetTest, CorrelationsAreAProblemWhereNoneAreRun) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  EXPECT_TRUE(rules.Set("x.yml", FromFile("x.yml", RuleText("x", "one")), &problems));
+  EXPECT_TRUE(rules.Set("c.yml", FromFile("c.yml", kCorrelation), &problems));
+  EXPECT_THAT(Matches(rules, R"({"field":"one"})"), ElementsAre("x"));
+  EXPECT_FALSE(rules.correlations().IsSilent("x"));
+  const std::vector<RuleProblem> told = rules.TakeProblems();
+  ASSERT_THAT(told, SizeIs(1));
+  EXPECT_THAT(told[0].reason, HasSubstr("CORRELATION_LEVELS"));
+}
+
+TEST(RuleSetTest, SigmaFiltersChangeTheRulesThatTheyNameWhereverTheyStand) {
+  RuleSet rules;
+  std::vector<RuleProblem> problems;
+  const std::string windows = "logsource: {product: windows}\n";
+  const std::string filter =
+      "title: f\nid: f\nlogsource: {product: windows}\nfilter:\n  rules: [x]\n  selection: {User: "
+      "adm}\n"
+      "  condition: selection\n";
+  EXPECT_TRUE(rules.Set("x.yml", FromFile("x.yml", RuleText("x", "one") + windows), &problems));
+  EXPECT_TRUE(rules.Set("y.yml", FromFile("y.yml", RuleText("y", "one") + windows), &problems));
+  EXPECT_TRUE(rules.Set("f.yml", FromFile("f.yml", filter), &problems));
+  EXPECT_THAT(Matches(rules, R"({"field":"one","User":"adm"})"), ElementsAre("y"));
+  EXPECT_THAT(Matches(rules, R"({"field":"one","User":"bob"})"), ElementsAre("x", "y"));
+  rules.Remove("f.yml");
+  EXPECT_THAT(Matches(rules, R"({"field":"one","User":"adm"})"), ElementsAre("x", "y"));
+  EXPECT_THAT(problems, IsEmpty());
+}
+
 }  // namespace
 }  // namespace weir::sigma

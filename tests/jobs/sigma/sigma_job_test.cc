@@ -207,6 +207,97 @@ TEST_P(SigmaJobTest, ADetectionTellsWhatMadeItIfAsked) {
   }
 }
 
+// A chain: many failures of a user, then a logon of the same, under another field.
+constexpr const char* kGuessingRules = R"(
+title: Failure
+id: failure
+detection: {s: {EventID: 4625}, condition: s}
+---
+title: Logon
+id: logon
+detection: {s: {EventID: 4624}, condition: s}
+---
+title: Guessing
+id: guessing
+correlation: {type: event_count, rules: [failure], group-by: [User], timespan: 1m, condition: {gte: 3}}
+---
+title: Guessed
+id: guessed
+level: critical
+correlation:
+  type: temporal_ordered
+  rules: [guessing, logon]
+  group-by: [account]
+  timespan: 1h
+  aliases: {account: {guessing: User, logon: TargetUserName}}
+)";
+
+std::string AtSecond(int second, const std::string& fields) {
+  const std::string two = std::to_string(second % 60);
+  return "{\"@timestamp\":\"2026-03-02T10:" + std::to_string(10 + second / 60) + ":" +
+         (two.size() < 2 ? "0" : "") + two + "Z\"," + fields + "}\n";
+}
+
+TEST_P(SigmaJobTest, RunsCorrelationsOfCorrelations) {
+  folder_.Write("rules.yml", kGuessingRules);
+  std::string events = AtSecond(30, R"("EventID":4624,"TargetUserName":"eve")");
+  // Later events first: the events' own times decide.
+  for (const int second : {20, 10, 0}) {
+    events += AtSecond(second, R"("EventID":4625,"User":"bob")");
+    events += AtSecond(second * 4, R"("EventID":4625,"User":"eve")");
+  }
+  events += AtSecond(300, R"("EventID":4624,"TargetUserName":"bob")");
+  folder_.Write("events.ndjson", events);
+  const absl::Status run =
+      Run({"--rules", folder_.PathOf("rules.yml"), "--events", folder_.PathOf("events.ndjson"),
+           "--metrics", folder_.PathOf("metrics")});
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_THAT(Lines("out", "matches"), IsEmpty()) << "all rules only feed correlations";
+  const std::vector<json> alerts = Lines("out", "correlations");
+  ASSERT_THAT(alerts, SizeIs(1));
+  EXPECT_EQ(alerts[0]["sigma_rule_ids"], json::array({"guessed"}));
+  EXPECT_EQ(alerts[0]["sigma_detections"][0]["severity"], "critical");
+  EXPECT_EQ(alerts[0]["correlation"]["group"], json::parse(R"({"account":"bob"})"));
+  EXPECT_EQ(alerts[0]["correlation"]["first"], "2026-03-02T10:10:20.000Z");
+  EXPECT_EQ(alerts[0]["correlation"]["time"], "2026-03-02T10:15:00.000Z");
+}
+
+TEST_P(SigmaJobTest, ReportsACorrelationOfNothing) {
+  folder_.Write("rules.yml", std::string(kGuessingRules) +
+                                 "---\ntitle: d\nid: dangling\ncorrelation: {type: event_count, "
+                                 "rules: [nobody], timespan: 1m, condition: {gte: 3}}\n");
+  folder_.Write("events.ndjson", "{\"EventID\":1}\n");
+  const absl::Status run =
+      Run({"--rules", folder_.PathOf("rules.yml"), "--events", folder_.PathOf("events.ndjson")});
+  ASSERT_TRUE(run.ok()) << run;
+  if (GetParam() > 1) return;  // The subtask that reports sees an event only if it is the only one.
+  const std::vector<json> errors = Lines("errors", "rule_errors");
+  ASSERT_THAT(errors, SizeIs(1));
+  EXPECT_EQ(errors[0]["rule_id"], "dangling");
+}
+
+TEST_P(SigmaJobTest, SuppressesMatchesOfTheSameValues) {
+  folder_.Write("a.yml", RuleText("a", "x"));
+  std::string events;
+  for (int second = 0; second < 30; ++second) {
+    events += AtSecond(second * 10, R"("field":"x","User":")" + std::to_string(second % 2) + "\"");
+  }
+  folder_.Write("events.ndjson", events);
+  const absl::Status run =
+      Run({"--rules", folder_.PathOf("a.yml"), "--events", folder_.PathOf("events.ndjson"),
+           "--event-time", "@timestamp", "--suppress", "600", "--suppress-by", "User",
+           "--suppress-summary"});
+  ASSERT_TRUE(run.ok()) << run;
+  int whole = 0;
+  int held = 0;
+  for (const json& event : Lines("out", "matches")) {
+    if (!event.contains("sigma_suppressed")) ++whole;
+    if (event.contains("sigma_suppressed")) held += event["sigma_suppressed"]["count"].get<int>();
+  }
+  EXPECT_EQ(whole, 2);
+  EXPECT_EQ(held, 28);
+}
+
 TEST_P(SigmaJobTest, TakesSettingsFromAFileAndTheEnvironment) {
   folder_.Write("a.yml", RuleText("a", "x"));
   folder_.Write("events.ndjson", "{\"field\":\"x\"}\n{\"field\":\"y\"}\n");

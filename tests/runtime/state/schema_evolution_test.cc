@@ -39,6 +39,25 @@ struct Serde<Celsius> {
   static Schema GetSchema() { return {Schema::Kind::kOpaque, "Celsius", {}}; }
 };
 
+// A value of any type as its bytes: `schema` says which when a state is registered. So the tables
+// of a hundred types are compiled once.
+struct AnyValue {
+  std::string bytes;
+  static inline Schema schema;
+};
+template <>
+struct Serde<AnyValue> {
+  static void Write(ByteWriter& writer, const AnyValue& value) {
+    writer.WriteBytes(value.bytes.data(), value.bytes.size());
+  }
+  static bool Read(ByteReader& reader, AnyValue& value) {
+    value.bytes.resize(reader.remaining());
+    return reader.ReadBytes(value.bytes.data(), value.bytes.size());
+  }
+  static Schema GetSchema() { return AnyValue::schema; }
+  static size_t OwnedBytes(const AnyValue& value) { return value.bytes.size(); }
+};
+
 namespace v1 {
 struct Flow {
   std::string host;
@@ -180,18 +199,35 @@ class SchemaEvolutionTest : public ::testing::TestWithParam<Restoring>, protecte
     }
   }
 
-  // Writes `make_old(key)` for each key, restores as the parameter says, and expects
-  // `make_new(key)`; changes some, takes a snapshot, and expects all again after a restore of it.
+  // The bytes of the value that a key has; of kNumKeys, another value than any.
+  using BytesOf = std::function<std::string(int64_t key)>;
+
+  // Returns the state "state" of values with that schema.
+  static absl::StatusOr<ValueState<AnyValue>> StateOf(Backend<int64_t>& backend,
+                                                      const Schema& schema) {
+    AnyValue::schema = schema;
+    return backend.GetState(ValueStateDescriptor<AnyValue>{"state"});
+  }
+
   template <class Old, class New>
   void ExpectMigrates(const std::function<Old(int64_t)>& make_old,
                       const std::function<New(int64_t)>& make_new) {
+    ExpectBytesMigrate(
+        SchemaOf<Old>(), [&](int64_t key) { return ToBytes(make_old(key)); }, SchemaOf<New>(),
+        [&](int64_t key) { return ToBytes(make_new(key)); });
+  }
+
+  // Writes `make_old(key)` for each key, restores as the parameter says, and expects
+  // `make_new(key)`; changes some, takes a snapshot, and expects all again after a restore of it.
+  void ExpectBytesMigrate(const Schema& old_schema, const BytesOf& make_old,
+                          const Schema& new_schema, const BytesOf& make_new) {
     std::vector<KeyedStateHandle> handles;
     {
       auto backend = NewBackend<int64_t>();
-      auto state = *backend->GetState(ValueStateDescriptor<Old>{"state"});
+      auto state = *StateOf(*backend, old_schema);
       auto other = *backend->GetState(ValueStateDescriptor<std::string>{"state-2"});
       ForEachOwnKey(*backend, [&](int64_t key) {
-        state.Set(make_old(key));
+        state.Set({make_old(key)});
         other.Set(std::to_string(key));
       });
       handles.push_back(Checkpoint(*backend));
@@ -199,11 +235,11 @@ class SchemaEvolutionTest : public ::testing::TestWithParam<Restoring>, protecte
     }
     const uint32_t parallelism = GetParam().with_others ? 2 : 1;
     std::vector<KeyedStateHandle> next;
-    const New changed = make_new(kNumKeys);
+    const std::string changed = make_new(kNumKeys);
     for (uint32_t index = 0; index < parallelism; ++index) {
       auto backend = NewBackend<int64_t>(index, parallelism);
       ASSERT_TRUE(backend->Restore(handles, store_).ok());
-      auto state = backend->GetState(ValueStateDescriptor<New>{"state"});
+      auto state = StateOf(*backend, new_schema);
       ASSERT_TRUE(state.ok()) << state.status();
       auto other = *backend->GetState(ValueStateDescriptor<std::string>{"state-2"});
       size_t visited = 0;
@@ -213,9 +249,9 @@ class SchemaEvolutionTest : public ::testing::TestWithParam<Restoring>, protecte
         ++expected;
         if (key % 3 == 0) return;  // Not looked up before the snapshot.
         ASSERT_NE(state->Get(), nullptr) << key;
-        EXPECT_EQ(*state->Get(), make_new(key)) << key;
+        EXPECT_EQ(state->Get()->bytes, make_new(key)) << key;
         EXPECT_EQ(*other.Get(), std::to_string(key));
-        if (key % 5 == 0) state->Set(changed);
+        if (key % 5 == 0) state->Set({changed});
         if (key % 7 == 0) state->Clear();
       });
       EXPECT_EQ(visited, expected);
@@ -225,14 +261,14 @@ class SchemaEvolutionTest : public ::testing::TestWithParam<Restoring>, protecte
     }
     auto backend = NewBackend<int64_t>();
     ASSERT_TRUE(backend->Restore(next, store_).ok());
-    auto state = *backend->GetState(ValueStateDescriptor<New>{"state"});
+    auto state = *StateOf(*backend, new_schema);
     ForEachOwnKey(*backend, [&](int64_t key) {
       if (key % 3 != 0 && key % 7 == 0) {
         EXPECT_EQ(state.Get(), nullptr) << key;
         return;
       }
       ASSERT_NE(state.Get(), nullptr) << key;
-      EXPECT_EQ(*state.Get(), key % 3 != 0 && key % 5 == 0 ? changed : make_new(key)) << key;
+      EXPECT_EQ(state.Get()->bytes, key % 3 != 0 && key % 5 == 0 ? changed : make_new(key)) << key;
     });
   }
 
@@ -443,29 +479,41 @@ class SchemaChangeRefusalTest : public ::testing::Test, protected BackendStorage
     return options;
   }
 
-  template <class OldKey, class NewKey, class Old, class New>
-  absl::Status Restore(const OldKey& key, const Old& old, const New& descriptor) {
+  // Restores one value, its schema and bytes given, as the state that `register_state` asks for.
+  template <class OldKey, class NewKey>
+  absl::Status Restore(
+      const OldKey& key, const Schema& schema, std::string bytes,
+      const std::function<absl::Status(KeyedStateBackend<NewKey>&)>& register_state) {
     KeyedStateHandle handle;
     {
       KeyedStateBackend<OldKey> backend(Options());
-      auto state = *backend.GetState(ValueStateDescriptor<Old>{"score"});
+      AnyValue::schema = schema;
+      auto state = *backend.GetState(ValueStateDescriptor<AnyValue>{"score"});
       backend.SetCurrentKey(key, KeyHash(key));
-      state.Set(old);
+      state.Set({std::move(bytes)});
       handle = Checkpoint(backend);
     }
     KeyedStateBackend<NewKey> backend(Options());
     EXPECT_TRUE(backend.Restore({handle}, store_).ok());
-    const absl::Status status = backend.GetState(descriptor).status();
+    const absl::Status status = register_state(backend);
     // What was refused is kept: the next snapshot holds it still.
     const KeyedStateHandle next = Checkpoint(backend);
     EXPECT_EQ(next.states, handle.states);
     EXPECT_EQ(next.num_entries, handle.num_entries);
     return status;
   }
+  // Registers "score" with values of `schema`.
+  template <class K>
+  static std::function<absl::Status(KeyedStateBackend<K>&)> RegistersValues(Schema schema) {
+    return [schema = std::move(schema)](KeyedStateBackend<K>& backend) {
+      AnyValue::schema = schema;
+      return backend.GetState(ValueStateDescriptor<AnyValue>{"score"}).status();
+    };
+  }
   template <class Old, class New>
   absl::Status RestoreValue(const Old& old) {
-    return Restore<std::string, std::string>(std::string("key"), old,
-                                             ValueStateDescriptor<New>{"score"});
+    return Restore<std::string, std::string>("key", SchemaOf<Old>(), ToBytes(old),
+                                             RegistersValues<std::string>(SchemaOf<New>()));
   }
 };
 
@@ -535,7 +583,8 @@ TEST_F(SchemaChangeRefusalTest, RefusesToPassOverAFieldOfUnknownLength) {
               Refused(AllOf(HasSubstr("field=value.now"), HasSubstr("keep the field"))));
 }
 TEST_F(SchemaChangeRefusalTest, KeysNeverChange) {
-  EXPECT_THAT((Restore<int32_t, int64_t>(1, int64_t{1}, ValueStateDescriptor<int64_t>{"score"})),
+  EXPECT_THAT((Restore<int32_t, int64_t>(1, SchemaOf<int64_t>(), ToBytes(int64_t{1}),
+                                         RegistersValues<int64_t>(SchemaOf<int64_t>()))),
               Refused(AllOf(HasSubstr("keys never change"), HasSubstr("key: int32"),
                             HasSubstr("key: int64"))));
 }
@@ -554,8 +603,11 @@ TEST_F(SchemaChangeRefusalTest, UserKeysOfMapsNeverChange) {
               Refused(HasSubstr("key of its map")));
 }
 TEST_F(SchemaChangeRefusalTest, KindsOfStateNeverChange) {
-  EXPECT_THAT((Restore<std::string, std::string>(std::string("k"), int64_t{1},
-                                                 ListStateDescriptor<int64_t>{"score"})),
+  EXPECT_THAT((Restore<std::string, std::string>(
+                  "k", SchemaOf<int64_t>(), ToBytes(int64_t{1}),
+                  [](KeyedStateBackend<std::string>& backend) {
+                    return backend.GetState(ListStateDescriptor<int64_t>{"score"}).status();
+                  })),
               Refused(HasSubstr("another kind")));
 }
 
