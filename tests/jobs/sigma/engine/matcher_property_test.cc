@@ -361,7 +361,14 @@ TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {
       if (kind == 2) event.insert(at, 1, kBytes[random() % kBytes.size()]);
       if (event.empty()) event = "{";
     }
-    const nlohmann::json parsed = nlohmann::json::parse(event, nullptr, false);
+    nlohmann::json parsed;
+    try {
+      parsed = nlohmann::json::parse(event);
+    } catch (const nlohmann::json::out_of_range&) {
+      continue;  // A number above all doubles: JSON, but nothing that this parser could hold.
+    } catch (const nlohmann::json::parse_error&) {
+      parsed = nullptr;
+    }
     std::vector<const Rule*> matches;
     ASSERT_EQ(matcher.Match(event, matches).ok(), parsed.is_object()) << event << "\nseed " << seed;
     accepted += parsed.is_object() ? 1 : 0;
