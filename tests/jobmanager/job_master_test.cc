@@ -523,7 +523,7 @@ TEST_F(JobMasterTest, CountsACrashOnceForAllRegionsOfTheProcess) {
   const proto::CrashReport report = CrashOf(Task(2, 0));
   job_->OnCrash(report);
   EXPECT_EQ(job_->status(), JobStatus::kRestarting);
-  for (const uint64_t vertex : {1, 2, 3, 4}) {
+  for (uint64_t vertex = 1; vertex <= 4; ++vertex) {
     EXPECT_THAT(StatesOf(vertex), ElementsAre("FAILED")) << vertex;
   }
   resources_->OnCrashed(report);
