@@ -19,7 +19,6 @@ pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka)
 pkg_check_modules(libre2 REQUIRED IMPORTED_TARGET re2)
 # For patterns that RE2 does not have; without it they are refused.
 pkg_check_modules(libpcre2 IMPORTED_TARGET libpcre2-8)
-pkg_check_modules(hyperscan REQUIRED IMPORTED_TARGET libhs)
 pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(liblz4 REQUIRED IMPORTED_TARGET liblz4)

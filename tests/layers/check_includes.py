@@ -61,7 +61,6 @@ LIBRARY_HOMES = [
     (re.compile(r"^librdkafka/"), "librdkafka", ["operators/connectors/kafka"]),
     (re.compile(r"^(grpcpp/|grpc/|.*\.grpc\.pb\.h$)"), "gRPC", ["jobmanager", "taskmanager", "proto"]),
     (re.compile(r"^boost/beast"), "Boost.Beast", ["jobmanager/rest", "client", "runtime/checkpoint/s3"]),
-    (re.compile(r"^(hs/|hs\.h$|hs_(compile|runtime|common)\.h$)"), "Vectorscan", ["jobs/sigma/engine"]),
     (re.compile(r"^pcre2"), "PCRE2", ["jobs/sigma/parser"]),
     (re.compile(r"^spdlog/"), "spdlog", ["runtime/base"]),
 ]

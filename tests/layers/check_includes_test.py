@@ -67,7 +67,6 @@ class CheckIncludesTest(unittest.TestCase):
         self.assert_refused("runtime/network/a.cc", "<grpcpp/grpcpp.h>", "gRPC")
         self.assert_refused("client/a.cc", '"proto/control.grpc.pb.h"', "gRPC")
         self.assert_refused("jobmanager/a.cc", "<boost/beast/http.hpp>", "Boost.Beast")
-        self.assert_refused("jobs/sigma/a.cc", "<hs/hs.h>", "Vectorscan")
         self.assert_refused("runtime/task/a.cc", "<spdlog/spdlog.h>", "spdlog")
 
     def test_accepts_libraries_at_home_and_in_tests(self):
