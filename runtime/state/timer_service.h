@@ -102,6 +102,7 @@ class TimerQueue {
   static constexpr int64_t kEndOfTime = std::numeric_limits<int64_t>::max();
   static constexpr size_t kRegistrationsPerCheck = 1024;
   static constexpr size_t kMinNearTimers = 4096;
+  static constexpr size_t kLargeHeap = size_t{1} << 16;
 
   struct Element {
     int64_t time_ms;
@@ -115,6 +116,8 @@ class TimerQueue {
 
   void Push(Element element) {
     const size_t capacity = heap_.capacity();
+    // A large heap that doubled would pass the limit at once.
+    if (heap_.size() == capacity && capacity > kLargeHeap) heap_.reserve(capacity + capacity / 8);
     heap_.push_back(element);
     std::push_heap(heap_.begin(), heap_.end());
     if (heap_.capacity() != capacity) UpdateCharge();

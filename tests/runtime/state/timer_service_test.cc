@@ -118,6 +118,24 @@ TEST_F(TimerServiceTest, GivesMemoryBackWhenFewOfManyTimersAreLeft) {
   EXPECT_EQ(table.BeginSnapshot().size(), static_cast<size_t>(kNumTimers / 1000));
 }
 
+// One that doubled would take the process over its limit at once.
+TEST_F(TimerServiceTest, ALargeHeapGrowsByAnEighth) {
+  MemoryBudget budget(int64_t{1} << 40);
+  TimerQueue<int64_t, VoidNamespace>::Table table(/*track_changes=*/false);
+  TimerQueue<int64_t, VoidNamespace> queue(&table, &budget);  // Charges its heap alone.
+  int64_t large_bytes = 0;  // Of the first heap above 65,536 timers.
+  for (int64_t i = 0; i < 200'000; ++i) {
+    const int64_t before = budget.used_bytes();
+    queue.Register(i, KeyHash(i), {}, i);
+    if (large_bytes > 0) {
+      ASSERT_LE(budget.used_bytes(), before + before / 8) << i;
+    } else if (i > 65'536) {
+      large_bytes = budget.used_bytes();
+    }
+  }
+  EXPECT_GT(budget.used_bytes(), large_bytes);
+}
+
 TEST_F(TimerServiceTest, FiresWhatAPlainSetHoldsAfterRandomOperations) {
   for (unsigned seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed=" + std::to_string(seed));
