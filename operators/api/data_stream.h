@@ -217,12 +217,7 @@ class DataStream {
 
   /// Gives records event times and the stream watermarks, in place of what it had.
   [[nodiscard]] DataStream<T> AssignTimestampsAndWatermarks(WatermarkStrategy<T> strategy) const {
-    if (!strategy.alignment().group.empty()) {
-      throw std::invalid_argument(StrCat(
-          "only a source can align watermarks; give the strategy with WithWatermarkAlignment "
-          "to FromSource: group=",
-          strategy.alignment().group));
-    }
+    internal::CheckNotAligned(strategy.alignment().group);
     return Add<T>("Timestamps/Watermarks",
                   internal::MakeOperatorFactory([strategy = std::move(strategy)] {
                     return std::make_unique<internal::TimestampsAndWatermarksOperator<T>>(strategy);
@@ -232,43 +227,24 @@ class DataStream {
   /// The records that the operator before put out under `tag`. Only directly behind that operator.
   template <class S>
   [[nodiscard]] DataStream<S> GetSideOutput(const OutputTag<S>& tag) const {
-    if (origin_.side_outputs == nullptr) {
-      throw std::invalid_argument(StrCat(
-          "only process functions and windows have side outputs; call GetSideOutput on their "
-          "result, before Union and other operators: tag=",
-          tag.name()));
-    }
-    internal::SideOutputs& outputs = *origin_.side_outputs;
-    StreamNode& node = origin_.graph->mutable_nodes()[origin_.ports.front().node];
-    uint32_t port = 0;
-    for (uint32_t i = 1; i < node.outputs.size(); ++i) {
-      if (node.outputs[i].tag == tag.name()) port = i;
-    }
-    if (port == 0) {
-      outputs.entries.push_back({tag.name(), []() -> std::unique_ptr<internal::SideCollectorBase> {
-                                   return std::make_unique<internal::SideCollector<S>>();
-                                 }});
-      node.outputs.push_back({tag.name(), internal::BatchTypeOf<S>()});
-      port = static_cast<uint32_t>(node.outputs.size() - 1);
-    }
-    internal::StreamOrigin origin;
-    origin.graph = origin_.graph;
-    origin.ports = {{origin_.ports.front().node, port}};
-    return DataStream<S>(std::move(origin));
+    return DataStream<S>(internal::SideOutputOf(
+        origin_, tag.name(),
+        []() -> std::unique_ptr<internal::SideCollectorBase> {
+          return std::make_unique<internal::SideCollector<S>>();
+        },
+        &internal::BatchTypeOf<S>));
   }
 
   /// Attaches a sink. `sink` is a Sink<T>, by value.
   template <class SinkType>
     requires std::derived_from<SinkType, Sink<T>>
   DataStreamSink SinkTo(SinkType sink, std::string name = "Sink") const {
-    auto shared = std::make_shared<const SinkType>(std::move(sink));
-    StreamNode node;
-    node.name = std::move(name);
-    node.factory = internal::MakeOperatorFactory(
-        [shared] { return std::make_unique<internal::SinkWriterOperator<T>>(shared); });
-    const StreamNodeIndex index = origin_.graph->AddNode(std::move(node));
-    origin_.ConnectTo(index, 0);
-    return {origin_.graph, index};
+    std::shared_ptr<const Sink<T>> shared = std::make_shared<const SinkType>(std::move(sink));
+    return {origin_.graph,
+            internal::AddSink(origin_, std::move(name),
+                              internal::MakeOperatorFactory([sink = std::move(shared)] {
+                                return std::make_unique<internal::SinkWriterOperator<T>>(sink);
+                              }))};
   }
 
   // Of the operator that this stream comes from:

@@ -44,20 +44,13 @@ struct Committable {
 using PrepareCommit =
     absl::AnyInvocable<absl::StatusOr<std::vector<Committable>>(StateFileStore& store)>;
 
-/// Writes the records of one subtask to the outside.
-///
-/// Lifecycle: made by Sink::CreateWriter → Write and BeginCommit in turn → Close. Threads: all
-/// calls within the task's steps, so none may block: writes are queued for the I/O pool and bounded
-/// by Ready().
-template <class T>
-class SinkWriter {
+/// What of a SinkWriter does not depend on the type of its records.
+class SinkWriterBase {
  public:
-  virtual ~SinkWriter() = default;
+  virtual ~SinkWriterBase() = default;
   /// Whether Write may be called. When it turns true again, the writer wakes the task
   /// (context.handle()->Wake()).
   [[nodiscard]] virtual bool Ready() const = 0;
-  /// Takes the record into its buffers.
-  [[nodiscard]] virtual absl::Status Write(const T& record, EventTime time) = 0;
   /// The task has no more input for now: sends on what is buffered without waiting for more. Must
   /// not block.
   [[nodiscard]] virtual absl::Status Flush() { return absl::OkStatus(); }
@@ -69,6 +62,18 @@ class SinkWriter {
   /// Stops writing; what was not committed may be thrown away. Called on the task's thread; may be
   /// called twice.
   virtual void Close() {}
+};
+
+/// Writes the records of one subtask to the outside.
+///
+/// Lifecycle: made by Sink::CreateWriter → Write and BeginCommit in turn → Close. Threads: all
+/// calls within the task's steps, so none may block: writes are queued for the I/O pool and bounded
+/// by Ready().
+template <class T>
+class SinkWriter : public SinkWriterBase {
+ public:
+  /// Takes the record into its buffers.
+  [[nodiscard]] virtual absl::Status Write(const T& record, EventTime time) = 0;
 };
 
 /// Makes prepared epochs visible, after their checkpoint has completed.
@@ -98,19 +103,24 @@ class Committer {
   virtual void Close() {}
 };
 
-/// Where a stream ends. A value-like description, made in Build; immutable; any thread.
-template <class T>
-class Sink {
+/// What of a Sink does not depend on the type of its records.
+class SinkBase {
  public:
-  using Record = T;
-  virtual ~Sink() = default;
-  /// May block (connects, makes folders); called before the task runs.
-  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<SinkWriter<T>>> CreateWriter(
-      SinkContext& context) const = 0;
+  virtual ~SinkBase() = default;
   /// Null for a sink whose writer makes everything visible itself (at least once, or idempotent).
   [[nodiscard]] virtual std::unique_ptr<Committer> CreateCommitter(SinkContext& /*context*/) const {
     return nullptr;
   }
+};
+
+/// Where a stream ends. A value-like description, made in Build; immutable; any thread.
+template <class T>
+class Sink : public SinkBase {
+ public:
+  using Record = T;
+  /// May block (connects, makes folders); called before the task runs.
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<SinkWriter<T>>> CreateWriter(
+      SinkContext& context) const = 0;
 };
 
 }  // namespace weir

@@ -81,20 +81,14 @@ enum class ReadStatus {
   kEnd,      ///< All splits are read to their end and no more will come.
 };
 
-/// Reads the splits of one subtask.
-///
-/// Lifecycle: Start → AddSplits (restored ones first) and Poll → Close. Threads: all calls within
-/// the task's steps, so none may block: slow reads go to the I/O pool.
-template <class T>
-class SourceReader {
+/// What of a SourceReader does not depend on the type of its records.
+class SourceReaderBase {
  public:
-  virtual ~SourceReader() = default;
+  virtual ~SourceReaderBase() = default;
   [[nodiscard]] virtual absl::Status Start(SourceReaderContext& context) = 0;
   [[nodiscard]] virtual absl::Status AddSplits(std::vector<SourceSplit> splits) = 0;
   /// The enumerator has no further splits, ever.
   virtual void NotifyNoMoreSplits() = 0;
-  /// Emits about one batch, or less if there is less.
-  [[nodiscard]] virtual absl::StatusOr<ReadStatus> Poll(SourceOutput<T>& output) = 0;
   /// Returns all splits that are not read to their end, with their positions. What was emitted lies
   /// before them.
   [[nodiscard]] virtual std::vector<SourceSplit> Snapshot(CheckpointId checkpoint) = 0;
@@ -118,6 +112,17 @@ class SourceReader {
   /// Whether every split held so far was read to where it ended when the source first saw it.
   [[nodiscard]] virtual bool IsCaughtUp() const = 0;
   virtual void Close() {}
+};
+
+/// Reads the splits of one subtask.
+///
+/// Lifecycle: Start → AddSplits (restored ones first) and Poll → Close. Threads: all calls within
+/// the task's steps, so none may block: slow reads go to the I/O pool.
+template <class T>
+class SourceReader : public SourceReaderBase {
+ public:
+  /// Emits about one batch, or less if there is less.
+  [[nodiscard]] virtual absl::StatusOr<ReadStatus> Poll(SourceOutput<T>& output) = 0;
 };
 
 /// What an enumerator reaches. Threads: any; calls are delivered in order.
@@ -165,14 +170,19 @@ class SplitEnumerator {
   virtual void Close() {}
 };
 
+/// What of a Source does not depend on the type of its records.
+class SourceBase {
+ public:
+  virtual ~SourceBase() = default;
+  [[nodiscard]] virtual std::unique_ptr<SplitEnumerator> CreateEnumerator() const = 0;
+};
+
 /// Where a stream begins. A value-like description, made in Build and copied into every process;
 /// immutable, and its methods may be called from any thread.
 template <class T>
-class Source {
+class Source : public SourceBase {
  public:
   using Record = T;
-  virtual ~Source() = default;
-  [[nodiscard]] virtual std::unique_ptr<SplitEnumerator> CreateEnumerator() const = 0;
   [[nodiscard]] virtual std::unique_ptr<SourceReader<T>> CreateReader() const = 0;
 };
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "operators/api/broadcast_join.h"
 #include "operators/api/data_stream.h"
@@ -26,50 +25,40 @@ namespace weir {
 /// parallelism.
 class StreamEnvironment {
  public:
-  explicit StreamEnvironment(StreamGraph* graph) : graph_(graph) {}
+  explicit StreamEnvironment(StreamGraph* graph);
 
-  void SetJobName(std::string name) { graph_->set_job_name(std::move(name)); }
+  void SetJobName(std::string name);
 
   /// Adds a source (a Source<T>, by value) whose records get times and watermarks by `strategy`.
   template <class SourceType, class T = typename SourceType::Record>
     requires std::derived_from<SourceType, Source<T>>
   DataStream<T> FromSource(SourceType source, WatermarkStrategy<T> strategy, std::string name) {
     std::shared_ptr<const Source<T>> shared = std::make_shared<const SourceType>(std::move(source));
-    StreamNode node;
-    node.name = std::move(name);
-    node.num_inputs = 0;
-    node.outputs.push_back({"", internal::BatchTypeOf<T>()});
-    if (!strategy.alignment().group.empty()) ++(*alignment_groups_)[strategy.alignment().group];
-    node.coordinator = std::make_shared<internal::SourceCoordinatorFactory<T>>(
-        shared, strategy.alignment(), alignment_groups_);
+    std::shared_ptr<const CoordinatorFactory> coordinator =
+        MakeCoordinator(shared, strategy.alignment());
     auto side_outputs = std::make_shared<internal::SideOutputs>();
-    node.factory = internal::MakeOperatorFactory([shared, strategy = std::move(strategy),
-                                                  side_outputs] {
+    auto factory = internal::MakeOperatorFactory([shared = std::move(shared),
+                                                  strategy = std::move(strategy), side_outputs] {
       return std::make_unique<internal::SourceReaderOperator<T>>(shared, strategy, side_outputs);
     });
-    internal::StreamOrigin origin;
-    origin.graph = graph_;
-    origin.side_outputs = std::move(side_outputs);
-    origin.ports = {{graph_->AddNode(std::move(node)), 0}};
-    return DataStream<T>(std::move(origin));
+    return DataStream<T>(internal::AddSource(graph_, std::move(name), internal::BatchTypeOf<T>(),
+                                             std::move(coordinator), std::move(factory),
+                                             std::move(side_outputs)));
   }
 
   /// Makes every operator a task of its own: for finding out which one is slow.
   void DisableOperatorChaining() { graph_->set_chaining_enabled(false); }
 
   /// Sets a configuration key for this job, e.g. "execution.checkpointing.interval" to "10 s".
-  void SetOption(std::string key, std::string value) {
-    graph_->settings()[std::move(key)] = std::move(value);
-  }
-  void EnableCheckpointing(absl::Duration interval) {
-    SetOption("execution.checkpointing.interval",
-              absl::StrFormat("%d ms", absl::ToInt64Milliseconds(interval)));
-  }
+  void SetOption(std::string key, std::string value);
+  void EnableCheckpointing(absl::Duration interval);
 
  private:
+  [[nodiscard]] std::shared_ptr<const CoordinatorFactory> MakeCoordinator(
+      std::shared_ptr<const SourceBase> source, const WatermarkAlignmentSettings& alignment);
+
   StreamGraph* graph_;
-  std::shared_ptr<internal::AlignmentGroups> alignment_groups_ =
-      std::make_shared<internal::AlignmentGroups>();
+  std::shared_ptr<internal::AlignmentGroups> alignment_groups_;
 };
 
 }  // namespace weir

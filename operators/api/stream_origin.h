@@ -3,13 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "operators/api/functions.h"
-#include "runtime/base/strings.h"
 #include "runtime/graph/stream_graph.h"
 #include "runtime/record/key_codec.h"
 #include "runtime/record/typed_batch.h"
@@ -29,18 +27,10 @@ struct StreamOrigin {
   /// Of the operator that made the stream; null after a union.
   std::shared_ptr<SideOutputs> side_outputs;
 
-  void ConnectTo(StreamNodeIndex target, uint32_t input) const {
-    for (const Port& port : ports) {
-      graph->AddEdge({port.node, port.port, target, input, port.partitioning});
-    }
-  }
+  void ConnectTo(StreamNodeIndex target, uint32_t input) const;
 
   /// Returns the same stream with its records sent so.
-  [[nodiscard]] StreamOrigin With(const Partitioning& partitioning) const {
-    StreamOrigin origin = *this;
-    for (Port& port : origin.ports) port.partitioning = partitioning;
-    return origin;
-  }
+  [[nodiscard]] StreamOrigin With(const Partitioning& partitioning) const;
 };
 
 template <class T>
@@ -50,6 +40,9 @@ std::shared_ptr<const BatchType> BatchTypeOf() {
                 "aggregate, list its fields with WEIR_FIELDS, or specialise weir::Serde for it");
   return std::make_shared<TypedBatchType<T>>();
 }
+
+/// Throws std::out_of_range: a custom partitioner chose a channel that there is not.
+[[noreturn]] void ThrowBadPartition(int64_t returned, uint32_t num_channels);
 
 /// Asks partition(key, number of channels) for each record's channel, key = key_of(record).
 template <class T, class PartitionFn, class KeyFn>
@@ -64,10 +57,7 @@ class TypedPartitioner final : public Partitioner {
     for (const T& value : values) {
       const auto channel = partition_(key_of_(value), num_channels);
       if (std::cmp_less(channel, 0) || std::cmp_greater_equal(channel, num_channels)) {
-        throw std::out_of_range(
-            StrCat("the custom partitioner chose a partition that does not exist; it must return "
-                   "0 to the number of partitions - 1: returned=",
-                   channel, " partitions=", num_channels));
+        ThrowBadPartition(static_cast<int64_t>(channel), num_channels);
       }
       channels->push_back(static_cast<uint32_t>(channel));
     }
@@ -100,22 +90,26 @@ StreamOrigin Keyed(StreamOrigin origin, KeyFn key_of) {
        .key_hasher = std::make_shared<TypedKeyHasher<T, K, KeyFn>>(std::move(key_of))});
 }
 
+/// What AddOperator does that does not depend on the type of the records, `type`.
+[[nodiscard]] StreamOrigin AddOperatorOf(const StreamOrigin& origin, std::string name,
+                                         std::shared_ptr<const BatchType> type,
+                                         std::shared_ptr<const OperatorFactory> factory,
+                                         std::shared_ptr<SideOutputs> side_outputs);
+[[nodiscard]] StreamOrigin AddTwoInputOperatorOf(const StreamOrigin& first,
+                                                 const StreamOrigin& second, bool start_after,
+                                                 std::string name,
+                                                 std::shared_ptr<const BatchType> type,
+                                                 std::shared_ptr<const OperatorFactory> factory,
+                                                 std::shared_ptr<SideOutputs> side_outputs);
+
 /// Adds an operator that reads `origin` and returns its main output. `side_outputs` is what the
 /// factory's operators share with GetSideOutput; null if they have none.
 template <class Out>
 StreamOrigin AddOperator(const StreamOrigin& origin, std::string name,
                          std::shared_ptr<const OperatorFactory> factory,
                          std::shared_ptr<SideOutputs> side_outputs = nullptr) {
-  StreamNode node;
-  node.name = std::move(name);
-  node.factory = std::move(factory);
-  node.outputs.push_back({"", BatchTypeOf<Out>()});
-  StreamOrigin out;
-  out.graph = origin.graph;
-  out.side_outputs = std::move(side_outputs);
-  out.ports = {{origin.graph->AddNode(std::move(node)), 0}};
-  origin.ConnectTo(out.ports.front().node, 0);
-  return out;
+  return AddOperatorOf(origin, std::move(name), BatchTypeOf<Out>(), std::move(factory),
+                       std::move(side_outputs));
 }
 
 /// Adds an operator whose input 0 is `first` and input 1 is `second`. With `start_after`, input 0
@@ -125,19 +119,28 @@ StreamOrigin AddTwoInputOperator(const StreamOrigin& first, const StreamOrigin& 
                                  bool start_after, std::string name,
                                  std::shared_ptr<const OperatorFactory> factory,
                                  std::shared_ptr<SideOutputs> side_outputs = nullptr) {
-  StreamNode node;
-  node.name = std::move(name);
-  node.factory = std::move(factory);
-  node.num_inputs = 2;
-  node.outputs.push_back({"", BatchTypeOf<Out>()});
-  if (start_after) node.start_after.emplace_back(0, 1);
-  StreamOrigin out;
-  out.graph = first.graph;
-  out.side_outputs = std::move(side_outputs);
-  out.ports = {{first.graph->AddNode(std::move(node)), 0}};
-  first.ConnectTo(out.ports.front().node, 0);
-  second.ConnectTo(out.ports.front().node, 1);
-  return out;
+  return AddTwoInputOperatorOf(first, second, start_after, std::move(name), BatchTypeOf<Out>(),
+                               std::move(factory), std::move(side_outputs));
 }
+
+/// Adds a source's operator and returns its output.
+[[nodiscard]] StreamOrigin AddSource(StreamGraph* graph, std::string name,
+                                     std::shared_ptr<const BatchType> type,
+                                     std::shared_ptr<const CoordinatorFactory> coordinator,
+                                     std::shared_ptr<const OperatorFactory> factory,
+                                     std::shared_ptr<SideOutputs> side_outputs);
+
+/// Adds a sink's operator that reads `origin`.
+StreamNodeIndex AddSink(const StreamOrigin& origin, std::string name,
+                        std::shared_ptr<const OperatorFactory> factory);
+
+/// Throws std::invalid_argument if a strategy that is not a source's has an alignment group.
+void CheckNotAligned(const std::string& alignment_group);
+
+/// Returns the side output `tag` of the operator that `origin` comes from, whose records are of
+/// `type`. Throws std::invalid_argument if it can have none.
+[[nodiscard]] StreamOrigin SideOutputOf(const StreamOrigin& origin, const std::string& tag,
+                                        std::unique_ptr<SideCollectorBase> (*make)(),
+                                        std::shared_ptr<const BatchType> (*type)());
 
 }  // namespace weir::internal

@@ -43,6 +43,13 @@ class WatermarkGenerator {
   virtual void OnPeriodicEmit(WatermarkOutput& output) = 0;
 };
 
+/// How far splits may come ahead of others; see WatermarkStrategy::WithWatermarkAlignment.
+struct WatermarkAlignmentSettings {
+  std::string group;  ///< Empty = none.
+  absl::Duration max_drift;
+  absl::Duration update_interval;
+};
+
 /// How a stream's records get event times, and how far event time has come. A value; copied into
 /// every subtask.
 ///
@@ -108,12 +115,6 @@ class WatermarkStrategy {
     return strategy;
   }
 
-  struct Alignment {
-    std::string group;  ///< Empty = none.
-    absl::Duration max_drift;
-    absl::Duration update_interval;
-  };
-
   // For operators.
   [[nodiscard]] bool has_watermarks() const { return has_watermarks_; }
   [[nodiscard]] bool has_assigner() const { return static_cast<bool>(assigner_); }
@@ -128,7 +129,7 @@ class WatermarkStrategy {
   }
   /// Infinite if the stream never counts as idle.
   [[nodiscard]] absl::Duration idle_timeout() const { return idle_timeout_; }
-  [[nodiscard]] const Alignment& alignment() const { return alignment_; }
+  [[nodiscard]] const WatermarkAlignmentSettings& alignment() const { return alignment_; }
 
  private:
   class PunctuatedGenerator final : public WatermarkGenerator<T> {
@@ -150,51 +151,67 @@ class WatermarkStrategy {
   absl::Duration idle_timeout_ = absl::InfiniteDuration();
   TimestampAssigner assigner_;
   GeneratorFactory generator_factory_;
-  Alignment alignment_;
+  WatermarkAlignmentSettings alignment_;
 };
 
 namespace internal {
 
-/// Follows the event time of one split, or of one stream, by its strategy. Threads: one at a time.
-template <class T>
-class WatermarkTracker final : private WatermarkOutput {
+/// What of a WatermarkTracker does not depend on the records' type.
+class WatermarkTrackerBase : protected WatermarkOutput {
  public:
-  explicit WatermarkTracker(const WatermarkStrategy<T>& strategy)
-      : bound_ms_(strategy.bound_ms()), generator_(strategy.NewGenerator()) {}
-
-  void OnRecord(const T& record, EventTime time) {
-    if (generator_ == nullptr) [[likely]] {
-      latest_ = std::max(latest_, time);
-    } else {
-      generator_->OnEvent(record, time, *this);
-    }
-  }
-  void OnPeriodicEmit() {
-    if (generator_ != nullptr) generator_->OnPeriodicEmit(*this);
-  }
+  virtual void OnPeriodicEmit() = 0;
   /// The watermark after what was seen. For bounded out-of-orderness: the latest time, less the
   /// bound and one millisecond, because another record may have that very time. Min while there is
   /// none.
   [[nodiscard]] EventTime Current() const {
-    if (generator_ != nullptr) return emitted_;
+    if (has_generator_) return emitted_;
     return latest_ == EventTime::Min() ? latest_ : latest_ - bound_ms_ - 1;
   }
   /// Whether the generator has marked it so.
   [[nodiscard]] bool marked_idle() const { return marked_idle_; }
 
+ protected:
+  WatermarkTrackerBase(int64_t bound_ms, bool has_generator)
+      : bound_ms_(bound_ms), has_generator_(has_generator) {}
+  [[nodiscard]] bool has_generator() const { return has_generator_; }
+  void OnTime(EventTime time) { latest_ = std::max(latest_, time); }
+
  private:
-  void EmitWatermark(EventTime watermark) override {
+  void EmitWatermark(EventTime watermark) final {
     emitted_ = std::max(emitted_, watermark);
     marked_idle_ = false;
   }
-  void MarkIdle() override { marked_idle_ = true; }
-  void MarkActive() override { marked_idle_ = false; }
+  void MarkIdle() final { marked_idle_ = true; }
+  void MarkActive() final { marked_idle_ = false; }
 
   int64_t bound_ms_;
-  std::unique_ptr<WatermarkGenerator<T>> generator_;
+  bool has_generator_;
+  bool marked_idle_ = false;
   EventTime latest_ = EventTime::Min();
   EventTime emitted_ = EventTime::Min();
-  bool marked_idle_ = false;
+};
+
+/// Follows the event time of one split, or of one stream, by its strategy. Threads: one at a time.
+template <class T>
+class WatermarkTracker final : public WatermarkTrackerBase {
+ public:
+  explicit WatermarkTracker(const WatermarkStrategy<T>& strategy)
+      : WatermarkTrackerBase(strategy.bound_ms(), strategy.has_generator()),
+        generator_(strategy.NewGenerator()) {}
+
+  void OnRecord(const T& record, EventTime time) {
+    if (!this->has_generator()) [[likely]] {
+      this->OnTime(time);
+    } else {
+      generator_->OnEvent(record, time, *this);
+    }
+  }
+  void OnPeriodicEmit() override {
+    if (generator_ != nullptr) generator_->OnPeriodicEmit(*this);
+  }
+
+ private:
+  std::unique_ptr<WatermarkGenerator<T>> generator_;
 };
 
 }  // namespace internal

@@ -138,11 +138,39 @@ class EnumeratorCoordinator final : public OperatorCoordinator, public SplitEnum
   std::optional<EventTime> announced_;
 };
 
+class SourceCoordinatorFactory final : public CoordinatorFactory {
+ public:
+  SourceCoordinatorFactory(std::shared_ptr<const SourceBase> source,
+                           WatermarkAlignmentSettings alignment,
+                           std::shared_ptr<const AlignmentGroups> groups)
+      : source_(std::move(source)), alignment_(std::move(alignment)), groups_(std::move(groups)) {}
+  [[nodiscard]] std::unique_ptr<OperatorCoordinator> Create() const override {
+    std::optional<AlignmentOptions> options;
+    if (!alignment_.group.empty()) {
+      options.emplace(AlignmentOptions{alignment_.group, alignment_.max_drift,
+                                       alignment_.update_interval, groups_->at(alignment_.group)});
+    }
+    return MakeEnumeratorCoordinator(source_->CreateEnumerator(), std::move(options));
+  }
+
+ private:
+  const std::shared_ptr<const SourceBase> source_;
+  const WatermarkAlignmentSettings alignment_;
+  const std::shared_ptr<const AlignmentGroups> groups_;
+};
+
 }  // namespace
 
 std::unique_ptr<OperatorCoordinator> MakeEnumeratorCoordinator(
     std::unique_ptr<SplitEnumerator> enumerator, std::optional<AlignmentOptions> alignment) {
   return std::make_unique<EnumeratorCoordinator>(std::move(enumerator), std::move(alignment));
+}
+
+std::shared_ptr<const CoordinatorFactory> MakeSourceCoordinatorFactory(
+    std::shared_ptr<const SourceBase> source, WatermarkAlignmentSettings alignment,
+    std::shared_ptr<const AlignmentGroups> groups) {
+  return std::make_shared<SourceCoordinatorFactory>(std::move(source), std::move(alignment),
+                                                    std::move(groups));
 }
 
 void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter) {

@@ -61,28 +61,9 @@ using AlignmentGroups = std::map<std::string, uint32_t>;
 /// Emits on the side output DeadLetterTag; here, so that not every source compiles it.
 void CollectDeadLetter(SideCollectors& side_outputs, DeadLetter letter);
 
-/// Makes the coordinator of `Source`.
-template <class T>
-class SourceCoordinatorFactory final : public CoordinatorFactory {
- public:
-  /// `groups` counts this source already.
-  SourceCoordinatorFactory(std::shared_ptr<const Source<T>> source,
-                           typename WatermarkStrategy<T>::Alignment alignment,
-                           std::shared_ptr<const AlignmentGroups> groups)
-      : source_(std::move(source)), alignment_(std::move(alignment)), groups_(std::move(groups)) {}
-  [[nodiscard]] std::unique_ptr<OperatorCoordinator> Create() const override {
-    std::optional<AlignmentOptions> options;
-    if (!alignment_.group.empty()) {
-      options.emplace(AlignmentOptions{alignment_.group, alignment_.max_drift,
-                                       alignment_.update_interval, groups_->at(alignment_.group)});
-    }
-    return MakeEnumeratorCoordinator(source_->CreateEnumerator(), std::move(options));
-  }
-
- private:
-  const std::shared_ptr<const Source<T>> source_;
-  const typename WatermarkStrategy<T>::Alignment alignment_;
-  const std::shared_ptr<const AlignmentGroups> groups_;
-};
+/// Makes the factory of the coordinator of `source`. `groups` counts this source already.
+[[nodiscard]] std::shared_ptr<const CoordinatorFactory> MakeSourceCoordinatorFactory(
+    std::shared_ptr<const SourceBase> source, WatermarkAlignmentSettings alignment,
+    std::shared_ptr<const AlignmentGroups> groups);
 
 }  // namespace weir::internal

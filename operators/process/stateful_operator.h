@@ -17,61 +17,65 @@
 namespace weir::internal {
 
 /// Splits restored subtask states by kind.
-inline std::pair<std::vector<KeyedStateHandle>, std::vector<OperatorStateHandle>> SplitStates(
-    std::vector<OperatorSubtaskState> restored) {
-  std::pair<std::vector<KeyedStateHandle>, std::vector<OperatorStateHandle>> split;
-  for (OperatorSubtaskState& state : restored) {
-    if (state.keyed.has_value()) split.first.push_back(*std::move(state.keyed));
-    if (state.operator_state.has_value()) split.second.push_back(*std::move(state.operator_state));
-  }
-  return split;
-}
+[[nodiscard]] std::pair<std::vector<KeyedStateHandle>, std::vector<OperatorStateHandle>>
+SplitStates(std::vector<OperatorSubtaskState> restored);
 
 /// Holds the operator and broadcast state of an operator without keys, and snapshots it.
 class OperatorStateHolder {
  public:
-  [[nodiscard]] absl::Status Open(std::vector<OperatorSubtaskState> restored) {
-    return backend_.Restore(SplitStates(std::move(restored)).second);
-  }
+  OperatorStateHolder();
+  ~OperatorStateHolder();
+  [[nodiscard]] absl::Status Open(std::vector<OperatorSubtaskState> restored);
   [[nodiscard]] OperatorStateBackend& backend() { return backend_; }
-  [[nodiscard]] OperatorSnapshot Snapshot() const {
-    OperatorSnapshot snapshot;
-    snapshot.write = [handle = backend_.Snapshot()](
-                         StateFileStore&) mutable -> absl::StatusOr<OperatorSubtaskState> {
-      OperatorSubtaskState state;
-      state.operator_state = std::move(handle);
-      return state;
-    };
-    return snapshot;
-  }
+  [[nodiscard]] OperatorSnapshot Snapshot() const;
 
  private:
   OperatorStateBackend backend_;
+};
+
+/// What of a KeyedOperator does not depend on the types of keys and namespaces, so that it is
+/// compiled once and not with every job.
+class KeyedOperatorBase : public StreamOperator {
+ public:
+  absl::StatusOr<OperatorSnapshot> Snapshot(CheckpointId checkpoint) override;
+  absl::Status NotifyCheckpointComplete(CheckpointId checkpoint) override;
+  [[nodiscard]] const KeyedStateBackendBase* keyed_state() const final { return keyed_state_; }
+  void PublishMetrics(int64_t now_nanos) final;
+
+ protected:
+  KeyedOperatorBase();
+  ~KeyedOperatorBase() override;
+
+  /// Returns what the backend of this subtask is to be made with.
+  [[nodiscard]] static KeyedStateBackendOptions BackendOptions(OperatorContext& context);
+  /// Fills `backend`, which is borrowed, and the operator state.
+  [[nodiscard]] absl::Status OpenState(OperatorContext& context, KeyedStateBackendBase* backend,
+                                       std::vector<OperatorSubtaskState> restored);
+  /// Wakes the task for the first timer of processing time, if there is one.
+  void WakeFor(std::optional<int64_t> next_timer_ms);
+
+  [[nodiscard]] OperatorStateBackend& operator_state() { return operator_state_; }
+  [[nodiscard]] EventTime watermark() const { return watermark_; }
+  void set_watermark(EventTime watermark) { watermark_ = watermark; }
+  [[nodiscard]] OperatorContext& context() { return *context_; }
+
+ private:
+  OperatorContext* context_ = nullptr;
+  KeyedStateBackendBase* keyed_state_ = nullptr;
+  OperatorStateBackend operator_state_;
+  EventTime watermark_ = EventTime::Min();
 };
 
 /// What operators on keyed streams share: keyed state, timers in both time domains, their slices
 /// and snapshots. `Namespace` tells the timers of one key apart (a window); VoidNamespace where
 /// there is only one kind.
 template <class K, class Namespace>
-class KeyedOperator : public StreamOperator {
+class KeyedOperator : public KeyedOperatorBase {
  public:
   absl::Status Open(OperatorContext& context, Output& output,
                     std::vector<OperatorSubtaskState> restored) override {
-    context_ = &context;
-    const OperatorContext::Place& place = context.place();
-    KeyedStateBackendOptions options;
-    options.range = place.key_groups;
-    options.max_parallelism = place.max_parallelism;
-    options.memory_budget = context.memory_budget();
-    options.metrics = context.metrics();
-    options.clock = context.clock();
-    options.local_dir = place.local_dir;
-    options.track_changes = place.checkpointing;
-    backend_ = std::make_unique<KeyedStateBackend<K>>(std::move(options));
-    auto [keyed, operator_states] = SplitStates(std::move(restored));
-    if (!keyed.empty())
-      RETURN_IF_ERROR(backend_->Restore(std::move(keyed), *context.state_store()));
-    RETURN_IF_ERROR(operator_state_.Restore(std::move(operator_states)));
+    backend_ = std::make_unique<KeyedStateBackend<K>>(BackendOptions(context));
+    RETURN_IF_ERROR(OpenState(context, backend_.get(), std::move(restored)));
     ASSIGN_OR_RETURN(event_timers_, backend_->template Timers<Namespace>("event-time-timers",
                                                                          TimeDomain::kEventTime));
     ASSIGN_OR_RETURN(processing_timers_,
@@ -83,7 +87,7 @@ class KeyedOperator : public StreamOperator {
   }
 
   absl::StatusOr<Progress> ProcessWatermark(Watermark watermark, Output& output) final {
-    watermark_ = watermark.time;
+    set_watermark(watermark.time);
     backend_->ShedMemory();
     OnWatermarkAdvanced(watermark.time);
     backend_->SetRecordTime(watermark.time);
@@ -108,7 +112,7 @@ class KeyedOperator : public StreamOperator {
 
   absl::StatusOr<Progress> OnWake(Output& output) override {
     if (processing_timers_->empty()) return Progress::kDone;
-    const int64_t now_ms = absl::ToUnixMillis(context_->clock()->Now());
+    const int64_t now_ms = absl::ToUnixMillis(this->context().clock()->Now());
     for (int fired = 0; fired < kTimersPerSlice; ++fired) {
       if (output.Full()) return Progress::kSuspended;
       std::optional<Timer<K, Namespace>> timer = processing_timers_->PopDue(now_ms);
@@ -121,35 +125,6 @@ class KeyedOperator : public StreamOperator {
       OnTimer(TimerKind::kProcessingTime, *timer);
     }
     return Progress::kSuspended;
-  }
-
-  absl::StatusOr<OperatorSnapshot> Snapshot(CheckpointId checkpoint) override {
-    std::unique_ptr<KeyedSnapshot> snapshot =
-        backend_->Snapshot(checkpoint, [handle = context_->handle()] { handle->Wake(); });
-    OperatorSnapshot result;
-    // `finish` owns the snapshot; both functions live and end together.
-    result.write = [snapshot = snapshot.get(), operator_state = operator_state_.Snapshot()](
-                       StateFileStore& store) mutable -> absl::StatusOr<OperatorSubtaskState> {
-      OperatorSubtaskState state;
-      ASSIGN_OR_RETURN(state.keyed, snapshot->Run(store));
-      state.operator_state = std::move(operator_state);
-      return state;
-    };
-    result.finish = [this, snapshot = std::move(snapshot)](bool) mutable {
-      backend_->FinishSnapshot(std::move(snapshot));
-    };
-    return result;
-  }
-
-  absl::Status NotifyCheckpointComplete(CheckpointId checkpoint) override {
-    backend_->NotifyCheckpointComplete(checkpoint);
-    return absl::OkStatus();
-  }
-
-  [[nodiscard]] const KeyedStateBackendBase* keyed_state() const final { return backend_.get(); }
-
-  void PublishMetrics(int64_t now_nanos) final {
-    if (backend_ != nullptr) backend_->PublishMetrics(now_nanos);
   }
 
  protected:
@@ -174,26 +149,17 @@ class KeyedOperator : public StreamOperator {
   }
 
   [[nodiscard]] KeyedStateBackend<K>& backend() { return *backend_; }
-  [[nodiscard]] OperatorStateBackend& operator_state() { return operator_state_; }
   [[nodiscard]] TimerQueue<K, Namespace>& event_timers() { return *event_timers_; }
   [[nodiscard]] TimerQueue<K, Namespace>& processing_timers() { return *processing_timers_; }
-  [[nodiscard]] EventTime watermark() const { return watermark_; }
-  [[nodiscard]] OperatorContext& context() { return *context_; }
 
  private:
   static constexpr int kTimersPerSlice = 1024;
 
-  void ScheduleWake() {
-    const std::optional<int64_t> next = processing_timers_->NextTime();
-    if (next.has_value()) context_->handle()->WakeAt(absl::FromUnixMillis(*next));
-  }
+  void ScheduleWake() { WakeFor(processing_timers_->NextTime()); }
 
-  OperatorContext* context_ = nullptr;
   std::unique_ptr<KeyedStateBackend<K>> backend_;
-  OperatorStateBackend operator_state_;
   TimerQueue<K, Namespace>* event_timers_ = nullptr;
   TimerQueue<K, Namespace>* processing_timers_ = nullptr;
-  EventTime watermark_ = EventTime::Min();
 };
 
 }  // namespace weir::internal

@@ -130,6 +130,31 @@ class BatchPtr {
   const Batch* batch_ = nullptr;
 };
 
+namespace internal {
+
+// The columns of times and hashes, whose code is the same for records of every type.
+
+/// Makes room for `count` more, at least doubling what there is, so that growth stays linear.
+void GrowColumn(std::vector<EventTime>& column, size_t count, size_t next_capacity);
+void GrowColumn(std::vector<uint64_t>& column, size_t count, size_t next_capacity);
+/// Appends the times of `rows`, none of which has one if `source` is empty, behind `size` records.
+void AppendTimes(std::vector<EventTime>& times, size_t size, std::span<const EventTime> source,
+                 std::span<const uint32_t> rows, size_t next_capacity);
+void AppendHashes(std::vector<uint64_t>& hashes, std::span<const uint64_t> source,
+                  std::span<const uint32_t> rows, size_t next_capacity);
+/// Appends the time of the record behind `size` others; those before the first with a time have
+/// none.
+void AppendFirstTime(std::vector<EventTime>& times, size_t size, EventTime time,
+                     size_t next_capacity);
+/// Reads what Batch::Serialize wrote before the values. Returns false on malformed input.
+/// `record_bytes` is the least that each of the records takes, or 0.
+[[nodiscard]] bool ReadTimesAndHashes(ByteReader& reader, size_t record_bytes, uint64_t* count,
+                                      std::vector<EventTime>* times, std::vector<uint64_t>* hashes);
+/// The error of a batch that is cut off or malformed.
+[[nodiscard]] absl::Status MalformedBatch();
+
+}  // namespace internal
+
 /// Collects records of other batches of one type into a new batch: one per outgoing channel.
 /// Used by one thread at a time.
 class BatchBuilder {

@@ -15,14 +15,10 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "runtime/record/byte_io.h"
 #include "runtime/record/event_time.h"
@@ -50,6 +46,18 @@ concept Serializable = requires(ByteWriter& writer, ByteReader& reader, const T&
 };
 
 namespace internal {
+
+// Hash maps and sets of any library, so that none has to be included here.
+template <class T>
+concept HashTable = requires {
+  typename T::key_type;
+  typename T::hasher;
+  typename T::key_equal;
+};
+template <class T>
+concept HashMap = HashTable<T> && requires { typename T::mapped_type; };
+template <class T>
+concept HashSet = HashTable<T> && std::is_same_v<typename T::key_type, typename T::value_type>;
 
 template <class T>
 constexpr Schema::Kind ArithmeticKind() {
@@ -443,23 +451,15 @@ template <class T, class... Rest>
 struct Serde<std::set<T, Rest...>> : internal::SetSerde<std::set<T, Rest...>> {};
 template <class T, class... Rest>
 struct Serde<std::multiset<T, Rest...>> : internal::SetSerde<std::multiset<T, Rest...>> {};
-template <class T, class... Rest>
-struct Serde<std::unordered_set<T, Rest...>> : internal::SetSerde<std::unordered_set<T, Rest...>> {
-};
-template <class T, class... Rest>
-struct Serde<absl::flat_hash_set<T, Rest...>>
-    : internal::SetSerde<absl::flat_hash_set<T, Rest...>> {};
+template <internal::HashSet T>
+struct Serde<T> : internal::SetSerde<T> {};
 
 template <class K, class V, class... Rest>
 struct Serde<std::map<K, V, Rest...>> : internal::MapSerde<std::map<K, V, Rest...>> {};
 template <class K, class V, class... Rest>
 struct Serde<std::multimap<K, V, Rest...>> : internal::MapSerde<std::multimap<K, V, Rest...>> {};
-template <class K, class V, class... Rest>
-struct Serde<std::unordered_map<K, V, Rest...>>
-    : internal::MapSerde<std::unordered_map<K, V, Rest...>> {};
-template <class K, class V, class... Rest>
-struct Serde<absl::flat_hash_map<K, V, Rest...>>
-    : internal::MapSerde<absl::flat_hash_map<K, V, Rest...>> {};
+template <internal::HashMap T>
+struct Serde<T> : internal::MapSerde<T> {};
 
 /// A value that many records or states share, e.g. a large parsed rule: written as an optional,
 /// read as a value of its own.

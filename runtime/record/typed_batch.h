@@ -79,16 +79,13 @@ class TypedBatchBuilder final : public BatchBuilder {
     // Column by column, so that each loop is short.
     const std::span<const EventTime> times = batch.event_times();
     if (!times.empty() || !times_.empty()) {
-      if (times_.size() < values_.size()) times_.resize(values_.size(), EventTime::Min());
-      Grow(times_, rows.size());
-      for (const uint32_t row : rows)
-        times_.push_back(times.empty() ? EventTime::Min() : times[row]);
+      internal::AppendTimes(times_, values_.size(), times, rows, next_capacity_);
     }
-    if (!hashes.empty()) {
-      Grow(hashes_, rows.size());
-      for (const uint32_t row : rows) hashes_.push_back(hashes[row]);
+    if (!hashes.empty()) internal::AppendHashes(hashes_, hashes, rows, next_capacity_);
+    const size_t needed = values_.size() + rows.size();
+    if (values_.capacity() < needed) {  // At least doubles, so that growth stays linear.
+      values_.reserve(std::max({needed, 2 * values_.capacity(), next_capacity_}));
     }
-    Grow(values_, rows.size());
     for (const uint32_t row : rows) {
       owned_bytes_ += OwnedBytes(values[row]);
       if (may_move) {
@@ -125,18 +122,12 @@ class TypedBatchBuilder final : public BatchBuilder {
     owned_bytes_ += OwnedBytes(value);
     if (values_.capacity() == 0) values_.reserve(next_capacity_);
   }
-  // Makes room for `count` more, at least doubling what there is, so that growth stays linear.
-  template <class Column>
-  void Grow(Column& column, size_t count) {
-    const size_t needed = column.size() + count;
-    if (column.capacity() >= needed) return;
-    column.reserve(std::max({needed, 2 * column.capacity(), next_capacity_}));
-  }
   void AddTime(EventTime time) {
-    // Records before the first with a time have none.
-    if (times_.size() < values_.size()) times_.resize(values_.size(), EventTime::Min());
-    if (times_.capacity() == 0) times_.reserve(next_capacity_);
-    times_.push_back(time);
+    if (times_.size() == values_.size() && times_.size() < times_.capacity()) [[likely]] {
+      times_.push_back(time);
+    } else {
+      internal::AppendFirstTime(times_, values_.size(), time, next_capacity_);
+    }
   }
 
   std::vector<T> values_;
@@ -171,17 +162,18 @@ class TypedBatchType final : public BatchType {
 
   [[nodiscard]] absl::StatusOr<BatchPtr> Deserialize(ByteReader& reader) const override {
     uint64_t count = 0;
-    uint8_t flags = 0;
     std::vector<T> values;
     std::vector<EventTime> times;
     std::vector<uint64_t> hashes;
-    bool read = reader.ReadCount(&count, internal::IsMemoryImage<T>() ? sizeof(T) : 0) &&
-                count <= (uint64_t{1} << 30) && reader.ReadFixed(&flags);
-    if (read && (flags & 1) != 0) read = ReadColumn(reader, count, &times);
-    if (read && (flags & 2) != 0) read = ReadColumn(reader, count, &hashes);
+    bool read = internal::ReadTimesAndHashes(reader, internal::IsMemoryImage<T>() ? sizeof(T) : 0,
+                                             &count, &times, &hashes);
     size_t owned_bytes = 0;
     if constexpr (internal::IsMemoryImage<T>()) {
-      read = read && ReadColumn(reader, count, &values);
+      if (read && count > reader.remaining() / sizeof(T)) read = reader.Fail();
+      if (read) {
+        values.resize(count);
+        read = reader.ReadBytes(values.data(), count * sizeof(T));
+      }
     } else {
       for (uint64_t i = 0; read && i < count; ++i) {
         T value{};
@@ -190,20 +182,12 @@ class TypedBatchType final : public BatchType {
         values.push_back(std::move(value));
       }
     }
-    if (!read) return absl::DataLossError("batch is cut off or malformed");
+    if (!read) return internal::MalformedBatch();
     return BatchPtr(std::make_unique<TypedBatch<T>>(std::move(values), std::move(times),
                                                     std::move(hashes), owned_bytes));
   }
 
   [[nodiscard]] Schema GetSchema() const override { return Serde<T>::GetSchema(); }
-
- private:
-  template <class Column>
-  static bool ReadColumn(ByteReader& reader, uint64_t count, std::vector<Column>* column) {
-    if (count > reader.remaining() / sizeof(Column)) return reader.Fail();
-    column->resize(count);
-    return reader.ReadBytes(column->data(), count * sizeof(Column));
-  }
 };
 
 }  // namespace weir

@@ -9,7 +9,6 @@
 #include <limits>
 #include <memory>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "runtime/record/serde.h"
 #include "runtime/state/internal/cell_pool.h"
 #include "runtime/state/internal/cold_entries.h"
+#include "runtime/state/internal/erased_cells.h"
 #include "runtime/state/key_groups.h"
 #include "runtime/state/namespace.h"
 
@@ -337,7 +337,7 @@ class ObjectTable {
     if (result == SnapshotResult::kNothingWritten) {
       for (Cell* cell : dead_) pool_->Free(cell);  // There is no base in which they could live.
       dead_.clear();
-      erased_.clear();
+      erased_.Clear();
     }
     FreeRetired();
     UpdateOwnedBytes();
@@ -513,7 +513,7 @@ class ObjectTable {
   }
   void AddErased(Cell* dead) {
     AddDead(dead);
-    if (evicts_) erased_.emplace(Mix(dead->hash, dead->body.ns), dead);
+    if (evicts_) erased_.Insert(Mix(dead->hash, dead->body.ns), dead);
   }
   void Retire(Cell* cell) {
     cell->retired = true;
@@ -625,7 +625,7 @@ class ObjectTable {
   size_t next_visited_ = 0;  // By VisitSomeInMemory.
   // Dead cells by mixed hash, if evicts_: those in dead_ and in the running snapshot that nothing
   // newer of their key has replaced.
-  std::unordered_multimap<uint64_t, Cell*> erased_;
+  internal::ErasedCells erased_;
 };
 
 }  // namespace weir

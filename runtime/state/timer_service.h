@@ -14,6 +14,13 @@
 
 namespace weir {
 
+namespace internal {
+
+/// Returns the median of `times`, unless the latest is as early.
+[[nodiscard]] std::optional<int64_t> MedianBeforeLatest(std::vector<int64_t> times);
+
+}  // namespace internal
+
 enum class TimeDomain : uint8_t { kEventTime, kProcessingTime };
 
 /// A timer that is due. Plain data.
@@ -152,9 +159,8 @@ class TimerQueue {
     for (size_t i = 0; i < heap_.size(); i += heap_.size() / 512) {
       sample.push_back(heap_[i].time_ms);
     }
-    const auto median = sample.begin() + static_cast<std::ptrdiff_t>(sample.size() / 2);
-    std::nth_element(sample.begin(), median, sample.end());
-    if (*median == *std::max_element(sample.begin(), sample.end())) return;
+    const std::optional<int64_t> median = internal::MedianBeforeLatest(std::move(sample));
+    if (!median.has_value()) return;
     horizon_ms_ = *median;
     std::erase_if(heap_, [this](const Element& element) { return element.time_ms > horizon_ms_; });
     heap_.shrink_to_fit();

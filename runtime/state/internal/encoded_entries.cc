@@ -35,4 +35,16 @@ void EncodedEntries::Sort() {
   });
 }
 
+void EntriesByKeyGroup::Sort(KeyGroupRange range, const std::vector<uint16_t>& groups) {
+  range_ = range;
+  begins_.assign(range.size() + 1, 0);
+  for (const uint16_t group : groups) ++begins_[group + size_t{1}];
+  std::partial_sum(begins_.begin(), begins_.end(), begins_.begin());
+  std::vector<uint32_t> next(begins_.begin(), begins_.end() - 1);
+  indexes_.resize(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    indexes_[next[groups[i]]++] = static_cast<uint32_t>(i);
+  }
+}
+
 }  // namespace weir::internal

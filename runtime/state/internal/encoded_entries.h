@@ -70,21 +70,8 @@ class EncodedEntries {
 /// The indexes of entries in the order of their key groups. Plain data.
 class EntriesByKeyGroup {
  public:
-  /// Sorts the indexes 0 to `count` - 1, where group_of(index), in `range`, is asked once of each.
-  template <class GroupOf>
-  void Sort(KeyGroupRange range, size_t count, GroupOf&& group_of) {
-    range_ = range;
-    std::vector<uint16_t> groups(count);  // Less the first one.
-    begins_.assign(range.size() + 1, 0);
-    for (size_t i = 0; i < count; ++i) {
-      groups[i] = static_cast<uint16_t>(group_of(i) - range.first);
-      ++begins_[groups[i] + size_t{1}];
-    }
-    std::partial_sum(begins_.begin(), begins_.end(), begins_.begin());
-    std::vector<uint32_t> next(begins_.begin(), begins_.end() - 1);
-    indexes_.resize(count);
-    for (size_t i = 0; i < count; ++i) indexes_[next[groups[i]]++] = static_cast<uint32_t>(i);
-  }
+  /// Sorts the indexes of `groups`, each of which is a key group less the first of `range`.
+  void Sort(KeyGroupRange range, const std::vector<uint16_t>& groups);
   [[nodiscard]] bool sorted() const { return !begins_.empty(); }
   /// Returns the indexes of the groups `groups`, which are in the range.
   [[nodiscard]] std::span<const uint32_t> Of(KeyGroupRange groups) const {

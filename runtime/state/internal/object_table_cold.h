@@ -198,7 +198,7 @@ void ObjectTable<K, N, V>::Compact(Forward&& forward) {
     if (tracking_ && slot.cell->epoch == epoch_) changed_[slot.cell->position] = slot.cell;
   }
   for (Cell*& dead : dead_) dead = MoveCell(dead, *fresh);
-  for (auto& [mixed, dead] : erased_) dead = dead->next_free;
+  erased_.Move([](void* dead) -> void* { return static_cast<Cell*>(dead)->next_free; });
   forward([](const EntryReference& reference) {
     DCHECK(!reference.cell_->in_use);
     return EntryReference(reference.cell_->next_free);
@@ -228,11 +228,9 @@ template <class K, class N, class V>
   requires std::default_initializable<V> && std::copy_constructible<V>
 auto ObjectTable<K, N, V>::FindErased(uint64_t mixed, uint64_t hash, const K& key,
                                       const N& ns) const -> Cell* {
-  const auto [begin, end] = erased_.equal_range(mixed);
-  for (auto it = begin; it != end; ++it) {
-    if (Matches(*it->second, hash, key, ns)) return it->second;
-  }
-  return nullptr;
+  return static_cast<Cell*>(erased_.Find(mixed, [&](const void* cell) {
+    return Matches(*static_cast<const Cell*>(cell), hash, key, ns);
+  }));
 }
 
 template <class K, class N, class V>
@@ -245,13 +243,7 @@ template <class K, class N, class V>
   requires std::default_initializable<V> && std::copy_constructible<V>
 void ObjectTable<K, N, V>::ForgetErased(const Cell* dead) {
   if (erased_.empty()) return;
-  const auto [begin, end] = erased_.equal_range(Mix(dead->hash, dead->body.ns));
-  for (auto it = begin; it != end; ++it) {
-    if (it->second == dead) {
-      erased_.erase(it);
-      return;
-    }
-  }
+  erased_.Erase(Mix(dead->hash, dead->body.ns), dead);
 }
 
 template <class K, class N, class V>

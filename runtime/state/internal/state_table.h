@@ -170,8 +170,12 @@ class TypedStateTable final : public KeyedStateTable<K>, private ColdEntries<K, 
     explicit Snapshot(typename Table::FrozenEntries frozen) : entries(std::move(frozen)) {}
     [[nodiscard]] size_t NumEntries() const override { return entries.size(); }
     void PrepareForPieces(KeyGroupRange range, uint32_t max_parallelism) override {
-      by_group.Sort(range, entries.size(),
-                    [&](size_t i) { return KeyGroupOf(entries[i].hash, max_parallelism); });
+      std::vector<uint16_t> groups(entries.size());  // Less the first one.
+      for (size_t i = 0; i < groups.size(); ++i) {
+        groups[i] =
+            static_cast<uint16_t>(KeyGroupOf(entries[i].hash, max_parallelism) - range.first);
+      }
+      by_group.Sort(range, groups);
     }
     void Encode(KeyGroupRange groups, uint32_t max_parallelism,
                 EncodedEntries& out) const override {

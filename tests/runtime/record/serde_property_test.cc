@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "runtime/record/serde.h"
 #include "tests/support/random_values.h"
 

@@ -15,10 +15,10 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 TEST(EntriesByKeyGroupTest, GivesTheEntriesOfSomeGroupsInTheirOrder) {
-  const std::vector<KeyGroup> groups = {12, 10, 12, 14, 10};
+  const std::vector<uint16_t> groups = {2, 0, 2, 4, 0};  // Less the first, 10.
   internal::EntriesByKeyGroup by_group;
   EXPECT_FALSE(by_group.sorted());
-  by_group.Sort({10, 14}, groups.size(), [&](size_t i) { return groups[i]; });
+  by_group.Sort({10, 14}, groups);
   EXPECT_TRUE(by_group.sorted());
   EXPECT_THAT(by_group.Of({10, 10}), ElementsAre(1, 4));
   EXPECT_THAT(by_group.Of({11, 11}), IsEmpty());
@@ -28,10 +28,10 @@ TEST(EntriesByKeyGroupTest, GivesTheEntriesOfSomeGroupsInTheirOrder) {
 
 TEST(EntriesByKeyGroupTest, PiecesAreAllEntriesOnce) {
   std::mt19937 random(1);
-  std::vector<KeyGroup> groups(10'000);
-  for (KeyGroup& group : groups) group = random() % 32'768;
+  std::vector<uint16_t> groups(10'000);
+  for (uint16_t& group : groups) group = static_cast<uint16_t>(random() % 32'768);
   internal::EntriesByKeyGroup by_group;
-  by_group.Sort({0, 32'767}, groups.size(), [&](size_t i) { return groups[i]; });
+  by_group.Sort({0, 32'767}, groups);
   std::vector<int> seen(groups.size(), 0);
   for (KeyGroup first = 0; first < 32'768; first += 1'000) {
     const KeyGroup last = std::min<KeyGroup>(first + 999, 32'767);
