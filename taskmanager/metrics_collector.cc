@@ -61,7 +61,7 @@ struct MetricsCollector::TaskEntry {
   TaskActivity activity;
   int64_t active_nanos = 0;
   int64_t measured_nanos = 0;
-  RateMeter busy, idle, back_pressured, records_in, records_out, bytes_in, bytes_in_local,
+  RateMeter busy, running, idle, back_pressured, records_in, records_out, bytes_in, bytes_in_local,
       bytes_in_remote, bytes_out, batches_in_local, batches_in_remote, batches_out, mails;
   std::vector<OperatorRates> operators;
 
@@ -282,6 +282,7 @@ void MetricsCollector::TaskEntry::AddTimes(const TaskMetricsSnapshot& metrics, i
   report->Add("accumulateIdleTimeMs", std::floor(Millis(metrics.idle)));
   report->Add("accumulateBackPressuredTimeMs", std::floor(back_pressured_ms));
   report->Add("busyTimeMsPerSecond", busy.Update(Millis(metrics.busy), now_nanos));
+  report->Add("runningTimeMsPerSecond", running.Update(Millis(metrics.running), now_nanos));
   report->Add("idleTimeMsPerSecond", idle.Update(Millis(metrics.idle), now_nanos));
   report->Add("backPressuredTimeMsPerSecond", back_pressured_rate);
   report->Add("hardBackPressuredTimeMsPerSecond", back_pressured_rate);

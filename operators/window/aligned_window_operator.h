@@ -69,7 +69,7 @@ class AlignedWindowOperator final : public KeyedOperator<K, VoidNamespace> {
       if (++cursor.row == size) return Progress::kDone;
     }
     RETURN_IF_ERROR(FindUnits(batch, cursor.row));
-    const bool prefetches = contents_.size() > kPrefetchedSize;
+    const bool prefetches = NumEntriesInUse() > kPrefetchedSize;
     for (; cursor.row < size; ++cursor.row) {
       const size_t row = cursor.row;
       if (prefetches) {
@@ -182,6 +182,14 @@ class AlignedWindowOperator final : public KeyedOperator<K, VoidNamespace> {
     }
   };
 
+  // Returns how many entries the records of now go to: those of the newest unit and, while few keys
+  // have come to it, of the one before. Older ones do not push these out of the cache.
+  [[nodiscard]] size_t NumEntriesInUse() const {
+    size_t num_entries = 0;
+    auto unit = units_.rbegin();
+    for (int i = 0; i < 2 && unit != units_.rend(); ++i, ++unit) num_entries += unit->second.size();
+    return num_entries;
+  }
   // Finds the unit of each row from `first` on; kNone where it is not one.
   absl::Status FindUnits(const TypedBatch<In>& batch, size_t first) {
     const size_t size = batch.size();

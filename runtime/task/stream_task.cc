@@ -399,6 +399,8 @@ bool StreamTask::Step() {
   const absl::StatusOr<StepEnd> end = RunSlice(begin + kQuantumNanos);
   const int64_t now = MonotonicNanos();
   time_.Switch(end.ok() ? UseAfter(*end) : TimeAccount::Use::kIdle, now);
+  running_nanos_.store(running_nanos_.load(std::memory_order_relaxed) + (now - begin),
+                       std::memory_order_relaxed);
   PublishMetrics(now);
   if (!end.ok()) {
     Terminate(TaskState::kFailed, end.status());
@@ -814,6 +816,7 @@ TaskMetricsSnapshot StreamTask::metrics() const {
   snapshot.busy = absl::Nanoseconds(time.busy_nanos);
   snapshot.backpressured = absl::Nanoseconds(time.back_pressured_nanos);
   snapshot.idle = absl::Nanoseconds(time.idle_nanos);
+  snapshot.running = absl::Nanoseconds(running_nanos_.load(std::memory_order_relaxed));
   snapshot.is_backpressured = time.use == TimeAccount::Use::kBackPressured;
   snapshot.longest_backpressure = absl::Nanoseconds(std::max(
       time.longest_back_pressure_nanos, snapshot.is_backpressured ? time.in_use_nanos : 0));

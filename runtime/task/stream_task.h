@@ -149,6 +149,7 @@ class StreamTask final : public Task,
   TimeAccount time_;
   int64_t start_nanos_ = 0;
   std::atomic<int64_t> initialization_nanos_{0};
+  std::atomic<int64_t> running_nanos_{0};
   std::atomic<uint64_t> records_in_{0};
   std::atomic<uint64_t> records_out_{0};
   std::atomic<uint64_t> bytes_in_local_{0};

@@ -184,6 +184,9 @@ struct TaskMetricsSnapshot {
   absl::Duration busy;
   absl::Duration backpressured;
   absl::Duration idle;
+  /// Of `busy`: on a worker thread, so without waiting for one or for what an operator asked
+  /// outside.
+  absl::Duration running;
   bool is_backpressured = false;
   /// The longest back-pressure without a break so far.
   absl::Duration longest_backpressure;

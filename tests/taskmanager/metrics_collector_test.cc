@@ -65,6 +65,7 @@ TEST_F(MetricsCollectorTest, GivesTotalsRatesAndTimesByFlinksNames) {
   task->snapshot.records_in = 2000;
   task->snapshot.bytes_in = 8000;
   task->snapshot.busy = absl::Milliseconds(500);
+  task->snapshot.running = absl::Milliseconds(400);
   task->snapshot.idle = absl::Milliseconds(1200);
   task->snapshot.backpressured = absl::Milliseconds(300);
   task->snapshot.is_backpressured = true;
@@ -78,6 +79,7 @@ TEST_F(MetricsCollectorTest, GivesTotalsRatesAndTimesByFlinksNames) {
   EXPECT_EQ(ValueOf(report, "numRecordsInPerSecond"), 1000);
   EXPECT_EQ(ValueOf(report, "numBytesInPerSecond"), 4000);
   EXPECT_EQ(ValueOf(report, "busyTimeMsPerSecond"), 250);
+  EXPECT_EQ(ValueOf(report, "runningTimeMsPerSecond"), 200);
   EXPECT_EQ(ValueOf(report, "idleTimeMsPerSecond"), 600);
   EXPECT_EQ(ValueOf(report, "backPressuredTimeMsPerSecond"), 150);
   EXPECT_EQ(ValueOf(report, "isBackPressured"), 1);
