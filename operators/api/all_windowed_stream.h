@@ -64,36 +64,37 @@ class AllWindowedStream {
   }
 
   template <class ReduceFn>
-  auto Reduce(ReduceFn reduce) const {
-    return Single(windowed_.Reduce(std::move(reduce)));
+  auto Reduce(ReduceFn reduce, CallSite at = CallSite::current()) const {
+    return Single(windowed_.Reduce(std::move(reduce), at));
   }
   template <class Out, class ReduceFn, class WindowFn>
-  DataStream<Out> Reduce(ReduceFn reduce, WindowFn fn) const {
+  DataStream<Out> Reduce(ReduceFn reduce, WindowFn fn, CallSite at = CallSite::current()) const {
     return Single(
-        windowed_.template Reduce<Out>(std::move(reduce), internal::DropKey(std::move(fn))));
+        windowed_.template Reduce<Out>(std::move(reduce), internal::DropKey(std::move(fn)), at));
   }
   template <class AggregateFn>
-  auto Aggregate(AggregateFn aggregate) const {
-    return Single(windowed_.Aggregate(std::move(aggregate)));
+  auto Aggregate(AggregateFn aggregate, CallSite at = CallSite::current()) const {
+    return Single(windowed_.Aggregate(std::move(aggregate), at));
   }
   template <class Out, class AggregateFn, class WindowFn>
-  DataStream<Out> Aggregate(AggregateFn aggregate, WindowFn fn) const {
-    return Single(
-        windowed_.template Aggregate<Out>(std::move(aggregate), internal::DropKey(std::move(fn))));
+  DataStream<Out> Aggregate(AggregateFn aggregate, WindowFn fn,
+                            CallSite at = CallSite::current()) const {
+    return Single(windowed_.template Aggregate<Out>(std::move(aggregate),
+                                                    internal::DropKey(std::move(fn)), at));
   }
   template <class AggregateFn, class WindowFn>
     requires requires { typename WindowFn::OutputRecord; }
-  auto Aggregate(AggregateFn aggregate, WindowFn fn) const {
-    return Aggregate<typename WindowFn::OutputRecord>(std::move(aggregate), std::move(fn));
+  auto Aggregate(AggregateFn aggregate, WindowFn fn, CallSite at = CallSite::current()) const {
+    return Aggregate<typename WindowFn::OutputRecord>(std::move(aggregate), std::move(fn), at);
   }
   template <class Out, class WindowFn>
-  DataStream<Out> Process(WindowFn fn) const {
-    return Single(windowed_.template Process<Out>(internal::DropKey(std::move(fn))));
+  DataStream<Out> Process(WindowFn fn, CallSite at = CallSite::current()) const {
+    return Single(windowed_.template Process<Out>(internal::DropKey(std::move(fn)), at));
   }
   template <class WindowFn>
     requires requires { typename WindowFn::OutputRecord; }
-  auto Process(WindowFn fn) const {
-    return Process<typename WindowFn::OutputRecord>(std::move(fn));
+  auto Process(WindowFn fn, CallSite at = CallSite::current()) const {
+    return Process<typename WindowFn::OutputRecord>(std::move(fn), at);
   }
 
  private:

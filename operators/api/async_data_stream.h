@@ -30,39 +30,41 @@ class AsyncDataStream {
   template <class T, class Fn>
   static DataStream<typename Fn::OutputRecord> UnorderedWait(const DataStream<T>& stream,
                                                              Fn function, absl::Duration timeout,
-                                                             size_t capacity = 100) {
+                                                             size_t capacity = 100,
+                                                             CallSite at = CallSite::current()) {
     return UnorderedWaitWithRetry(stream, std::move(function), timeout, capacity,
-                                  AsyncRetryStrategy<typename Fn::OutputRecord>::None());
+                                  AsyncRetryStrategy<typename Fn::OutputRecord>::None(), at);
   }
   template <class T, class Fn>
   static DataStream<typename Fn::OutputRecord> OrderedWait(const DataStream<T>& stream, Fn function,
                                                            absl::Duration timeout,
-                                                           size_t capacity = 100) {
+                                                           size_t capacity = 100,
+                                                           CallSite at = CallSite::current()) {
     return OrderedWaitWithRetry(stream, std::move(function), timeout, capacity,
-                                AsyncRetryStrategy<typename Fn::OutputRecord>::None());
+                                AsyncRetryStrategy<typename Fn::OutputRecord>::None(), at);
   }
   template <class T, class Fn>
   static DataStream<typename Fn::OutputRecord> UnorderedWaitWithRetry(
       const DataStream<T>& stream, Fn function, absl::Duration timeout, size_t capacity,
-      AsyncRetryStrategy<typename Fn::OutputRecord> retry) {
-    return Add(stream, std::move(function), {false, timeout, capacity, std::move(retry)});
+      AsyncRetryStrategy<typename Fn::OutputRecord> retry, CallSite at = CallSite::current()) {
+    return Add(stream, std::move(function), {false, timeout, capacity, std::move(retry)}, at);
   }
   template <class T, class Fn>
   static DataStream<typename Fn::OutputRecord> OrderedWaitWithRetry(
       const DataStream<T>& stream, Fn function, absl::Duration timeout, size_t capacity,
-      AsyncRetryStrategy<typename Fn::OutputRecord> retry) {
-    return Add(stream, std::move(function), {true, timeout, capacity, std::move(retry)});
+      AsyncRetryStrategy<typename Fn::OutputRecord> retry, CallSite at = CallSite::current()) {
+    return Add(stream, std::move(function), {true, timeout, capacity, std::move(retry)}, at);
   }
 
  private:
   template <class T, class Fn>
   static DataStream<typename Fn::OutputRecord> Add(
       const DataStream<T>& stream, Fn function,
-      internal::AsyncWaitOptions<typename Fn::OutputRecord> options) {
+      internal::AsyncWaitOptions<typename Fn::OutputRecord> options, CallSite at) {
     static_assert(std::is_same_v<typename Fn::Input, T>,
                   "the function's input is not the stream's record");
     return DataStream<typename Fn::OutputRecord>(internal::AddOperator<typename Fn::OutputRecord>(
-        stream.origin(), "AsyncWait",
+        stream.origin().ReadAt(at), "AsyncWait",
         internal::MakeOperatorFactory(
             [function = std::move(function), options = std::move(options)] {
               return std::make_unique<internal::AsyncWaitOperator<Fn>>(function, options);

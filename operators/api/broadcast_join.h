@@ -94,7 +94,8 @@ class BroadcastJoined {
   /// Row&) -> Out, of an outer join fn(const T*, const Row*) -> Out, null for a missing row. Row is
   /// B, or the row of a ChangelogRecord.
   template <class KeyFn, class TableKeyFn, class Fn, class Out = internal::JoinResult<Fn, T, Row>>
-  DataStream<Out> Apply(KeyFn key_of, TableKeyFn table_key_of, Fn fn) const {
+  DataStream<Out> Apply(KeyFn key_of, TableKeyFn table_key_of, Fn fn,
+                        CallSite at = CallSite::current()) const {
     using K = std::decay_t<std::invoke_result_t<KeyFn&, const T&>>;
     static_assert(std::is_same_v<std::decay_t<std::invoke_result_t<TableKeyFn&, const Row&>>, K>,
                   "stream and table must have keys of the same type");
@@ -102,7 +103,8 @@ class BroadcastJoined {
                   "an outer join's function takes pointers, null for what is missing");
     DataStream<Out> joined = connected_.Process(
         internal::BroadcastJoinFunction<kType, T, B, Out, Fn, KeyFn, TableKeyFn, K>(
-            std::move(fn), std::move(key_of), std::move(table_key_of)));
+            std::move(fn), std::move(key_of), std::move(table_key_of)),
+        at);
     joined.Name("BroadcastJoin");
     return joined;
   }

@@ -38,11 +38,11 @@ class BroadcastConnectedStream {
 
   /// A BroadcastProcessFunction<T, B, Out>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<typename Fn::OutputRecord>(
         internal::AddTwoInputOperator<typename Fn::OutputRecord>(
-            records_, broadcast_, start_after_, "BroadcastProcess",
+            records_.ReadAt(at), broadcast_, start_after_, "BroadcastProcess",
             internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
               return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
             }),
@@ -75,11 +75,11 @@ class KeyedBroadcastConnectedStream {
 
   /// A KeyedBroadcastProcessFunction<K, T, B, Out>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<typename Fn::OutputRecord>(
         internal::AddTwoInputOperator<typename Fn::OutputRecord>(
-            records_, broadcast_, start_after_, "KeyedBroadcastProcess",
+            records_.ReadAt(at), broadcast_, start_after_, "KeyedBroadcastProcess",
             internal::MakeOperatorFactory([fn = std::move(fn), key_of = key_of_, side_outputs] {
               return std::make_unique<internal::KeyedProcessOperator<Fn, KeyFn>>(fn, key_of,
                                                                                  side_outputs);

@@ -88,7 +88,7 @@ class KeyedConnectedStreams {
 
   /// A KeyedCoProcessFunction<K, T1, T2, Out>: state and timers per key, shared by both streams.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(std::is_same_v<typename Fn::Key, K>,
                   "the function's key type is not the streams'");
     static_assert(
@@ -97,7 +97,7 @@ class KeyedConnectedStreams {
     using Out = typename Fn::OutputRecord;
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddTwoInputOperator<Out>(
-        first_, second_, /*start_after=*/false, "KeyedCoProcess",
+        first_.ReadAt(at), second_, /*start_after=*/false, "KeyedCoProcess",
         internal::MakeOperatorFactory(
             [fn = std::move(fn), first = first_key_of_, second = second_key_of_, side_outputs] {
               return std::make_unique<internal::KeyedProcessOperator<Fn, KeyFn1, KeyFn2>>(
@@ -122,26 +122,26 @@ class ConnectedStreams {
 
   /// A CoMapFunction<T1, T2, Out>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Map(Fn fn) const {
-    return Add("CoMap", internal::CoMapAdapter<Fn>(std::move(fn)));
+  DataStream<typename Fn::OutputRecord> Map(Fn fn, CallSite at = CallSite::current()) const {
+    return Add(at, "CoMap", internal::CoMapAdapter<Fn>(std::move(fn)));
   }
   /// first(const T1&) -> Out and second(const T2&) -> Out, of one Out.
   template <class Fn1, class Fn2, class Out = std::decay_t<std::invoke_result_t<Fn1&, const T1&>>>
-  DataStream<Out> Map(Fn1 first, Fn2 second) const {
+  DataStream<Out> Map(Fn1 first, Fn2 second, CallSite at = CallSite::current()) const {
     static_assert(std::is_same_v<std::decay_t<std::invoke_result_t<Fn2&, const T2&>>, Out>,
                   "both functions must return the same type");
-    return Add("CoMap",
+    return Add(at, "CoMap",
                internal::CoMapLambdas<T1, T2, Out, Fn1, Fn2>(std::move(first), std::move(second)));
   }
   /// A CoFlatMapFunction<T1, T2, Out>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> FlatMap(Fn fn) const {
-    return Add("CoFlatMap", internal::CoFlatMapAdapter<Fn>(std::move(fn)));
+  DataStream<typename Fn::OutputRecord> FlatMap(Fn fn, CallSite at = CallSite::current()) const {
+    return Add(at, "CoFlatMap", internal::CoFlatMapAdapter<Fn>(std::move(fn)));
   }
   /// A CoProcessFunction<T1, T2, Out>: side outputs and operator state.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
-    return Add("CoProcess", std::move(fn));
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
+    return Add(at, "CoProcess", std::move(fn));
   }
 
   /// Groups both streams: first(const T1&) and second(const T2&) return keys of one type.
@@ -156,14 +156,14 @@ class ConnectedStreams {
 
  private:
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Add(std::string name, Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Add(CallSite at, std::string name, Fn fn) const {
     static_assert(
         std::is_same_v<typename Fn::Input1, T1> && std::is_same_v<typename Fn::Input2, T2>,
         "the function's inputs are not the streams' records");
     using Out = typename Fn::OutputRecord;
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddTwoInputOperator<Out>(
-        first_, second_, /*start_after=*/false, std::move(name),
+        first_.ReadAt(at), second_, /*start_after=*/false, std::move(name),
         internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
           return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
         }),

@@ -66,7 +66,8 @@ class DataStreamSink {
 };
 
 /// A stream of records of type T: a description of what the job will do, made in Build. A small
-/// value; copies are the same stream. Functions given to it are copied into every subtask.
+/// value; copies are the same stream. Functions given to it are copied into every subtask. Methods
+/// that add an operator take where they are called, for messages; leave that to the default.
 template <class T>
 class DataStream {
  public:
@@ -76,32 +77,34 @@ class DataStream {
   /// One record out for each record in: fn(const T&) -> Out. A function that takes T by value gets
   /// the record moved if no other operator reads it, else a copy.
   template <class Fn, class Out = std::decay_t<std::invoke_result_t<Fn&, const T&>>>
-  DataStream<Out> Map(Fn fn) const {
-    return Add<Out>("Map", internal::MakeElementOperator<T, Out>(
-                               [fn = std::move(fn)](auto&& value, Collector<Out>& out) mutable {
-                                 out.Collect(fn(std::forward<decltype(value)>(value)));
-                               }));
+  DataStream<Out> Map(Fn fn, CallSite at = CallSite::current()) const {
+    return Add<Out>(at, "Map",
+                    internal::MakeElementOperator<T, Out>(
+                        [fn = std::move(fn)](auto&& value, Collector<Out>& out) mutable {
+                          out.Collect(fn(std::forward<decltype(value)>(value)));
+                        }));
   }
   /// Keeps the records for which fn(const T&) is true.
   template <class Fn>
     requires std::predicate<Fn&, const T&>
-  DataStream<T> Filter(Fn fn) const {
-    return Add<T>("Filter", internal::MakeOperatorFactory([fn = std::move(fn)] {
+  DataStream<T> Filter(Fn fn, CallSite at = CallSite::current()) const {
+    return Add<T>(at, "Filter", internal::MakeOperatorFactory([fn = std::move(fn)] {
                     return std::make_unique<internal::FilterOperator<T, Fn>>(fn);
                   }));
   }
   /// Any number of records out for each record in: fn(const T&, Collector<Out>&), or by value as
   /// for Map.
   template <class Out, class Fn>
-  DataStream<Out> FlatMap(Fn fn) const {
-    return Add<Out>("FlatMap", internal::MakeElementOperator<T, Out>(std::move(fn)));
+  DataStream<Out> FlatMap(Fn fn, CallSite at = CallSite::current()) const {
+    return Add<Out>(at, "FlatMap", internal::MakeElementOperator<T, Out>(std::move(fn)));
   }
   /// A ProcessFunction<T, Out>: any number of records out, side outputs, operator state.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     using Out = typename Fn::OutputRecord;
     auto side_outputs = std::make_shared<internal::SideOutputs>();
-    return Add<Out>("Process", internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
+    return Add<Out>(at, "Process",
+                    internal::MakeOperatorFactory([fn = std::move(fn), side_outputs] {
                       return std::make_unique<internal::ProcessOperator<Fn>>(fn, side_outputs);
                     }),
                     side_outputs);
@@ -115,16 +118,16 @@ class DataStream {
   /// checkpoints keep.
   template <class Out, class Fn>
     requires std::invocable<Fn&, std::span<const T>, std::span<const EventTime>, Collector<Out>&>
-  DataStream<Out> ProcessBatch(Fn fn) const {
-    return Add<Out>("ProcessBatch", internal::MakeBatchOperator<T, Out>(std::move(fn)));
+  DataStream<Out> ProcessBatch(Fn fn, CallSite at = CallSite::current()) const {
+    return Add<Out>(at, "ProcessBatch", internal::MakeBatchOperator<T, Out>(std::move(fn)));
   }
   /// The same for one record out for each record in, at the same place and time:
   /// fn(std::span<const T> in, std::span<Out> out), with `out` as long as `in`.
   template <class Out, class Fn>
     requires std::invocable<Fn&, std::span<const T>, std::span<Out>>
-  DataStream<Out> MapBatch(Fn fn) const {
+  DataStream<Out> MapBatch(Fn fn, CallSite at = CallSite::current()) const {
     return Add<Out>(
-        "MapBatch",
+        at, "MapBatch",
         internal::MakeBatchOperator<T, Out>(
             [fn = std::move(fn)](std::span<const T> in, std::span<const EventTime> times,
                                  Collector<Out>& collector) mutable {
@@ -216,9 +219,10 @@ class DataStream {
   }
 
   /// Gives records event times and the stream watermarks, in place of what it had.
-  [[nodiscard]] DataStream<T> AssignTimestampsAndWatermarks(WatermarkStrategy<T> strategy) const {
+  [[nodiscard]] DataStream<T> AssignTimestampsAndWatermarks(
+      WatermarkStrategy<T> strategy, CallSite at = CallSite::current()) const {
     internal::CheckNotAligned(strategy.alignment().group);
-    return Add<T>("Timestamps/Watermarks",
+    return Add<T>(at, "Timestamps/Watermarks",
                   internal::MakeOperatorFactory([strategy = std::move(strategy)] {
                     return std::make_unique<internal::TimestampsAndWatermarksOperator<T>>(strategy);
                   }));
@@ -238,10 +242,11 @@ class DataStream {
   /// Attaches a sink. `sink` is a Sink<T>, by value.
   template <class SinkType>
     requires std::derived_from<SinkType, Sink<T>>
-  DataStreamSink SinkTo(SinkType sink, std::string name = "Sink") const {
+  DataStreamSink SinkTo(SinkType sink, std::string name = "Sink",
+                        CallSite at = CallSite::current()) const {
     std::shared_ptr<const Sink<T>> shared = std::make_shared<const SinkType>(std::move(sink));
     return {origin_.graph,
-            internal::AddSink(origin_, std::move(name),
+            internal::AddSink(origin_.ReadAt(at), std::move(name),
                               internal::MakeOperatorFactory([sink = std::move(shared)] {
                                 return std::make_unique<internal::SinkWriterOperator<T>>(sink);
                               }))};
@@ -274,10 +279,10 @@ class DataStream {
   friend class DataStream;
 
   template <class Out>
-  DataStream<Out> Add(std::string name, std::shared_ptr<const OperatorFactory> factory,
+  DataStream<Out> Add(CallSite at, std::string name, std::shared_ptr<const OperatorFactory> factory,
                       std::shared_ptr<internal::SideOutputs> side_outputs = nullptr) const {
-    return DataStream<Out>(internal::AddOperator<Out>(origin_, std::move(name), std::move(factory),
-                                                      std::move(side_outputs)));
+    return DataStream<Out>(internal::AddOperator<Out>(origin_.ReadAt(at), std::move(name),
+                                                      std::move(factory), std::move(side_outputs)));
   }
 
   [[nodiscard]] DataStream<T> Partition(ShipStrategy strategy) const {

@@ -71,14 +71,14 @@ class IntervalJoined {
 
   /// A ProcessJoinFunction<T1, T2, Out>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(std::is_same_v<typename Fn::Left, T1> && std::is_same_v<typename Fn::Right, T2>,
                   "the function's records are not the streams'");
     using Out = typename Fn::OutputRecord;
     using Operator = internal::IntervalJoinOperator<kType, Fn, KeyFn1, KeyFn2, K>;
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddTwoInputOperator<Out>(
-        left_, right_, /*start_after=*/false, "IntervalJoin",
+        left_.ReadAt(at), right_, /*start_after=*/false, "IntervalJoin",
         internal::MakeOperatorFactory([fn = std::move(fn), left = left_key_of_,
                                        right = right_key_of_, options = options_, side_outputs] {
           return std::make_unique<Operator>(fn, left, right, options, side_outputs);
@@ -88,10 +88,10 @@ class IntervalJoined {
   /// fn(const T1&, const T2&) -> Out; of an outer join fn(const T1*, const T2*) -> Out, null for
   /// what is missing.
   template <class Fn, class Out = internal::JoinResult<Fn, T1, T2>>
-  DataStream<Out> Apply(Fn fn) const {
+  DataStream<Out> Apply(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(internal::IsJoinFunction<kType, Fn, T1, T2>(),
                   "an outer join's function takes pointers, null for what is missing");
-    return Process(internal::JoinLambda<T1, T2, Out, Fn>(std::move(fn)));
+    return Process(internal::JoinLambda<T1, T2, Out, Fn>(std::move(fn)), at);
   }
 
  private:

@@ -27,12 +27,12 @@ class KeyedStream {
 
   /// A KeyedProcessFunction<K, T, Out>: state and timers per key.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(std::is_same_v<typename Fn::Key, K>,
                   "the function's key type is not the stream's");
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<typename Fn::OutputRecord>(internal::AddOperator<typename Fn::OutputRecord>(
-        origin_, "KeyedProcess",
+        origin_.ReadAt(at), "KeyedProcess",
         internal::MakeOperatorFactory([fn = std::move(fn), key_of = key_of_, side_outputs] {
           return std::make_unique<internal::KeyedProcessOperator<Fn, KeyFn>>(fn, key_of,
                                                                              side_outputs);
@@ -44,39 +44,39 @@ class KeyedStream {
   /// record what has come of it.
   template <class Fn>
     requires std::convertible_to<std::invoke_result_t<Fn&, const T&, const T&>, T>
-  DataStream<T> Reduce(Fn fn) const {
-    return Fold("Reduce", internal::ReduceOf<T, Fn>{std::move(fn)});
+  DataStream<T> Reduce(Fn fn, CallSite at = CallSite::current()) const {
+    return Fold(at, "Reduce", internal::ReduceOf<T, Fn>{std::move(fn)});
   }
   /// Emits, after every record, the key's first record with `field` summed up over all.
   template <class Owner, class Field>
     requires std::derived_from<T, Owner>
-  DataStream<T> Sum(Field Owner::* field) const {
-    return Fold("Sum", internal::SumOf<T, Owner, Field>{field});
+  DataStream<T> Sum(Field Owner::* field, CallSite at = CallSite::current()) const {
+    return Fold(at, "Sum", internal::SumOf<T, Owner, Field>{field});
   }
   /// The same with the smallest `field`.
   template <class Owner, class Field>
     requires std::derived_from<T, Owner>
-  DataStream<T> Min(Field Owner::* field) const {
-    return Fold("Min", internal::MinOf<T, Owner, Field>{field});
+  DataStream<T> Min(Field Owner::* field, CallSite at = CallSite::current()) const {
+    return Fold(at, "Min", internal::MinOf<T, Owner, Field>{field});
   }
   /// The same with the largest `field`.
   template <class Owner, class Field>
     requires std::derived_from<T, Owner>
-  DataStream<T> Max(Field Owner::* field) const {
-    return Fold("Max", internal::MaxOf<T, Owner, Field>{field});
+  DataStream<T> Max(Field Owner::* field, CallSite at = CallSite::current()) const {
+    return Fold(at, "Max", internal::MaxOf<T, Owner, Field>{field});
   }
   /// Emits, after every record, the key's whole record with the smallest `field`; of equals the
   /// first.
   template <class Owner, class Field>
     requires std::derived_from<T, Owner>
-  DataStream<T> MinBy(Field Owner::* field) const {
-    return Fold("MinBy", internal::MinByOf<T, Owner, Field>{field});
+  DataStream<T> MinBy(Field Owner::* field, CallSite at = CallSite::current()) const {
+    return Fold(at, "MinBy", internal::MinByOf<T, Owner, Field>{field});
   }
   /// The same with the largest `field`.
   template <class Owner, class Field>
     requires std::derived_from<T, Owner>
-  DataStream<T> MaxBy(Field Owner::* field) const {
-    return Fold("MaxBy", internal::MaxByOf<T, Owner, Field>{field});
+  DataStream<T> MaxBy(Field Owner::* field, CallSite at = CallSite::current()) const {
+    return Fold(at, "MaxBy", internal::MaxByOf<T, Owner, Field>{field});
   }
 
   /// Windows per key; see operators/window/window_assigners.h for the assigners.
@@ -134,9 +134,10 @@ class KeyedStream {
 
  private:
   template <class FoldFn>
-  DataStream<T> Fold(const char* name, FoldFn fold) const {
+  DataStream<T> Fold(CallSite at, const char* name, FoldFn fold) const {
     return DataStream<T>(internal::AddOperator<T>(
-        origin_, name, internal::MakeOperatorFactory([key_of = key_of_, fold = std::move(fold)] {
+        origin_.ReadAt(at), name,
+        internal::MakeOperatorFactory([key_of = key_of_, fold = std::move(fold)] {
           return std::make_unique<internal::KeyedReduceOperator<K, T, KeyFn, FoldFn>>(key_of, fold);
         })));
   }

@@ -50,13 +50,14 @@ class RegularJoined {
   /// null for what is missing. Row1 is T1, or T of a ChangelogRecord<T>; likewise Row2.
   template <class Fn,
             class Out = internal::JoinResult<Fn, internal::RowOf<T1>, internal::RowOf<T2>>>
-  DataStream<internal::RegularJoinRecord<kType, T1, T2, Out>> Apply(Fn fn) const {
+  DataStream<internal::RegularJoinRecord<kType, T1, T2, Out>> Apply(
+      Fn fn, CallSite at = CallSite::current()) const {
     static_assert(internal::IsJoinFunction<kType, Fn, internal::RowOf<T1>, internal::RowOf<T2>>(),
                   "an outer join's function takes pointers, null for what is missing");
     using Result = internal::RegularJoinRecord<kType, T1, T2, Out>;
     using Operator = internal::RegularJoinOperator<kType, T1, T2, Out, Fn, KeyFn1, KeyFn2, K>;
     return DataStream<Result>(internal::AddTwoInputOperator<Result>(
-        left_, right_, /*start_after=*/false, "RegularJoin",
+        left_.ReadAt(at), right_, /*start_after=*/false, "RegularJoin",
         internal::MakeOperatorFactory(
             [fn = std::move(fn), left = left_key_of_, right = right_key_of_, ttl = ttl_] {
               return std::make_unique<Operator>(fn, left, right, ttl);

@@ -32,7 +32,8 @@ class StreamEnvironment {
   /// Adds a source (a Source<T>, by value) whose records get times and watermarks by `strategy`.
   template <class SourceType, class T = typename SourceType::Record>
     requires std::derived_from<SourceType, Source<T>>
-  DataStream<T> FromSource(SourceType source, WatermarkStrategy<T> strategy, std::string name) {
+  DataStream<T> FromSource(SourceType source, WatermarkStrategy<T> strategy, std::string name,
+                           CallSite at = CallSite::current()) {
     std::shared_ptr<const Source<T>> shared = std::make_shared<const SourceType>(std::move(source));
     std::shared_ptr<const CoordinatorFactory> coordinator =
         MakeCoordinator(shared, strategy.alignment());
@@ -41,9 +42,9 @@ class StreamEnvironment {
                                                   strategy = std::move(strategy), side_outputs] {
       return std::make_unique<internal::SourceReaderOperator<T>>(shared, strategy, side_outputs);
     });
-    return DataStream<T>(internal::AddSource(graph_, std::move(name), internal::BatchTypeOf<T>(),
-                                             std::move(coordinator), std::move(factory),
-                                             std::move(side_outputs)));
+    return DataStream<T>(internal::AddSource(graph_, at, std::move(name),
+                                             internal::BatchTypeOf<T>(), std::move(coordinator),
+                                             std::move(factory), std::move(side_outputs)));
   }
 
   /// Makes every operator a task of its own: for finding out which one is slow.

@@ -1,11 +1,19 @@
 #include "operators/api/stream_origin.h"
 
 #include <stdexcept>
+#include <string_view>
 
 #include "runtime/base/strings.h"
 
 namespace weir::internal {
 namespace {
+
+// Returns "file.cc:42": where the file was when the job was built says little where it runs.
+std::string PlaceOf(CallSite at) {
+  const std::string_view path = at.file_name();
+  if (path.empty()) return {};
+  return StrCat(path.substr(path.find_last_of('/') + 1), ":", at.line());
+}
 
 // Adds the node; what it puts out is its port 0.
 StreamOrigin AddNode(StreamGraph* graph, StreamNode node, std::shared_ptr<const BatchType> type,
@@ -32,12 +40,19 @@ StreamOrigin StreamOrigin::With(const Partitioning& partitioning) const {
   return origin;
 }
 
+StreamOrigin StreamOrigin::ReadAt(CallSite at) const {
+  StreamOrigin origin = *this;
+  origin.next_at = at;
+  return origin;
+}
+
 StreamOrigin AddOperatorOf(const StreamOrigin& origin, std::string name,
                            std::shared_ptr<const BatchType> type,
                            std::shared_ptr<const OperatorFactory> factory,
                            std::shared_ptr<SideOutputs> side_outputs) {
   StreamNode node;
   node.name = std::move(name);
+  node.declared_at = PlaceOf(origin.next_at);
   node.factory = std::move(factory);
   StreamOrigin out =
       AddNode(origin.graph, std::move(node), std::move(type), std::move(side_outputs));
@@ -53,6 +68,7 @@ StreamOrigin AddTwoInputOperatorOf(const StreamOrigin& first, const StreamOrigin
   StreamNode node;
   node.name = std::move(name);
   node.factory = std::move(factory);
+  node.declared_at = PlaceOf(first.next_at);
   node.num_inputs = 2;
   if (start_after) node.start_after.emplace_back(0, 1);
   StreamOrigin out =
@@ -62,12 +78,14 @@ StreamOrigin AddTwoInputOperatorOf(const StreamOrigin& first, const StreamOrigin
   return out;
 }
 
-StreamOrigin AddSource(StreamGraph* graph, std::string name, std::shared_ptr<const BatchType> type,
+StreamOrigin AddSource(StreamGraph* graph, CallSite at, std::string name,
+                       std::shared_ptr<const BatchType> type,
                        std::shared_ptr<const CoordinatorFactory> coordinator,
                        std::shared_ptr<const OperatorFactory> factory,
                        std::shared_ptr<SideOutputs> side_outputs) {
   StreamNode node;
   node.name = std::move(name);
+  node.declared_at = PlaceOf(at);
   node.num_inputs = 0;
   node.coordinator = std::move(coordinator);
   node.factory = std::move(factory);
@@ -78,6 +96,7 @@ StreamNodeIndex AddSink(const StreamOrigin& origin, std::string name,
                         std::shared_ptr<const OperatorFactory> factory) {
   StreamNode node;
   node.name = std::move(name);
+  node.declared_at = PlaceOf(origin.next_at);
   node.factory = std::move(factory);
   const StreamNodeIndex index = origin.graph->AddNode(std::move(node));
   origin.ConnectTo(index, 0);

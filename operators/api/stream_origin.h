@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,14 @@
 #include "runtime/graph/stream_graph.h"
 #include "runtime/record/key_codec.h"
 #include "runtime/record/typed_batch.h"
+
+namespace weir {
+
+/// Where in the job's source an operator is declared: what the methods that add one take by
+/// default, and messages name.
+using CallSite = std::source_location;
+
+}  // namespace weir
 
 namespace weir::internal {
 
@@ -26,11 +35,15 @@ struct StreamOrigin {
   std::vector<Port> ports;
   /// Of the operator that made the stream; null after a union.
   std::shared_ptr<SideOutputs> side_outputs;
+  /// Of the operator that is about to read the stream.
+  CallSite next_at = {};
 
   void ConnectTo(StreamNodeIndex target, uint32_t input) const;
 
   /// Returns the same stream with its records sent so.
   [[nodiscard]] StreamOrigin With(const Partitioning& partitioning) const;
+  /// Returns the same stream, to be read by an operator that is declared at `at`.
+  [[nodiscard]] StreamOrigin ReadAt(CallSite at) const;
 };
 
 template <class T>
@@ -124,7 +137,7 @@ StreamOrigin AddTwoInputOperator(const StreamOrigin& first, const StreamOrigin& 
 }
 
 /// Adds a source's operator and returns its output.
-[[nodiscard]] StreamOrigin AddSource(StreamGraph* graph, std::string name,
+[[nodiscard]] StreamOrigin AddSource(StreamGraph* graph, CallSite at, std::string name,
                                      std::shared_ptr<const BatchType> type,
                                      std::shared_ptr<const CoordinatorFactory> coordinator,
                                      std::shared_ptr<const OperatorFactory> factory,

@@ -50,14 +50,14 @@ class TemporalJoined {
 
   /// A ProcessJoinFunction<T1, Row2, Out>; Row2 is T2, or T of a ChangelogRecord<T>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(std::is_same_v<typename Fn::Left, T1> && std::is_same_v<typename Fn::Right, Row2>,
                   "the function's records are not the streams'");
     using Out = typename Fn::OutputRecord;
     using Operator = internal::TemporalJoinOperator<kType, Fn, T2, KeyFn1, KeyFn2, K>;
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddTwoInputOperator<Out>(
-        left_, right_, /*start_after=*/false, "TemporalJoin",
+        left_.ReadAt(at), right_, /*start_after=*/false, "TemporalJoin",
         internal::MakeOperatorFactory([fn = std::move(fn), left = left_key_of_,
                                        right = right_key_of_, late_tag = late_tag_, side_outputs] {
           return std::make_unique<Operator>(fn, left, right, late_tag, side_outputs);
@@ -67,10 +67,10 @@ class TemporalJoined {
   /// fn(const T1&, const Row2&) -> Out; of an outer join fn(const T1*, const Row2*) -> Out, null
   /// for what is missing.
   template <class Fn, class Out = internal::JoinResult<Fn, T1, internal::RowOf<T2>>>
-  DataStream<Out> Apply(Fn fn) const {
+  DataStream<Out> Apply(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(internal::IsJoinFunction<kType, Fn, T1, Row2>(),
                   "an outer join's function takes pointers, null for what is missing");
-    return Process(internal::JoinLambda<T1, Row2, Out, Fn>(std::move(fn)));
+    return Process(internal::JoinLambda<T1, Row2, Out, Fn>(std::move(fn)), at);
   }
 
  private:

@@ -30,13 +30,13 @@ struct EitherKey {
 /// The records of two streams with their keys, as one keyed stream.
 template <class T1, class T2, class KeyFn1, class KeyFn2>
 auto KeyedUnion(const DataStream<T1>& first, const DataStream<T2>& second, KeyFn1 first_key_of,
-                KeyFn2 second_key_of) {
+                KeyFn2 second_key_of, CallSite at) {
   // By place, not by type: the types may be the same.
   using Either = std::variant<T1, T2>;
   auto of_first =
-      first.Map([](T1 value) { return Either(std::in_place_index<0>, std::move(value)); });
+      first.Map([](T1 value) { return Either(std::in_place_index<0>, std::move(value)); }, at);
   auto of_second =
-      second.Map([](T2 value) { return Either(std::in_place_index<1>, std::move(value)); });
+      second.Map([](T2 value) { return Either(std::in_place_index<1>, std::move(value)); }, at);
   of_first.Name("Map to the first of two");
   of_second.Name("Map to the second of two");
   return of_first.Union(of_second).KeyBy(
@@ -77,7 +77,7 @@ class WindowJoined {
   /// T2*) -> Out, with null once for each record of an outer side whose window has none of the
   /// other.
   template <class Fn, class Out = internal::JoinResult<Fn, T1, T2>>
-  DataStream<Out> Apply(Fn fn) const {
+  DataStream<Out> Apply(Fn fn, CallSite at = CallSite::current()) const {
     static_assert(internal::IsJoinFunction<kType, Fn, T1, T2>(),
                   "an outer join's function takes pointers, null for what is missing");
     DataStream<Out> joined = windowed_.template Process<Out>(
@@ -102,7 +102,8 @@ class WindowJoined {
               for (const T2* r : right) out.Collect(fn(static_cast<const T1*>(nullptr), r));
             }
           }
-        });
+        },
+        at);
     joined.Name("WindowJoin");
     return joined;
   }
@@ -142,7 +143,7 @@ class WindowCoGrouped {
   /// key that has a record of either stream; one of the vectors may be empty. Records are in the
   /// order they came.
   template <class Out, class Fn>
-  DataStream<Out> Apply(Fn fn) const {
+  DataStream<Out> Apply(Fn fn, CallSite at = CallSite::current()) const {
     DataStream<Out> grouped = windowed_.template Process<Out>(
         [fn = std::move(fn)](const auto&, const auto&, const auto& elements,
                              Collector<Out>& out) mutable {
@@ -153,7 +154,8 @@ class WindowCoGrouped {
             if (const T2* value = std::get_if<1>(&element)) second.push_back(*value);
           }
           fn(first, second, out);
-        });
+        },
+        at);
     grouped.Name("CoGroup");
     return grouped;
   }
@@ -202,12 +204,12 @@ class JoinedStreams {
         : streams_(std::move(streams)), first_key_of_(std::move(first_key_of)) {}
     /// key_of(const T2&), of the type that Where's returns.
     template <class KeyFn2>
-    [[nodiscard]] auto EqualTo(KeyFn2 key_of) const {
+    [[nodiscard]] auto EqualTo(KeyFn2 key_of, CallSite at = CallSite::current()) const {
       static_assert(std::is_same_v<std::decay_t<std::invoke_result_t<KeyFn1&, const T1&>>,
                                    std::decay_t<std::invoke_result_t<KeyFn2&, const T2&>>>,
                     "both streams must have keys of the same type");
-      auto keyed =
-          internal::KeyedUnion(streams_.first_, streams_.second_, first_key_of_, std::move(key_of));
+      auto keyed = internal::KeyedUnion(streams_.first_, streams_.second_, first_key_of_,
+                                        std::move(key_of), at);
       return WithKeys<decltype(keyed)>(std::move(keyed));
     }
 

@@ -90,80 +90,91 @@ class WindowedStream {
 
   /// Folds the records of each window: fn(const T&, const T&) -> T.
   template <class ReduceFn>
-  DataStream<T> Reduce(ReduceFn reduce) const {
-    return Aggregate(internal::ReduceAggregate<T, ReduceFn>(std::move(reduce)));
+  DataStream<T> Reduce(ReduceFn reduce, CallSite at = CallSite::current()) const {
+    return Aggregate(internal::ReduceAggregate<T, ReduceFn>(std::move(reduce)), at);
   }
   /// The same with a window function of the result.
   template <class Out, class ReduceFn, class WindowFn>
-  DataStream<Out> Reduce(ReduceFn reduce, WindowFn fn) const {
-    return Aggregate<Out>(internal::ReduceAggregate<T, ReduceFn>(std::move(reduce)), std::move(fn));
+  DataStream<Out> Reduce(ReduceFn reduce, WindowFn fn, CallSite at = CallSite::current()) const {
+    return Aggregate<Out>(internal::ReduceAggregate<T, ReduceFn>(std::move(reduce)), std::move(fn),
+                          at);
   }
   template <class ReduceFn, class WindowFn>
     requires requires { typename WindowFn::OutputRecord; }
-  DataStream<typename WindowFn::OutputRecord> Reduce(ReduceFn reduce, WindowFn fn) const {
-    return Aggregate(internal::ReduceAggregate<T, ReduceFn>(std::move(reduce)), std::move(fn));
+  DataStream<typename WindowFn::OutputRecord> Reduce(ReduceFn reduce, WindowFn fn,
+                                                     CallSite at = CallSite::current()) const {
+    return Aggregate(internal::ReduceAggregate<T, ReduceFn>(std::move(reduce)), std::move(fn), at);
   }
 
   /// Aggregates each window as records come, and emits one result when it fires.
   template <class AggregateFn>
-  DataStream<typename AggregateFn::Result> Aggregate(AggregateFn aggregate) const {
-    return Aggregate<typename AggregateFn::Result>(std::move(aggregate), internal::EmitResult{});
+  DataStream<typename AggregateFn::Result> Aggregate(AggregateFn aggregate,
+                                                     CallSite at = CallSite::current()) const {
+    return Aggregate<typename AggregateFn::Result>(std::move(aggregate), internal::EmitResult{},
+                                                   at);
   }
   /// The same, with the result handed to a window function, which knows key and window and may emit
   /// any number of records.
   template <class Out, class AggregateFn, class WindowFn>
-  DataStream<Out> Aggregate(AggregateFn aggregate, WindowFn fn) const {
+  DataStream<Out> Aggregate(AggregateFn aggregate, WindowFn fn,
+                            CallSite at = CallSite::current()) const {
     if constexpr (kAligned) {
       // A second stage has no stages of its own: without the check its template would call itself.
       if constexpr (internal::MergeableAggregate<AggregateFn> &&
                     !internal::kIsFinalAggregate<AggregateFn>) {
         if (local_aggregation_ && assigner_.domain() == TimeDomain::kEventTime &&
             !options_.late_data_tag.has_value()) {
-          return AggregateInTwoStages<Out>(std::move(aggregate), std::move(fn));
+          return AggregateInTwoStages<Out>(std::move(aggregate), std::move(fn), at);
         }
       }
       return AddAligned<Out>(internal::AggregateContents<K, T, AggregateFn, WindowFn>(
-          std::move(aggregate), std::move(fn)));
+                                 std::move(aggregate), std::move(fn)),
+                             at);
     } else if constexpr (internal::IsSessionAssigner<Assigner>::value &&
                          std::is_void_v<TriggerType> && std::is_void_v<EvictorType> &&
                          internal::MergeableAggregate<AggregateFn>) {
-      return AddSessions<Out>(std::move(aggregate), std::move(fn));
+      return AddSessions<Out>(std::move(aggregate), std::move(fn), at);
     } else if constexpr (std::is_void_v<EvictorType>) {
       static_assert(!kMerging || internal::MergeableAggregate<AggregateFn>,
                     "session windows merge, so their aggregate needs "
                     "Merge(const Accumulator& from, Accumulator& into)");
       return AddGeneral<Out>(internal::AccumulatorPerWindow<K, W, T, AggregateFn, WindowFn>(
-          std::move(aggregate), std::move(fn)));
+                                 std::move(aggregate), std::move(fn)),
+                             at);
     } else {
       return AddGeneral<Out>(
           internal::EvictedElementsPerWindow<K, W, T, EvictorType, AggregateFn, WindowFn>(
-              *evictor_, std::move(aggregate), std::move(fn)));
+              *evictor_, std::move(aggregate), std::move(fn)),
+          at);
     }
   }
   template <class AggregateFn, class WindowFn>
     requires requires { typename WindowFn::OutputRecord; }
-  DataStream<typename WindowFn::OutputRecord> Aggregate(AggregateFn aggregate, WindowFn fn) const {
-    return Aggregate<typename WindowFn::OutputRecord>(std::move(aggregate), std::move(fn));
+  DataStream<typename WindowFn::OutputRecord> Aggregate(AggregateFn aggregate, WindowFn fn,
+                                                        CallSite at = CallSite::current()) const {
+    return Aggregate<typename WindowFn::OutputRecord>(std::move(aggregate), std::move(fn), at);
   }
 
   /// Keeps all records of a window for a window function of them: a const std::vector<T>&, or a
   /// std::span<const T> where it is a ProcessWindowFunction.
   template <class Out, class WindowFn>
-  DataStream<Out> Process(WindowFn fn) const {
+  DataStream<Out> Process(WindowFn fn, CallSite at = CallSite::current()) const {
     if constexpr (kAligned) {
-      return AddAligned<Out>(internal::ListContents<K, T, WindowFn>(std::move(fn)));
+      return AddAligned<Out>(internal::ListContents<K, T, WindowFn>(std::move(fn)), at);
     } else if constexpr (std::is_void_v<EvictorType>) {
-      return AddGeneral<Out>(internal::ElementsPerWindow<K, W, T, WindowFn>(std::move(fn)));
+      return AddGeneral<Out>(internal::ElementsPerWindow<K, W, T, WindowFn>(std::move(fn)), at);
     } else {
       return AddGeneral<Out>(
           internal::EvictedElementsPerWindow<K, W, T, EvictorType, internal::NoAggregate, WindowFn>(
-              *evictor_, {}, std::move(fn)));
+              *evictor_, {}, std::move(fn)),
+          at);
     }
   }
   template <class WindowFn>
     requires requires { typename WindowFn::OutputRecord; }
-  DataStream<typename WindowFn::OutputRecord> Process(WindowFn fn) const {
-    return Process<typename WindowFn::OutputRecord>(std::move(fn));
+  DataStream<typename WindowFn::OutputRecord> Process(WindowFn fn,
+                                                      CallSite at = CallSite::current()) const {
+    return Process<typename WindowFn::OutputRecord>(std::move(fn), at);
   }
 
  private:
@@ -193,10 +204,10 @@ class WindowedStream {
   }
 
   template <class Out, class Contents>
-  DataStream<Out> AddAligned(Contents contents) const {
+  DataStream<Out> AddAligned(Contents contents, CallSite at) const {
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddOperator<Out>(
-        origin_, "Window",
+        origin_.ReadAt(at), "Window",
         internal::MakeOperatorFactory([assigner = assigner_, key_of = key_of_, options = options_,
                                        contents = std::move(contents), side_outputs] {
           return std::make_unique<internal::AlignedWindowOperator<K, T, Out, KeyFn, Contents>>(
@@ -206,10 +217,10 @@ class WindowedStream {
   }
 
   template <class Out, class AggregateFn, class WindowFn>
-  DataStream<Out> AddSessions(AggregateFn aggregate, WindowFn fn) const {
+  DataStream<Out> AddSessions(AggregateFn aggregate, WindowFn fn, CallSite at) const {
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddOperator<Out>(
-        origin_, "Window",
+        origin_.ReadAt(at), "Window",
         internal::MakeOperatorFactory([assigner = assigner_, key_of = key_of_, options = options_,
                                        aggregate = std::move(aggregate), fn = std::move(fn),
                                        side_outputs] {
@@ -221,10 +232,10 @@ class WindowedStream {
   }
 
   template <class Out, class AggregateFn, class WindowFn>
-  DataStream<Out> AggregateInTwoStages(AggregateFn aggregate, WindowFn fn) const {
+  DataStream<Out> AggregateInTwoStages(AggregateFn aggregate, WindowFn fn, CallSite at) const {
     using Local = internal::LocalAggregationOperator<K, T, KeyFn, AggregateFn>;
     using Partial = typename Local::Out;
-    const internal::StreamOrigin unkeyed = origin_.With({});
+    const internal::StreamOrigin unkeyed = origin_.With({}).ReadAt(at);
     internal::StreamOrigin local = internal::AddOperator<Partial>(
         unkeyed, "LocalWindow",
         internal::MakeOperatorFactory([assigner = assigner_, key_of = key_of_, aggregate] {
@@ -236,7 +247,7 @@ class WindowedStream {
     auto final_stage = DataStream<Partial>(std::move(local)).KeyBy(key_of).Window(assigner_);
     return final_stage.AllowedLateness(options_.allowed_lateness)
         .template Aggregate<Out>(internal::FinalAggregate<K, AggregateFn>(std::move(aggregate)),
-                                 std::move(fn));
+                                 std::move(fn), at);
   }
 
   // Returns the trigger to copy into each subtask.
@@ -265,7 +276,7 @@ class WindowedStream {
   }
 
   template <class Out, class Contents>
-  DataStream<Out> AddGeneral(Contents contents) const {
+  DataStream<Out> AddGeneral(Contents contents, CallSite at) const {
     const auto trigger = MakeTrigger();
     using S = typename std::remove_cvref_t<decltype(*trigger)>::State;
     using Operator = internal::WindowOperator<K, T, Out, KeyFn, W, S, Contents>;
@@ -283,7 +294,7 @@ class WindowedStream {
     };
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     return DataStream<Out>(internal::AddOperator<Out>(
-        origin_, "Window",
+        origin_.ReadAt(at), "Window",
         internal::MakeOperatorFactory([assigner = std::move(assigner), trigger, key_of = key_of_,
                                        options = options_, contents = std::move(contents),
                                        side_outputs] {

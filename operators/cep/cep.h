@@ -40,12 +40,12 @@ class PatternStream {
 
   /// A PatternProcessFunction<T, Out>.
   template <class Fn>
-  DataStream<typename Fn::OutputRecord> Process(Fn fn) const {
+  DataStream<typename Fn::OutputRecord> Process(Fn fn, CallSite at = CallSite::current()) const {
     using Out = typename Fn::OutputRecord;
     origin_.graph->AddError(pattern_.shape().Check());
     auto side_outputs = std::make_shared<internal::SideOutputs>();
     DataStream<Out> matches(internal::AddOperator<Out>(
-        origin_, "Cep",
+        origin_.ReadAt(at), "Cep",
         internal::MakeOperatorFactory([pattern = pattern_, options = options_, fn = std::move(fn),
                                        key_of = key_of_, side_outputs] {
           return std::make_unique<internal::CepOperator<K, Fn, KeyFn>>(pattern, options, fn, key_of,
@@ -57,16 +57,17 @@ class PatternStream {
   }
   /// One record for each match: fn(const PatternMatch<T>&) -> Out.
   template <class Fn, class Out = std::decay_t<std::invoke_result_t<Fn&, const PatternMatch<T>&>>>
-  DataStream<Out> Select(Fn fn) const {
+  DataStream<Out> Select(Fn fn, CallSite at = CallSite::current()) const {
     return FlatSelect<Out>(
         [fn = std::move(fn)](const PatternMatch<T>& match, Collector<Out>& out) mutable {
           out.Collect(fn(match));
-        });
+        },
+        at);
   }
   /// Any number of records for each match: fn(const PatternMatch<T>&, Collector<Out>&).
   template <class Out, class Fn>
-  DataStream<Out> FlatSelect(Fn fn) const {
-    return Process(internal::PatternFlatSelectFunction<T, Out, Fn>(std::move(fn)));
+  DataStream<Out> FlatSelect(Fn fn, CallSite at = CallSite::current()) const {
+    return Process(internal::PatternFlatSelectFunction<T, Out, Fn>(std::move(fn)), at);
   }
   /// Select, with what began and ran out of time (see Pattern::Within) to the side output `tag`:
   /// timeout(const PatternMatch<T>&, EventTime) -> L.

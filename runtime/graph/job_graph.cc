@@ -74,10 +74,11 @@ absl::StatusOr<std::vector<uint32_t>> ResolveParallelism(const StreamGraph& grap
     const uint32_t max_parallelism = node.max_parallelism.value_or(options.default_max_parallelism);
     if (parallelism.back() == 0 || parallelism.back() > max_parallelism ||
         max_parallelism > 32768) {
-      return absl::InvalidArgumentError(StrCat(
-          "parallelism must be between 1 and the max parallelism, and that at most 32768: "
-          "operator=",
-          node.name, " parallelism=", parallelism.back(), " max_parallelism=", max_parallelism));
+      return absl::InvalidArgumentError(
+          StrCat("parallelism must be between 1 and the max parallelism, and that at most 32768: "
+                 "operator=",
+                 node.name, " parallelism=", parallelism.back(),
+                 " max_parallelism=", max_parallelism, DeclaredAt(node)));
     }
   }
   return parallelism;
@@ -155,7 +156,8 @@ absl::Status CheckForward(const StreamGraph& graph, const NodePlan& plan, const 
       "forward partitioning does not allow a change of parallelism; give both operators the "
       "same, or use Rebalance() or Rescale(): from=",
       graph.nodes()[edge.source].name, " parallelism=", plan.parallelism[edge.source],
-      " to=", graph.nodes()[edge.target].name, " parallelism=", plan.parallelism[edge.target]));
+      " to=", graph.nodes()[edge.target].name, " parallelism=", plan.parallelism[edge.target],
+      DeclaredAt(graph.nodes()[edge.target])));
 }
 
 SubtaskRange All(uint32_t count) { return {0, count}; }

@@ -37,6 +37,10 @@ std::string_view ToString(ShipStrategy strategy) {
   return "UNKNOWN";
 }
 
+std::string DeclaredAt(const StreamNode& node) {
+  return node.declared_at.empty() ? std::string() : StrCat(", declared at ", node.declared_at);
+}
+
 StreamNodeIndex StreamGraph::AddNode(StreamNode node) {
   nodes_.push_back(std::move(node));
   return static_cast<StreamNodeIndex>(nodes_.size() - 1);
@@ -69,7 +73,7 @@ absl::Status StreamGraph::Finish() {
       if (!connected[input]) {
         return absl::InvalidArgumentError(
             StrCat("operator has an input that nothing is connected to: operator=", node.name,
-                   " input=", input));
+                   " input=", input, DeclaredAt(node)));
       }
     }
     if (node.uid.empty()) {
@@ -80,7 +84,7 @@ absl::Status StreamGraph::Finish() {
     if (!uids.insert(node.uid).second) {
       return absl::InvalidArgumentError(
           StrCat("two operators have the same uid; give each its own: uid=", node.uid,
-                 " operator=", node.name));
+                 " operator=", node.name, DeclaredAt(node)));
     }
     ids_.push_back(OperatorIdOfUid(node.uid));
   }

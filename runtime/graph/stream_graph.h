@@ -84,6 +84,8 @@ struct StreamNode {
   /// place.
   std::string uid;
   std::string name;
+  /// Where in the job's source, like "word_count.cc:42"; empty = unknown. For messages.
+  std::string declared_at;
   std::shared_ptr<const OperatorFactory> factory;
   /// Non-null for sources and other operators with a coordinator.
   std::shared_ptr<const CoordinatorFactory> coordinator;
@@ -105,6 +107,10 @@ struct StreamNode {
 
   [[nodiscard]] bool is_source() const { return num_inputs == 0; }
 };
+
+/// Returns what follows an operator's name in messages: ", declared at word_count.cc:42", or
+/// nothing.
+[[nodiscard]] std::string DeclaredAt(const StreamNode& node);
 
 struct StreamEdge {
   StreamNodeIndex source = 0;

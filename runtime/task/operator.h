@@ -85,6 +85,8 @@ class OperatorContext {
     OperatorId operator_id;
     std::string uid;
     std::string name;
+    /// Where in the job's source, like "word_count.cc:42"; empty = unknown.
+    std::string declared_at;
     uint32_t subtask = 0;
     uint32_t parallelism = 1;
     uint32_t max_parallelism = 128;

@@ -19,9 +19,10 @@ namespace {
 // Says where a failure happened. The one place that adds it.
 absl::Status WithPlace(const absl::Status& status, const OperatorContext::Place& place,
                        std::string_view position) {
-  return WithMessage(status,
-                     StrCat(ToStd(status.message()), " (operator=", place.name, " uid=", place.uid,
-                            " subtask=", place.subtask, "/", place.parallelism, position, ")"));
+  return WithMessage(
+      status, StrCat(ToStd(status.message()), " (operator=", place.name, " uid=", place.uid,
+                     " subtask=", place.subtask, "/", place.parallelism, position,
+                     place.declared_at.empty() ? "" : ", declared at ", place.declared_at, ")"));
 }
 
 absl::Status ThrownStatus(std::string_view what) {

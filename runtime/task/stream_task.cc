@@ -178,6 +178,7 @@ absl::Status StreamTask::Init() {
     place.job = description_.job;
     place.operator_id = graph.operator_id(op.node);
     place.uid = node.uid;
+    place.declared_at = node.declared_at;
     place.name = node.name;
     place.subtask = description_.subtask;
     place.parallelism = description_.parallelism;
