@@ -12,6 +12,7 @@ function(weir_module name)
     target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
     target_compile_options(${name} PRIVATE ${WEIR_WARNINGS})
     target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+    weir_use_precompiled(${name} weir_precompiled)
   else()
     add_library(${name} INTERFACE)
     target_sources(${name} INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
@@ -69,6 +70,13 @@ function(weir_add_job name)
   target_link_libraries(job_${name} PRIVATE weir::weir_operators weir::weir_runtime weir::weir_abi_stamp ${ARG_PRIVATE})
 endfunction()
 
+# Of the tests' own files. -fPIC, and not -fPIE: one parsed header then serves executables and objects.
+set(WEIR_TEST_OPTIONS -fPIC)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  # Tests instantiate operators by the hundred and run each for milliseconds: a quarter less to compile.
+  list(APPEND WEIR_TEST_OPTIONS -O1)
+endif()
+
 # weir_test(<name> [LABELS ...] SOURCES ... [PRIVATE ...])
 #
 # One GoogleTest executable, run by ctest under LABELS (default: unit). The target unit_tests builds all of label unit.
@@ -91,10 +99,8 @@ function(weir_test name)
     add_dependencies(unit_tests ${name})
   endif()
   target_compile_options(${name} PRIVATE ${WEIR_WARNINGS})
-  if(CMAKE_BUILD_TYPE STREQUAL "Release")
-    # Tests instantiate operators by the hundred and run each for milliseconds: a quarter less to compile.
-    target_compile_options(${name} PRIVATE -O1)
-  endif()
+  target_compile_options(${name} PRIVATE ${WEIR_TEST_OPTIONS})
+  weir_use_precompiled(${name} weir_precompiled_tests)
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})

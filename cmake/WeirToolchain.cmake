@@ -5,7 +5,7 @@ if(WEIR_CCACHE)
   # Paths below the checkout are hashed as relative ones, so that every clone shares what another has compiled.
   set(CMAKE_CXX_COMPILER_LAUNCHER
       ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=true
-      CCACHE_SLOPPINESS=time_macros ${WEIR_CCACHE})
+      CCACHE_SLOPPINESS=time_macros,pch_defines ${WEIR_CCACHE})
 endif()
 
 find_program(WEIR_MOLD mold)
@@ -16,6 +16,9 @@ endif()
 # Two compilations and one link at a time fit a machine of two cores.
 set_property(GLOBAL PROPERTY JOB_POOLS compile_pool=2 link_pool=1)
 set(CMAKE_JOB_POOL_LINK link_pool)
+
+# It defines a macro that parsed headers depend on, so every file has it.
+add_compile_options(-pthread)
 
 set(WEIR_WARNINGS
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror)
