@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Throughput of whole jobs on a cluster of one JobManager and two TaskManagers, as a table.
 
-usage: tests/bench/cluster_bench.py [--runs N] [--records MILLIONS] [--metrics] [--bin DIR]
+usage: tests/bench/cluster_bench.py [--runs N] [--records MILLIONS] [--metrics | --shuffle] [--bin DIR]
 
 keyed count: generator → key by → count, half of the records over TCP between the TaskManagers.
 distinct:    JSON lines from a file → parse → 60 s tumbling window, distinct destinations per source.
 
 metrics:     with --metrics, instead of these: the keyed count of 1,000 keys with all metrics on (latency markers and a
              scrape of every process each second) and with nothing told to anyone.
+shuffle:     with --shuffle, instead of these: the keyed count of 1,000 keys with buffer timeouts of 5 and 100 ms, and
+             both jobs with and without compression between the TaskManagers.
 
 Each figure is the median of the runs; CPU seconds are user and system time of all three processes while the job ran.
 A checkpoint is taken every second, as by default. Nothing is asserted: the table is what this machine did today.
@@ -108,17 +110,34 @@ def measure(entry, arguments, records, options=(), scraped=False):
         return wall, cpu_seconds(pids) - before, peak_mebibytes(pids), records
 
 
-def compare_metrics(runs, counted):
-    """Runs alternate, so that what the machine does besides meets both alike."""
-    arguments = ["--records", str(counted), "--keys", "1000"]
-    off, on = [], []
+def compare(runs, variants):
+    """Reports (name, what measure takes) of each variant; returns its median CPU seconds. Runs alternate, so that what
+    the machine does besides meets all alike."""
+    figures = [[] for _ in variants]
     for _ in range(runs):
-        off.append(measure("keyed_count", arguments, counted, NO_METRICS))
-        on.append(measure("keyed_count", arguments, counted, ALL_METRICS, scraped=True))
-    report("no metrics", off)
-    report("all metrics", on)
-    cost = statistics.median(run[1] for run in on) / statistics.median(run[1] for run in off) - 1
-    print(f"all metrics cost {100 * cost:.1f} % CPU")
+        for (_, arguments), of_variant in zip(variants, figures):
+            of_variant.append(measure(**arguments))
+    for (name, _), of_variant in zip(variants, figures):
+        report(name, of_variant)
+    return [statistics.median(run[1] for run in of_variant) for of_variant in figures]
+
+
+def compare_metrics(runs, counted):
+    count = {"entry": "keyed_count", "arguments": ["--records", str(counted), "--keys", "1000"], "records": counted}
+    off, on = compare(runs, [("no metrics", {**count, "options": NO_METRICS}),
+                             ("all metrics", {**count, "options": ALL_METRICS, "scraped": True})])
+    print(f"all metrics cost {100 * (on / off - 1):.1f} % CPU")
+
+
+def compare_shuffles(runs, counted, path, lines):
+    count = {"entry": "keyed_count", "arguments": ["--records", str(counted), "--keys", "1000"], "records": counted}
+    distinct = {"entry": "distinct_destinations", "arguments": ["--input", str(path)], "records": lines}
+    compare(runs, [(f"keyed count, buffer timeout {ms} ms", {**count, "options": [f"execution.buffer-timeout={ms} ms"]})
+                   for ms in (5, 100)])
+    for name, job in (("keyed count", count), ("JSON lines", distinct)):
+        compare(runs, [(f"{name}, compression {codec}",
+                        {**job, "options": [f"taskmanager.network.compression.codec={codec}"]})
+                       for codec in ("NONE", "LZ4")])
 
 
 def report(name, runs):
@@ -133,6 +152,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--records", type=float, default=20, help="millions of records of the keyed count")
     parser.add_argument("--metrics", action="store_true", help="only what metrics cost")
+    parser.add_argument("--shuffle", action="store_true", help="only buffer timeouts and compression")
     parser.add_argument("--bin", default=str(ROOT / "build/release/bin"))
     arguments = parser.parse_args()
     os.environ["WEIR_TEST_BIN"] = arguments.bin
@@ -147,13 +167,16 @@ def main():
     if arguments.metrics:
         compare_metrics(arguments.runs, counted)
         return
-    for keys in (1000, 1000000):
-        runs = [measure("keyed_count", ["--records", str(counted), "--keys", str(keys)], counted)
-                for _ in range(arguments.runs)]
-        report(f"keyed count, {keys:,} keys", runs)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "connections.ndjson"
         write_connections(path, lines)
+        if arguments.shuffle:
+            compare_shuffles(arguments.runs, counted, path, lines)
+            return
+        for keys in (1000, 1000000):
+            runs = [measure("keyed_count", ["--records", str(counted), "--keys", str(keys)], counted)
+                    for _ in range(arguments.runs)]
+            report(f"keyed count, {keys:,} keys", runs)
         runs = [measure("distinct_destinations", ["--input", str(path)], lines) for _ in range(arguments.runs)]
         report("JSON lines, 60 s distinct", runs)
 
