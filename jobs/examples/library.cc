@@ -1,6 +1,11 @@
 #include "jobs/examples/distinct_destinations.h"
+#include "jobs/examples/guessed_passwords.h"
+#include "jobs/examples/host_owners.h"
+#include "jobs/examples/hot_rules.h"
 #include "jobs/examples/kafka_copy.h"
 #include "jobs/examples/kafka_keyed_count.h"
+#include "jobs/examples/late_logins.h"
+#include "jobs/examples/login_joins.h"
 #include "jobs/examples/word_count.h"
 #include "operators/api/job.h"
 
@@ -21,5 +26,18 @@ WEIR_JOB("kafka_keyed_count",
 WEIR_JOB("kafka_copy",
          "Copies Kafka topics to another, exactly once: --brokers HOST:PORT --topic NAME --to NAME",
          BuildKafkaCopy);
+
+WEIR_JOB("late_logins", "Windows and late data over generated logins: --out DIR", BuildLateLogins);
+
+WEIR_JOB("login_joins", "An interval and a temporal join of generated logins: --out DIR",
+         BuildLoginJoins);
+
+WEIR_JOB("guessed_passwords", "CEP over generated logins: --out DIR", BuildGuessedPasswords);
+
+WEIR_JOB("host_owners", "Asynchronous look-ups for generated logins: --out DIR", BuildHostOwners);
+
+WEIR_JOB("hot_rules",
+         "Generated logins by rules that change while it runs: --rules FILE --rate R --out DIR",
+         BuildHotRules);
 
 }  // namespace weir::examples
