@@ -133,15 +133,24 @@ Case RandomCase(std::mt19937& random, bool no_skip) {
   const bool needs_time = last.negated && last.contiguity != Contiguity::kStrict;
   if (needs_time || one_in(2)) {
     result.within_ms = 2 + static_cast<int64_t>(random() % 20);
-    result.pattern = result.pattern.Within(absl::Milliseconds(result.within_ms));
+    const absl::Duration within = absl::Milliseconds(result.within_ms);
+    // A negation at the end waits for the time of the whole match.
+    result.pattern = !needs_time && one_in(3) ? result.pattern.WithinPreviousAndCurrent(within)
+                                              : result.pattern.Within(within);
   }
   return result;
 }
 
+// Whether the time limit is one between each event and the next.
+bool OfEachEvent(const Case& test) {
+  return test.pattern.shape().within_type == WithinType::kPreviousAndCurrent;
+}
+
 std::string Describe(const Case& test) {
   const PatternShape& shape = test.pattern.shape();
-  std::string text = StrCat("skip ", static_cast<int>(shape.skip.kind()), " ", shape.skip.stage(),
-                            " within ", test.within_ms);
+  std::string text =
+      StrCat("skip ", static_cast<int>(shape.skip.kind()), " ", shape.skip.stage(), " within ",
+             test.within_ms, OfEachEvent(test) ? " of the event before" : "");
   for (size_t i = 0; i < shape.stages.size(); ++i) {
     const PatternStage& stage = shape.stages[i];
     StrAppend(&text, "\n  ", stage.name, " contiguity ", static_cast<int>(stage.contiguity),
@@ -242,8 +251,9 @@ class Model {
         ways.push_back({kEnd, false, negations});
       }
     }
+    const size_t from = OfEachEvent(case_) ? last : taken.front().second;
     const int64_t limit_ms =
-        case_.within_ms < 0 ? INT64_MAX : events_[taken.front().second].time_ms + case_.within_ms;
+        case_.within_ms < 0 ? INT64_MAX : events_[from].time_ms + case_.within_ms;
     for (size_t i = last + 1; i < events_.size() && events_[i].time_ms < limit_ms; ++i) {
       std::erase_if(ways, [&](const Way& way) { return !Follow(taken, count, way, i); });
     }
@@ -385,28 +395,50 @@ std::vector<Line> Expected(const Case& test, const std::vector<TimedEvent>& all)
   return lines;
 }
 
-void RunSeed(uint32_t seed) {
+struct Counts {
+  size_t of_each_event = 0;  // Cases with a time limit between events.
+  size_t late = 0;
+  size_t suspensions = 0;
+};
+
+void RunSeed(uint32_t seed, Counts& counts) {
   SCOPED_TRACE(StrCat("seed ", seed));
   std::mt19937 random(seed);
   const bool no_skip = random() % 2 == 0;
   const Case test = RandomCase(random, no_skip);
   SCOPED_TRACE(Describe(test));
   ASSERT_TRUE(test.pattern.shape().Check().ok()) << test.pattern.shape().Check();
+  if (OfEachEvent(test)) ++counts.of_each_event;
 
+  const OutputTag<Event> late_tag("late");
   const auto make = [&](uint32_t parallelism) {
-    return std::make_unique<OperatorTestHarness<Event, std::string>>(
+    OperatorTestOptions options;
+    options.parallelism = parallelism;
+    if (seed % 3 == 0) options.output_capacity = 1 + seed % 2;
+    if (seed % 9 == 0) options.state_memory_bytes = 1;
+    auto made = std::make_unique<OperatorTestHarness<Event, std::string>>(
         [&](DataStream<Event> in) {
           return CEP::Pattern(in.KeyBy([](const Event& event) { return event.key; }), test.pattern)
+              .SideOutputLateData(late_tag)
               .Process(Report{})
               .Uid("cep");
         },
-        OperatorTestOptions{.parallelism = parallelism,
-                            .state_memory_bytes = seed % 9 == 0 ? 1 : int64_t{1} << 40});
+        options);
+    made->CollectSideOutput(late_tag);
+    return made;
   };
   auto harness = make(static_cast<uint32_t>(1 + random() % 3));
   std::vector<TimedEvent> all;
   std::vector<Line> lines;
+  std::vector<int64_t> late;  // Ids.
+  std::vector<int64_t> put_aside;
+  uint64_t num_counted_late = 0;
   const auto take = [&] {
+    for (const StreamRecord<Event>& record : harness->TakeSideOutput(late_tag)) {
+      put_aside.push_back(record.value.id);
+    }
+    num_counted_late += harness->CounterValue("numLateRecordsDropped");
+    counts.suspensions += harness->num_suspensions();
     for (const StreamRecord<std::string>& record : harness->TakeRecords()) {
       // Skipping forgets matches begun, so that they do not run out of time.
       if (test.pattern.shape().skip.kind() != AfterMatchSkipStrategy::Kind::kNoSkip &&
@@ -418,14 +450,21 @@ void RunSeed(uint32_t seed) {
   };
   const int num_events = 4 + static_cast<int>(random() % 26);
   int64_t watermark_ms = -1;
+  bool has_watermark = false;
   for (int i = 0; i < num_events; ++i) {
     TimedEvent event;
     event.event = {i, static_cast<int32_t>(random() % 3), static_cast<int32_t>(random() % 4),
                    static_cast<int32_t>(random() % 5)};
     event.time_ms = watermark_ms + 1 + static_cast<int64_t>(random() % 8);
-    all.push_back(event);
+    if (has_watermark && random() % 10 == 0) {
+      event.time_ms = watermark_ms - static_cast<int64_t>(random() % 6);
+      late.push_back(event.event.id);
+    } else {
+      all.push_back(event);
+    }
     harness->ProcessElement(event.event, EventTime::FromMillis(event.time_ms));
     if (random() % 4 == 0) {
+      has_watermark = true;
       watermark_ms += static_cast<int64_t>(random() % 5);
       harness->ProcessWatermark(watermark_ms);
     }
@@ -435,6 +474,7 @@ void RunSeed(uint32_t seed) {
       harness = make(static_cast<uint32_t>(1 + random() % 3));
       harness->Restore(std::move(snapshot));
       harness->ProcessWatermark(watermark_ms);
+      has_watermark = true;
     }
   }
   harness->ProcessWatermark(EventTime::Max());
@@ -448,6 +488,9 @@ void RunSeed(uint32_t seed) {
   }
   SCOPED_TRACE(events);
   ASSERT_THAT(lines, ::testing::ElementsAreArray(Expected(test, all)));
+  ASSERT_THAT(put_aside, ::testing::UnorderedElementsAreArray(late));
+  EXPECT_EQ(num_counted_late, late.size());
+  counts.late += late.size();
   if (test.within_ms >= 0) {
     EXPECT_EQ(harness->NumKeyedStateEntries(), 0u) << "state is left behind";
   }
@@ -456,10 +499,15 @@ void RunSeed(uint32_t seed) {
 TEST(CepPropertyTest, FindsWhatTheDefinitionsSay) {
   const char* seeds = std::getenv("WEIR_TEST_SEEDS");
   const uint32_t num_seeds = seeds == nullptr ? 600 : static_cast<uint32_t>(std::atoi(seeds));
+  Counts counts;
   for (uint32_t seed = 1; seed <= num_seeds; ++seed) {
-    RunSeed(seed);
+    RunSeed(seed, counts);
     if (::testing::Test::HasFatalFailure()) return;
   }
+  if (num_seeds < 100) return;
+  EXPECT_GT(counts.of_each_event, num_seeds / 20);
+  EXPECT_GT(counts.late, num_seeds / 5);
+  EXPECT_GT(counts.suspensions, num_seeds / 5);
 }
 
 }  // namespace

@@ -139,6 +139,40 @@ TEST(CepTest, ProcessingTimeTakesEventsAsTheyComeAndTimesOutByTheClock) {
   EXPECT_EQ(harness.NumKeyedStateEntries(), 0u);
 }
 
+TEST(CepTest, ATimeBetweenEventsLimitsEachStepAndNotTheWholeMatch) {
+  const OutputTag<std::string> slow("slow");
+  Harness harness([&](DataStream<Login> in) {
+    return CEP::Pattern(in.KeyBy(&UserOf), Pattern<Login>::Begin("failures")
+                                               .Where(&Failed)
+                                               .Times(3)
+                                               .Consecutive()
+                                               .Next("success")
+                                               .Where(&Passed)
+                                               .WithinPreviousAndCurrent(absl::Milliseconds(50)))
+        .Select(
+            slow,
+            [](const PatternMatch<Login>& match, EventTime time) {
+              return StrCat(Ids(match), " at ", time.millis());
+            },
+            &Ids);
+  });
+  harness.CollectSideOutput(slow);
+  // Each step takes 49 ms, all of them three times as long as the limit.
+  for (int id = 1; id <= 3; ++id) harness.ProcessElement({"alice", "failed", id}, (id - 1) * 49);
+  harness.ProcessElement({"alice", "ok", 4}, 3 * 49);
+  // The third step of bob is a millisecond too long.
+  for (int id = 11; id <= 13; ++id) harness.ProcessElement({"bob", "failed", id}, (id - 11) * 49);
+  harness.ProcessElement({"bob", "ok", 14}, 2 * 49 + 50);
+  harness.ProcessWatermark(10'000);
+  EXPECT_THAT(harness.TakeRecords(),
+              ElementsAre(StreamRecord<std::string>{"f1 f2 f3 s4", EventTime::FromMillis(147)}));
+  std::vector<std::string> timed_out;
+  for (const auto& record : harness.TakeSideOutput(slow)) timed_out.push_back(record.value);
+  EXPECT_THAT(timed_out, ::testing::UnorderedElementsAre("f11 f12 f13 at 148", "f12 f13 at 148",
+                                                         "f13 at 148"));
+  EXPECT_EQ(harness.NumKeyedStateEntries(), 0u);
+}
+
 TEST(CepTest, APatternOverAWholeStreamSeesAllOfIt) {
   Harness harness(
       [](DataStream<Login> in) {
