@@ -44,13 +44,16 @@ struct Model {
   std::map<std::string, int64_t> values;
   std::map<std::string, std::vector<std::string>> lists;
   std::map<std::string, std::map<int32_t, std::string>> maps;
+  std::map<std::string, int64_t> reduced;                  // The greatest element added.
+  std::map<std::string, std::vector<int64_t>> aggregated;  // All elements added.
   std::map<std::pair<std::string, int64_t>, int64_t> windows;
   TimerModel timers;
 
   friend bool operator==(const Model&, const Model&) = default;
 
   [[nodiscard]] size_t NumEntries() const {
-    size_t entries = values.size() + windows.size() + timers.size();
+    size_t entries =
+        values.size() + windows.size() + timers.size() + reduced.size() + aggregated.size();
     for (const auto& [key, list] : lists) entries += list.size();
     for (const auto& [key, map] : maps) entries += map.size();
     return entries;
@@ -70,6 +73,22 @@ class Subtask {
   }
   MapState<int32_t, std::string> Map() {
     return *backend_.GetState(MapStateDescriptor<int32_t, std::string>{"map"});
+  }
+  ReducingState<int64_t> Reduced() {
+    return *backend_.GetState(ReducingStateDescriptor<int64_t>{
+        "reduced", [](int64_t& most, const int64_t& element) { most = std::max(most, element); }});
+  }
+  AggregatingState<int64_t, std::string> Aggregated() {
+    using Accumulator = std::pair<int64_t, int64_t>;  // Count and sum.
+    return *backend_.GetState(AggregatingStateDescriptor<int64_t, Accumulator, std::string>{
+        "aggregated",
+        [](Accumulator& accumulator, const int64_t& element) {
+          ++accumulator.first;
+          accumulator.second += element;
+        },
+        [](const Accumulator& accumulator) {
+          return std::to_string(accumulator.first) + "/" + std::to_string(accumulator.second);
+        }});
   }
   ObjectTable<std::string, Window, int64_t>& Windows() {
     return **backend_.Table(TableDescriptor<Window, int64_t>{"windows"});
@@ -189,7 +208,7 @@ class Job {
     const std::string key = "key-" + std::to_string(random_() % 30);
     Subtask& subtask = SubtaskOf(key);
     // Some states are first used late, or in no subtask of a job's life.
-    switch (random_() % 5) {
+    switch (random_() % 7) {
       case 0:
         OperateValue(key, subtask);
         break;
@@ -204,6 +223,12 @@ class Job {
         break;
       case 4:
         OperateTimers(key, subtask);
+        break;
+      case 5:
+        OperateReduced(key, subtask);
+        break;
+      case 6:
+        OperateAggregated(key, subtask);
         break;
     }
   }
@@ -271,6 +296,57 @@ class Job {
       default:
         model[user_key] = RandomText();
         state.Put(user_key, model[user_key]);
+    }
+  }
+
+  int64_t RandomElement() { return static_cast<int64_t>(random_() % 1000) - 500; }
+
+  void OperateReduced(const std::string& key, Subtask& subtask) {
+    ReducingState<int64_t> state = subtask.Reduced();
+    const auto found = model_.reduced.find(key);
+    switch (random_() % 5) {
+      case 0:
+        state.Clear();
+        model_.reduced.erase(key);
+        break;
+      case 1:
+        ASSERT_EQ(state.Get() != nullptr, found != model_.reduced.end());
+        if (state.Get() != nullptr) {
+          ASSERT_EQ(*state.Get(), found->second);
+        }
+        break;
+      default: {
+        const int64_t element = RandomElement();
+        state.Add(element);
+        const auto [place, is_new] = model_.reduced.emplace(key, element);
+        place->second = std::max(place->second, element);
+        ASSERT_EQ(*state.Get(), place->second);
+      }
+    }
+  }
+
+  static std::string Aggregate(const std::vector<int64_t>& elements) {
+    int64_t sum = 0;
+    for (const int64_t element : elements) sum += element;
+    return std::to_string(elements.size()) + "/" + std::to_string(sum);
+  }
+
+  void OperateAggregated(const std::string& key, Subtask& subtask) {
+    AggregatingState<int64_t, std::string> state = subtask.Aggregated();
+    const auto found = model_.aggregated.find(key);
+    switch (random_() % 5) {
+      case 0:
+        state.Clear();
+        model_.aggregated.erase(key);
+        break;
+      case 1:
+        ASSERT_EQ(state.IsEmpty(), found == model_.aggregated.end());
+        ASSERT_EQ(state.Get(), Aggregate(found == model_.aggregated.end() ? std::vector<int64_t>()
+                                                                          : found->second));
+        break;
+      default:
+        model_.aggregated[key].push_back(RandomElement());
+        state.Add(model_.aggregated[key].back());
     }
   }
 
@@ -385,6 +461,8 @@ class Job {
       subtask->Value();
       subtask->List();
       subtask->Map();
+      subtask->Reduced();
+      subtask->Aggregated();
       subtask->Windows();
       subtask->Timers();
       entries += subtask->backend().NumEntries();
@@ -399,6 +477,13 @@ class Job {
       MapState<int32_t, std::string> state = SubtaskOf(key).Map();
       ASSERT_EQ(state.size(), map.size());
       for (const auto& [user_key, value] : map) ASSERT_EQ(*state.Get(user_key), value);
+    }
+    for (const auto& [key, most] : model_.reduced) {
+      const int64_t* found = SubtaskOf(key).Reduced().Get();
+      ASSERT_TRUE(found != nullptr && *found == most);
+    }
+    for (const auto& [key, elements] : model_.aggregated) {
+      ASSERT_EQ(SubtaskOf(key).Aggregated().Get(), Aggregate(elements));
     }
     for (const auto& [key, value] : model_.windows) {
       const int64_t* found = SubtaskOf(key.first).Windows().Find(KeyHash(key.first), key.first,
