@@ -46,14 +46,28 @@ def check_nothing_is_written(running, jobs):
         assert (running.folder / "checkpoints" / job / kept[0] / "_metadata").is_file()
 
 
+def resident_bytes(process):
+    """Of the process, without pages that it shares with others."""
+    with open(f"/proc/{process.pid}/smaps_rollup", encoding="ascii") as lines:
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
 def main():
     with tempfile.TemporaryDirectory() as out, cluster.Cluster(task_managers=1, slots=IDLE_JOBS + 1) as running:
         rest = running.rest
-        jobs = [start(running, pathlib.Path(out) / f"idle-{i}", 1e-7) for i in range(IDLE_JOBS)]
+        # The first one loads the library.
+        jobs = [start(running, pathlib.Path(out) / "idle", 1e-7)]
+        rest.wait_for_state(jobs[0], "RUNNING")
+        before = resident_bytes(running.task_managers[0])
+        jobs += [start(running, pathlib.Path(out) / f"idle-{i}", 1e-7) for i in range(1, IDLE_JOBS)]
         working = start(running, pathlib.Path(out) / "working", 200)
         for job in [*jobs, working]:
             rest.wait_for_state(job, "RUNNING")
         check_nothing_is_written(running, jobs)
+        # G8: a job takes less than 1 MB.
+        bytes_per_job = (resident_bytes(running.task_managers[0]) - before) / IDLE_JOBS
+        print(f"{bytes_per_job / 1024:.0f} KiB per job on the TaskManager")
+        assert bytes_per_job < 1e6, bytes_per_job
 
         # One whose state changes is written each time.
         before = latest(rest, working)
