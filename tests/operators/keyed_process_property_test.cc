@@ -203,6 +203,7 @@ class ScriptedRun {
     options.parallelism = static_cast<uint32_t>(1 + Below(4));
     if (Below(3) == 0) options.output_capacity = static_cast<size_t>(1 + Below(3));
     options.start_time = absl::FromUnixMillis(model_.now_ms);
+    if (Below(6) == 0) options.state_memory_bytes = 1;  // All state goes by the disk.
     harness_ = std::make_unique<Harness>(
         [](DataStream<Command> commands) {
           return commands.KeyBy([](const Command& command) { return command.key; })

@@ -179,6 +179,13 @@ rocksdb::LiveFileMetaData ToLiveFile(const StateFile& file, const std::string& d
   return live;
 }
 
+/// Begins each file by the deletion of a key that no entry has: the first one's key group alone.
+///
+/// A file that is ingested has one sequence number for all of its entries, and they have none in
+/// the file. Importing it, RocksDB 7.8 takes the first key's to be 0, and so an older file that
+/// ends with the very key that the file begins with not to overlap it: a compaction moved both to
+/// one level as they were, the older before the newer, and look-ups found the old value. No file
+/// ends with this key.
 class RocksFileWriter final : public StateDatabase::FileWriter {
  public:
   RocksFileWriter(const rocksdb::Options& options, std::string path)
@@ -192,22 +199,29 @@ class RocksFileWriter final : public StateDatabase::FileWriter {
     return ToStatus(writer_.Open(path_), StrCat("cannot write a file of state: path=", path_));
   }
   absl::Status Put(std::string_view key, std::string_view value) override {
-    ++num_entries_;
+    RETURN_IF_ERROR(Begin(key));
     return ToStatus(writer_.Put(ToSlice(key), ToSlice(value)), "cannot write a file of state");
   }
   absl::Status Delete(std::string_view key) override {
-    ++num_entries_;
+    RETURN_IF_ERROR(Begin(key));
     return ToStatus(writer_.Delete(ToSlice(key)), "cannot write a file of state");
   }
   absl::Status Finish() { return ToStatus(writer_.Finish(), "cannot write a file of state"); }
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] bool empty() const { return num_entries_ == 0; }
+  [[nodiscard]] bool empty() const { return empty_; }
 
  private:
+  absl::Status Begin(std::string_view key) {
+    if (!std::exchange(empty_, false)) return absl::OkStatus();
+    DCHECK_GT(key.size(), kKeyGroupBytes);
+    return ToStatus(writer_.Delete(ToSlice(key.substr(0, kKeyGroupBytes))),
+                    "cannot write a file of state");
+  }
+
   rocksdb::SstFileWriter writer_;
   const std::string path_;
-  uint64_t num_entries_ = 0;
+  bool empty_ = true;
 };
 
 class RocksWriteBatch final : public StateDatabase::WriteBatch {
