@@ -275,6 +275,7 @@ void OperatorTestCore::CreateSubtask(StreamNodeIndex index, uint32_t subtask_ind
   place.job = JobId(1, 1);
   place.operator_id = graph_.operator_id(index);
   place.uid = node.uid;
+  place.declared_at = node.declared_at;
   place.name = node.name;
   place.subtask = subtask_index;
   place.parallelism = ParallelismOf(index);

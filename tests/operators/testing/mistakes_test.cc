@@ -161,15 +161,14 @@ TEST(MistakesTest, NameTheLineOfTheJob) {
   int line = 0;
   MiniCluster cluster({.parallelism = 1});
   const auto fails = [](int64_t) -> int64_t { throw std::out_of_range("row 7"); };
-  EXPECT_THAT(std::string(cluster
-                              .Execute([&](StreamEnvironment& environment) {
-                                const Numbers numbers = From(environment, {1});
-                                line = __LINE__ + 1;
-                                numbers.Map(fails).SinkTo(CollectSink<int64_t>());
-                                return absl::OkStatus();
-                              })
-                              .message()),
-              HasSubstr(StrCat(" declared at mistakes_test.cc:", line, ")")));
+  const absl::Status failure = cluster.Execute([&](StreamEnvironment& environment) {
+    const Numbers numbers = From(environment, {1});
+    line = __LINE__ + 1;
+    numbers.Map(fails).SinkTo(CollectSink<int64_t>());
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(std::string(failure.message()),
+              HasSubstr(StrCat(", declared at mistakes_test.cc:", line, ")")));
   const auto counts = [](Numbers in) {
     return in.KeyBy(kSelf)
         .Window(TumblingEventTimeWindows::Of(absl::Seconds(1)))
