@@ -73,9 +73,11 @@ class PatternStream {
   /// timeout(const PatternMatch<T>&, EventTime) -> L.
   template <class L, class TimeoutFn, class Fn,
             class Out = std::decay_t<std::invoke_result_t<Fn&, const PatternMatch<T>&>>>
-  DataStream<Out> Select(OutputTag<L> tag, TimeoutFn timeout, Fn fn) const {
+  DataStream<Out> Select(OutputTag<L> tag, TimeoutFn timeout, Fn fn,
+                         CallSite at = CallSite::current()) const {
     return Process(internal::PatternTimeoutFunction<T, Out, L, TimeoutFn, Fn>(
-        std::move(tag), std::move(timeout), std::move(fn)));
+                       std::move(tag), std::move(timeout), std::move(fn)),
+                   at);
   }
 
  private:
