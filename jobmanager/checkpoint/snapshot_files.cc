@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/base/concurrent_calls.h"
 #include "runtime/base/failpoint.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/logging.h"
@@ -22,6 +23,8 @@ constexpr std::string_view kComponent = "checkpoint-storage";
 constexpr std::string_view kMetadataName = "_metadata";
 constexpr std::string_view kCheckpointPrefix = "chk-";
 constexpr std::string_view kSharedFolder = "shared";
+// As many as a TaskManager has by default.
+constexpr int kTransfersAtOnce = 4;
 // What the state backend, unaligned checkpoints, and sinks that leave epochs to their commits call
 // their files; others in the shared folder are not ours to judge.
 constexpr std::string_view kStateFileEndings[] = {".sst",   ".sst.tmp",   "-channels",
@@ -57,32 +60,52 @@ absl::Status VisitSnapshotFiles(CheckpointMetadata* metadata, const FileVisitor&
   return absl::OkStatus();
 }
 
-// Copies or links every file of the snapshot to `store`, once, and names the new ones in it.
+// Copies or links a file of a snapshot to `store`.
+absl::StatusOr<StoredFile> StoreFile(const StoredFile& file, FileStateStore* store) {
+  // Its own name is a prefix, a random id and what the state backend calls it.
+  const std::string name = FileName(file.path);
+  absl::StatusOr<StoredFile> stored = store->Store(file.path, name.substr(name.rfind('-') + 1));
+  if (absl::IsNotFound(stored.status())) {
+    return absl::DataLossError(StrCat("a state file is missing: path=", file.path));
+  }
+  if (!stored.ok() ||
+      (stored->size_bytes == file.size_bytes && stored->checksum == file.checksum)) {
+    return stored;
+  }
+  store->Delete(stored->path).IgnoreError();
+  return absl::DataLossError(StrCat("a state file is damaged: path=", file.path, " size_bytes=",
+                                    stored->size_bytes, " expected_size_bytes=", file.size_bytes));
+}
+
+// Copies or links every file of the snapshot to `store`, once, and names the new ones in it. Leaves
+// none there if it fails.
 absl::Status StoreFiles(CheckpointMetadata* metadata, FileStateStore* store) {
-  std::map<std::string, std::string> stored_paths;
-  return VisitSnapshotFiles(
-      metadata, [&](std::string* path, uint64_t size_bytes, uint64_t checksum) -> absl::Status {
-        if (const auto known = stored_paths.find(*path); known != stored_paths.end()) {
-          *path = known->second;
-          return absl::OkStatus();
+  std::vector<StoredFile> files;
+  std::map<std::string, size_t> indexes;  // In files, by path.
+  RETURN_IF_ERROR(VisitSnapshotFiles(
+      metadata, [&](const std::string* path, uint64_t size_bytes, uint64_t checksum) {
+        if (indexes.try_emplace(*path, files.size()).second) {
+          files.push_back({*path, size_bytes, checksum});
         }
-        // Its own name is a prefix, a random id and what the state backend calls it.
-        const std::string name = FileName(*path);
-        const absl::StatusOr<StoredFile> stored =
-            store->Store(*path, name.substr(name.rfind('-') + 1));
-        if (absl::IsNotFound(stored.status())) {
-          return absl::DataLossError(StrCat("a state file is missing: path=", *path));
-        }
-        RETURN_IF_ERROR(stored.status());
-        if (stored->size_bytes != size_bytes || stored->checksum != checksum) {
-          return absl::DataLossError(StrCat("a state file is damaged: path=", *path,
-                                            " size_bytes=", stored->size_bytes,
-                                            " expected_size_bytes=", size_bytes));
-        }
-        stored_paths.emplace(*path, stored->path);
-        *path = stored->path;
+        return absl::OkStatus();
+      }));
+  std::vector<std::string> stored_paths(files.size());
+  const absl::Status status =
+      CallConcurrently(files.size(), kTransfersAtOnce, [&](size_t i) -> absl::Status {
+        ASSIGN_OR_RETURN(StoredFile stored, StoreFile(files[i], store));
+        stored_paths[i] = std::move(stored.path);
         return absl::OkStatus();
       });
+  if (!status.ok()) {
+    for (const std::string& path : stored_paths) {
+      if (!path.empty()) store->Delete(path).IgnoreError();
+    }
+    return status;
+  }
+  return VisitSnapshotFiles(metadata, [&](std::string* path, uint64_t, uint64_t) {
+    *path = stored_paths[indexes.at(*path)];
+    return absl::OkStatus();
+  });
 }
 
 std::string RandomDigits(size_t count) {
@@ -227,17 +250,23 @@ absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const FileSystems& file_system
 
 absl::Status CheckFiles(const FileSystems& file_systems, const CheckpointMetadata& metadata) {
   CheckpointMetadata visited = metadata;
-  return VisitSnapshotFiles(
-      &visited, [&](const std::string* path, uint64_t size_bytes, uint64_t) -> absl::Status {
-        const absl::StatusOr<uint64_t> size = file_systems.Size(*path);
-        if (absl::IsNotFound(size.status())) {
-          return absl::DataLossError(StrCat("a state file is missing: path=", *path));
-        }
-        RETURN_IF_ERROR(size.status());
-        if (*size == size_bytes) return absl::OkStatus();
-        return absl::DataLossError(StrCat("a state file is damaged: path=", *path, " size_bytes=",
-                                          *size, " expected_size_bytes=", size_bytes));
-      });
+  std::vector<std::pair<std::string, uint64_t>> files;
+  RETURN_IF_ERROR(
+      VisitSnapshotFiles(&visited, [&](const std::string* path, uint64_t size_bytes, uint64_t) {
+        files.emplace_back(*path, size_bytes);
+        return absl::OkStatus();
+      }));
+  return CallConcurrently(files.size(), kTransfersAtOnce, [&](size_t i) -> absl::Status {
+    const auto& [path, size_bytes] = files[i];
+    const absl::StatusOr<uint64_t> size = file_systems.Size(path);
+    if (absl::IsNotFound(size.status())) {
+      return absl::DataLossError(StrCat("a state file is missing: path=", path));
+    }
+    RETURN_IF_ERROR(size.status());
+    if (*size == size_bytes) return absl::OkStatus();
+    return absl::DataLossError(StrCat("a state file is damaged: path=", path, " size_bytes=", *size,
+                                      " expected_size_bytes=", size_bytes));
+  });
 }
 
 absl::StatusOr<std::string> WriteSavepoint(const std::shared_ptr<const FileSystems>& file_systems,

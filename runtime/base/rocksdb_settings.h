@@ -27,5 +27,10 @@ inline constexpr ConfigOption<std::string> kRocksDbCompactionStyle{
 inline constexpr ConfigOption<int64_t> kRocksDbThreadNum{
     "state.backend.rocksdb.thread.num", 2,
     "Flushes and compactions of a state database that may run at once.", "1..64"};
+inline constexpr ConfigOption<int64_t> kRocksDbTransferThreadNum{
+    "state.backend.rocksdb.checkpoint.transfer.thread.num", 4,
+    "Files of the state of an operator's subtask that are uploaded at once for a checkpoint, or "
+    "fetched at once from one.",
+    "1..64"};
 
 }  // namespace weir

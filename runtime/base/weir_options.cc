@@ -34,6 +34,7 @@ void AddWeirOptions(OptionRegistry* registry) {
   registry->Add(kRocksDbWriteBufferCount);
   registry->Add(kRocksDbCompactionStyle);
   registry->Add(kRocksDbThreadNum);
+  registry->Add(kRocksDbTransferThreadNum);
   registry->Add(kNetworkChannelBytes);
   registry->Add(kBufferDebloatEnabled);
   registry->Add(kBufferDebloatTarget);

@@ -24,6 +24,8 @@ struct RocksDbOptions {
   CompactionStyle compaction_style = CompactionStyle::kLevel;
   /// Flushes and compactions of a database that may run at once.
   int num_threads = 2;
+  /// Files of a backend that are stored, or fetched, at once.
+  int num_transfer_threads = 4;
 
   /// Reads the settings state.backend.rocksdb.*.
   [[nodiscard]] static RocksDbOptions FromConfiguration(const Configuration& configuration);

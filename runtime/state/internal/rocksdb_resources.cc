@@ -66,6 +66,7 @@ RocksDbOptions RocksDbOptions::FromConfiguration(const Configuration& configurat
     options.compaction_style = CompactionStyle::kUniversal;
   }
   options.num_threads = static_cast<int>(configuration.Get(kRocksDbThreadNum));
+  options.num_transfer_threads = static_cast<int>(configuration.Get(kRocksDbTransferThreadNum));
   return options;
 }
 

@@ -1,12 +1,16 @@
 #include "runtime/state/internal/snapshot_base.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "runtime/base/concurrent_calls.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/state/internal/entry_key.h"
+#include "runtime/state/internal/rocksdb_resources.h"
 
 namespace weir::internal {
 
@@ -26,6 +30,33 @@ class ScratchDirectory {
 
  private:
   const std::string path_;
+};
+
+// Files on their way to a store: each is linked aside, so that the database may delete its own
+// meanwhile.
+class FilesToStore {
+ public:
+  struct File {
+    size_t index;  // Among the database's.
+    std::string path;
+  };
+
+  explicit FilesToStore(std::string directory) : scratch_(std::move(directory)) {}
+
+  // Returns whether that was possible.
+  bool Add(size_t index, const std::string& path, const std::string& local_name) {
+    std::error_code error;
+    if (files_.empty()) std::filesystem::create_directories(scratch_.path(), error);
+    std::string link = StrCat(scratch_.path(), "/", local_name);
+    if (error || ::link(path.c_str(), link.c_str()) != 0) return false;
+    files_.push_back({index, std::move(link)});
+    return true;
+  }
+  [[nodiscard]] const std::vector<File>& files() const { return files_; }
+
+ private:
+  const ScratchDirectory scratch_;
+  std::vector<File> files_;
 };
 
 }  // namespace
@@ -73,10 +104,11 @@ absl::Status SnapshotBase::FetchFiles(const std::vector<StateFile>& files, State
       return absl::DataLossError(StrCat("a file of a snapshot has a malformed name: file=",
                                         file.path, " name=", file.local_name));
     }
-    RETURN_IF_ERROR(store.Fetch({file.path, file.size_bytes, file.checksum},
-                                StrCat(directory, "/", file.local_name)));
   }
-  return absl::OkStatus();
+  return CallConcurrently(files.size(), NumTransfers(), [&](size_t i) {
+    return store.Fetch({files[i].path, files[i].size_bytes, files[i].checksum},
+                       StrCat(directory, "/", files[i].local_name));
+  });
 }
 
 absl::Status SnapshotBase::Adopt(const std::vector<StateFile>& files, StateFileStore& store) {
@@ -130,20 +162,37 @@ const StateFile* SnapshotBase::FindReusable(const std::string& local_name) const
   return &found->second;
 }
 
+int SnapshotBase::NumTransfers() const {
+  return RocksDbResources::Of(budget_)->options().num_transfer_threads;
+}
+
 absl::StatusOr<std::vector<StateFile>> SnapshotBase::StoreLiveFiles(
     CheckpointId checkpoint_id, StateFileStore& store, const std::atomic<bool>& cancelled,
     absl::FunctionRef<void()> chosen) {
   std::vector<StateFile> files;
-  std::vector<std::string> stored_now;
-  const absl::Status status = database()->VisitLiveFiles(
+  std::vector<size_t> stored_now;
+  FilesToStore to_store(StrCat(local_directory_, "/storing-", checkpoint_id.value()));
+  const auto check_cancelled = [&] {
+    return cancelled.load(std::memory_order_relaxed)
+               ? absl::AbortedError("the snapshot was cancelled")
+               : absl::OkStatus();
+  };
+  const auto store_file = [&](size_t index, const std::string& path) -> absl::Status {
+    RETURN_IF_ERROR(check_cancelled());
+    StateFile& file = files[index];
+    ASSIGN_OR_RETURN(StoredFile stored, store.Store(path, file.local_name));
+    file.size_bytes = stored.size_bytes;
+    file.checksum = stored.checksum;
+    file.path = std::move(stored.path);
+    return absl::OkStatus();
+  };
+  absl::Status status = database()->VisitLiveFiles(
       [&] {
         files_chosen_.store(true, std::memory_order_release);
         chosen();
       },
       [&](const StateFile& live, const std::string& path) -> absl::Status {
-        if (cancelled.load(std::memory_order_relaxed)) {
-          return absl::AbortedError("the snapshot was cancelled");
-        }
+        RETURN_IF_ERROR(check_cancelled());
         {
           MutexLock lock(&mutex_);
           if (const StateFile* reusable = FindReusable(live.local_name)) {
@@ -151,17 +200,21 @@ absl::StatusOr<std::vector<StateFile>> SnapshotBase::StoreLiveFiles(
             return absl::OkStatus();
           }
         }
-        ASSIGN_OR_RETURN(const StoredFile stored, store.Store(path, live.local_name));
-        stored_now.push_back(stored.path);
-        StateFile file = live;
-        file.path = stored.path;
-        file.size_bytes = stored.size_bytes;
-        file.checksum = stored.checksum;
-        files.push_back(std::move(file));
-        return absl::OkStatus();
+        const size_t index = files.size();
+        files.push_back(live);
+        stored_now.push_back(index);
+        return to_store.Add(index, path, live.local_name) ? absl::OkStatus()
+                                                          : store_file(index, path);
       });
+  if (status.ok()) {
+    status = CallConcurrently(to_store.files().size(), NumTransfers(), [&](size_t i) {
+      return store_file(to_store.files()[i].index, to_store.files()[i].path);
+    });
+  }
   if (!status.ok()) {
-    for (const std::string& path : stored_now) store.Delete(path).IgnoreError();
+    for (const size_t index : stored_now) {
+      if (!files[index].path.empty()) store.Delete(files[index].path).IgnoreError();
+    }
     return status;
   }
   MutexLock lock(&mutex_);

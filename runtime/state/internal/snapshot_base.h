@@ -51,8 +51,8 @@ class SnapshotBase {
       absl::FunctionRef<absl::Status(std::string_view key, std::string_view value)> visit);
 
   /// Returns all files of the database, stored; those that are in no completed checkpoint are
-  /// given to `store` now. Deletes what it stored if it fails. Stops with kAborted once
-  /// `cancelled`. Calls `chosen()` as soon as FilesChosen is true.
+  /// given to `store` now, several at once. Deletes what it stored if it fails. Stops with kAborted
+  /// once `cancelled`. Calls `chosen()` as soon as FilesChosen is true.
   [[nodiscard]] absl::StatusOr<std::vector<StateFile>> StoreLiveFiles(
       CheckpointId checkpoint_id, StateFileStore& store, const std::atomic<bool>& cancelled,
       absl::FunctionRef<void()> chosen);
@@ -71,6 +71,8 @@ class SnapshotBase {
 
   [[nodiscard]] absl::Status FetchFiles(const std::vector<StateFile>& files, StateFileStore& store,
                                         const std::string& directory);
+  // How many files are stored, or fetched, at once.
+  [[nodiscard]] int NumTransfers() const;
   // Returns the stored file that may be referred to again, or null.
   [[nodiscard]] const StateFile* FindReusable(const std::string& local_name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -138,6 +138,8 @@ TEST_F(SnapshotFilesTest, NamesAFileThatIsMissingOrDamagedAndLeavesNothingBehind
     std::string ignored;
     const auto imported = ImportSnapshot(files_, metadata, StrCat(folder_, "/other"), &ignored);
     EXPECT_THAT(imported.status().ToString(), HasSubstr(file.path));
+    const std::string shared = StrCat(folder_, "/other/shared");
+    EXPECT_TRUE(!fs::exists(shared) || fs::is_empty(shared));
   };
   fs::create_directories(target);
   Write(file.path, "c0ntent of aa");

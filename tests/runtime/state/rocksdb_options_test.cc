@@ -77,6 +77,8 @@ TEST(RocksDbOptionsTest, ReadsFlinksSettings) {
   ASSERT_TRUE(
       configuration.SetText("state.backend.rocksdb.compaction.style", "UNIVERSAL", "t").ok());
   ASSERT_TRUE(configuration.SetText("state.backend.rocksdb.thread.num", "4", "t").ok());
+  ASSERT_TRUE(
+      configuration.SetText("state.backend.rocksdb.checkpoint.transfer.thread.num", "9", "t").ok());
   const RocksDbOptions options = RocksDbOptions::FromConfiguration(configuration);
   EXPECT_EQ(options.block_cache_bytes, size_t{256} << 20);
   EXPECT_EQ(options.block_bytes, size_t{16} << 10);
@@ -85,6 +87,7 @@ TEST(RocksDbOptionsTest, ReadsFlinksSettings) {
   EXPECT_EQ(options.all_write_buffers_bytes, size_t{192} << 20);
   EXPECT_EQ(options.compaction_style, RocksDbOptions::CompactionStyle::kUniversal);
   EXPECT_EQ(options.num_threads, 4);
+  EXPECT_EQ(options.num_transfer_threads, 9);
   EXPECT_THAT(
       configuration.SetText("state.backend.rocksdb.compaction.style", "FIFO", "t").ToString(),
       AllOf(HasSubstr("FIFO"), HasSubstr("UNIVERSAL")));
