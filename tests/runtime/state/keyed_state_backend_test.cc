@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/memory_budget.h"
 #include "tests/runtime/state/state_test_support.h"
 
 namespace weir {
@@ -31,20 +32,31 @@ struct Address {
 using Backend = KeyedStateBackend<std::string>;
 const ValueStateDescriptor<int64_t> kCount{"count"};
 
-constexpr size_t kSmall = size_t{1} << 20;  // Limits that make every snapshot inline, or none.
-constexpr size_t kLarge = 0;
+/// What all backends have in common must hold of every form.
+struct Form {
+  size_t inline_limit_bytes;  ///< Makes every snapshot inline, or none.
+  int64_t memory_bytes;       ///< Room for all state, or for none that is not in use.
+};
+constexpr Form kInline{size_t{1} << 20, int64_t{1} << 40};
+constexpr Form kFiles{0, int64_t{1} << 40};
+constexpr Form kInlineOnDisk{size_t{1} << 20, 1};
+constexpr Form kFilesOnDisk{0, 1};
 
-class KeyedStateBackendTest : public ::testing::TestWithParam<size_t>, protected BackendStorage {
+class KeyedStateBackendTest : public ::testing::TestWithParam<Form>, protected BackendStorage {
  protected:
   std::unique_ptr<Backend> NewBackend(uint32_t index = 0, uint32_t parallelism = 1) {
     KeyedStateBackendOptions options;
     options.range = RangeOfSubtask(index, 128, parallelism);
     options.local_dir = NextLocalDir();
-    options.inline_limit_bytes = GetParam();
+    options.memory_budget = &budget_;
+    options.inline_limit_bytes = GetParam().inline_limit_bytes;
     return std::make_unique<Backend>(std::move(options));
   }
+  // Entries that memory has no room for leave it: the first time they are passed over, as used.
   static void SetKey(Backend& backend, const std::string& key) {
     backend.SetCurrentKey(key, KeyHash(key));
+    backend.ShedMemory();
+    backend.ShedMemory();
   }
   std::unique_ptr<Backend> Restored(const KeyedStateHandle& handle) {
     auto backend = NewBackend();
@@ -52,6 +64,8 @@ class KeyedStateBackendTest : public ::testing::TestWithParam<size_t>, protected
     EXPECT_TRUE(status.ok()) << status;
     return backend;
   }
+
+  MemoryBudget budget_{GetParam().memory_bytes};  // Outlives all backends.
 };
 
 TEST_P(KeyedStateBackendTest, HandlesActOnTheCurrentKey) {
@@ -287,9 +301,12 @@ TEST_P(KeyedStateBackendTest, RemovesItsLocalFolder) {
   EXPECT_FALSE(std::filesystem::exists(local));
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, KeyedStateBackendTest, ::testing::Values(kSmall, kLarge),
+INSTANTIATE_TEST_SUITE_P(Forms, KeyedStateBackendTest,
+                         ::testing::Values(kInline, kFiles, kInlineOnDisk, kFilesOnDisk),
                          [](const auto& form) {
-                           return form.param == kSmall ? "Inline" : "Files";
+                           return std::string(form.param.inline_limit_bytes > 0 ? "Inline"
+                                                                                : "Files") +
+                                  (form.param.memory_bytes > 1 ? "" : "OnDisk");
                          });
 
 class KeyedStateFilesTest : public KeyedStateBackendTest {};
@@ -430,7 +447,7 @@ TEST_P(KeyedStateFilesTest, EveryDamagedFileIsFoundAndNamed) {
   EXPECT_TRUE(NewBackend()->Restore({handle}, store_).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, KeyedStateFilesTest, ::testing::Values(kLarge),
+INSTANTIATE_TEST_SUITE_P(Forms, KeyedStateFilesTest, ::testing::Values(kFiles),
                          [](const auto&) { return "Files"; });
 
 class KeyedStateInlineTest : public KeyedStateBackendTest {};
@@ -488,7 +505,7 @@ TEST_P(KeyedStateInlineTest, MalformedEntriesBehindAGoodChecksumAreErrors) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, KeyedStateInlineTest, ::testing::Values(kSmall),
+INSTANTIATE_TEST_SUITE_P(Forms, KeyedStateInlineTest, ::testing::Values(kInline),
                          [](const auto&) { return "Inline"; });
 
 }  // namespace
