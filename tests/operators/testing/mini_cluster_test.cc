@@ -9,7 +9,6 @@
 
 #include "operators/connectors/values_source.h"
 #include "operators/testing/collect_sink.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/strings.h"
 #include "tests/support/memory_connectors.h"
 
@@ -43,13 +42,10 @@ MiniCluster::Build Sums(SourceType source, CollectSink<std::string> sink) {
   };
 }
 
-TEST(MiniClusterTest, RunsAJobFromSourceToSinkInUnderATenthOfASecond) {
+TEST(MiniClusterTest, RunsAJobFromSourceToSink) {
   MiniCluster cluster;
   CollectSink<std::string> sink;
-  const Stopwatch stopwatch;
   ASSERT_EQ(cluster.Execute(Sums(ValuesSource<int64_t>({1, 2, 3, 4}), sink)), absl::OkStatus());
-  const absl::Duration elapsed = stopwatch.Elapsed();
-  RecordProperty("milliseconds", static_cast<int>(absl::ToInt64Milliseconds(elapsed)));
   EXPECT_THAT(sink.Values(), UnorderedElementsAre("1:1", "1:4", "0:2", "0:6"));
 }
 
