@@ -7,11 +7,12 @@ import argparse
 import collections
 import json
 import random
+import re
 import sys
 import time
 
 from cluster import Cluster, committed_lines, library_of, wait_until
-from kafka_topic import TopicWriter, brokers_or_skip, limit_consumers
+from kafka_topic import TopicWriter, brokers_or_skip, create_topic, limit_consumers
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--records", type=int, default=3_000_000)
@@ -20,6 +21,7 @@ parser.add_argument("--kills", type=int, default=3)
 parser.add_argument("--rate", type=int, default=2_000_000, help="bytes a second from the broker, for time to kill")
 parser.add_argument("--seed", type=int, default=None, help="of keys and the kills' moments; else random")
 TOPIC = "numbers"
+PARTITIONS = 4
 
 
 def write_records(brokers, options, randomness):
@@ -38,6 +40,24 @@ def write_records(brokers, options, randomness):
     print(f"{options.records} records written in {time.monotonic() - begin:.1f} s", flush=True)
     return collections.Counter(json.dumps({"key": key, "count": count}, separators=(",", ":"))
                                for key, count in counts.items())
+
+
+def check_autoscaler_metrics(rest, job):
+    """N2: what Flink's autoscaler reads of a Kafka source: its backlog, and the number of partitions by the names."""
+    source = next(vertex for vertex in rest.get(f"/jobs/{job}")["vertices"] if vertex["name"].startswith("Source"))
+    path = f"/jobs/{job}/vertices/{source['id']}/subtasks/metrics"
+
+    def metrics():
+        return {metric["id"] for metric in rest.get(path)}
+
+    def partitions():
+        found = (re.search(rf"KafkaSourceReader\.topic\.{TOPIC}\.partition\.(\d+)\.currentOffset$", name) for name in metrics())
+        return sorted(int(match[1]) for match in found if match)
+
+    wait_until("every partition has an offset", lambda: partitions() == list(range(PARTITIONS)))
+    pending = sorted(name for name in metrics() if name.endswith(".pendingRecords"))
+    assert len(pending) == 1, pending
+    wait_until("there is a backlog", lambda: rest.get(f"{path}?get={pending[0]}&agg=sum")[0]["sum"] > 0)
 
 
 def kill_often(cluster, job, options, randomness):
@@ -67,6 +87,7 @@ def main():
     seed = options.seed if options.seed is not None else random.randrange(1 << 30)
     print(f"seed {seed}", flush=True)
     randomness = random.Random(seed)
+    create_topic(brokers, TOPIC, PARTITIONS)
     expected = write_records(brokers, options, randomness)
     limit_consumers(brokers, options.rate)
     # As many slots as subtasks, so that each TaskManager has a part and every kill hurts.
@@ -76,6 +97,7 @@ def main():
             library_of(cluster.rest, "kafka_keyed_count"),
             ["--brokers", brokers, "--topic", TOPIC, "--group", "kafka-count-test", "--out", out],
             parallelism=2, entry="kafka_keyed_count")
+        check_autoscaler_metrics(cluster.rest, job)
         kill_often(cluster, job, options, randomness)
         actual = committed_lines(out)
         missing, extra = expected - actual, actual - expected

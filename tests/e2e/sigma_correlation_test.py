@@ -6,6 +6,7 @@ finds in the same events, although these come out of order from four partitions.
 
 import collections
 import datetime
+import itertools
 import json
 import random
 import subprocess
@@ -115,10 +116,36 @@ def send_all(brokers, events, half_way):
                 topic.flush()
             if number == EVENTS // 2:
                 topic.flush()
-                half_way()
+                half_way(topic)
         # Brings event time past all windows, in every partition.
         for partition in range(PARTITIONS):
             topic.write(json.dumps({"@timestamp": time_text(EVENTS / 2 + 3600), "kind": "other"}).encode(), partition=partition)
+
+
+def change_rules(cluster, job, brokers, events):
+    """A rule comes, changes and goes while correlations are under way. That none of them is disturbed, what is expected says."""
+    def send(text):
+        message = {"job_id": "soc", "case": {"id": "extra"}, **({"sigma": {"text": text}} if text else {"deleted": True})}
+        with TopicWriter(brokers, "sigma-rules") as rules:
+            rules.write(json.dumps(message).encode(), b"soc:extra")
+
+    def titles(number):
+        """Writes an event that no correlation looks at; returns the titles of the extra rule so far."""
+        event = {"@timestamp": time_text(EVENTS / 4), "kind": "extra", "number": number}
+        events.write(json.dumps(event).encode(), partition=number % PARTITIONS)
+        events.flush()
+        values = map(json.loads, read_committed(brokers, "alerts", PARTITIONS))
+        return [found["rule_title"] for value in values for found in value.get("sigma_detections", ())
+                if found["rule_id"] == "extra"]
+
+    numbers = itertools.count()
+    for title in ("extra one", "extra two"):
+        send(f"title: {title}\nid: extra\ndetection: {{s: {{kind: extra}}, condition: s}}\n")
+        wait_until(f"the rule {title} is in force", lambda title=title: title in titles(next(numbers)))
+    send(None)
+    rest = cluster.rest
+    restarts = rest.get(f"/jobs/{job}/metrics?get=numRestarts")[0]["value"]
+    assert int(float(restarts)) == 0 and rest.restored(job) == 0, restarts
 
 
 def main():
@@ -140,12 +167,13 @@ def main():
         job = cluster.rest.run(library_of(cluster.rest, "sigma"), ["--env-file", cluster.folder / "job.env"], entry="sigma")
         cluster.rest.wait_for_state(job, "RUNNING")
 
-        def kill():
+        def change_rules_then_kill(topic):
+            change_rules(cluster, job, brokers, topic)
             done = cluster.rest.completed_checkpoints(job)
             wait_until("a checkpoint with state", lambda: cluster.rest.completed_checkpoints(job) > done + 1)
             cluster.kill_task_manager(0)
             cluster.start_task_manager()
-        send_all(brokers, events, kill)
+        send_all(brokers, events, change_rules_then_kill)
         wait_until("the job has restored", lambda: cluster.rest.restored(job) >= 1, 120)
         wait_until("all alerts are committed", lambda: read_alerts(brokers).total() >= expected.total(), 90)
         found = read_alerts(brokers)

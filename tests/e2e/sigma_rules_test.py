@@ -119,6 +119,13 @@ class Scenario:
         print(f"{what}: in force for all events sent {max(late, default=0):.3f} s after it, "
               f"seen in the output after {time.monotonic() - changed_at:.1f} s", flush=True)
 
+    def expect_no_other_restarts(self):
+        """Rules come and go without the job being restarted: only kills have done that."""
+        rest = self.cluster.rest
+        assert rest.restored(self.job) == self.kills, (rest.restored(self.job), self.kills)
+        restarts = rest.get(f"/jobs/{self.job}/metrics?get=numRestarts")[0]["value"]
+        assert int(float(restarts)) == self.kills, (restarts, self.kills)
+
     def kill(self):
         rest = self.cluster.rest
         done = rest.completed_checkpoints(self.job)
@@ -155,6 +162,7 @@ def play(scenario, rules, errors, started_at):
     assert sorted(problem["rule_id"] for problem in found) == ["broken", "changing"], found
     assert all(problem["reason"] and problem["source"] == f"{JOB_ID}:{problem['rule_id']}" for problem in found), found
     scenario.expect("broken rules", at, both)
+    scenario.expect_no_other_restarts()
 
     at = scenario.kill()
     scenario.expect("killed", at, both)
@@ -164,6 +172,7 @@ def play(scenario, rules, errors, started_at):
     scenario.expect("added after the kill", at, {**always, "again": "Short-lived"})
     at = rules.tombstone("again")
     scenario.expect("deleted by a tombstone", at, always)
+    scenario.expect_no_other_restarts()
     at = scenario.kill()
     scenario.expect("killed again", at, always)
     assert len(problems(errors)) == 2, problems(errors)
