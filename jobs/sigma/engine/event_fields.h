@@ -26,8 +26,8 @@ class EventFields {
   };
 
   /// Reads a JSON object. `mapping`, which may be null and else must outlive the result, says where
-  /// the event holds fields besides under their own names. Errors: kInvalidArgument, as
-  /// Matcher::Match.
+  /// the event holds fields besides under their own names. Errors: kInvalidArgument, for the very
+  /// events that Matcher::Match refuses.
   [[nodiscard]] static absl::StatusOr<EventFields> Parse(std::string_view json_event,
                                                          const EventMapping* mapping = nullptr);
 
@@ -56,12 +56,12 @@ class EventFields {
   EventFields() = default;
 
   void AddPath(std::string_view path, std::optional<Field>* field) const;
-  void AddLists(std::string_view json_event);
 
   const EventMapping* mapping_ = nullptr;
   std::deque<std::string> texts_;  // What values are views of.
   std::map<std::string, Field, std::less<>> fields_;
   std::vector<NamedString> strings_;
+  bool has_spaced_names_ = false;
 };
 
 }  // namespace weir::sigma

@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "jobs/sigma/engine/internal/event_walker.h"
+#include "jobs/sigma/engine/internal/json_cursor.h"
 #include "jobs/sigma/engine/internal/json_tokens.h"
 #include "jobs/sigma/engine/internal/key_resolver.h"
 #include "jobs/sigma/engine/internal/program.h"
@@ -23,8 +24,9 @@ constexpr size_t kMostCombinations = 4096;
 // A text without its quotes.
 std::string_view Inner(std::string_view token) { return token.substr(1, token.size() - 2); }
 
-bool IsFloat(std::string_view number) {
-  return number.find_first_of(".eE") != std::string_view::npos;
+// Whether a number may have a second text: 1.0 is 1, too.
+bool HasTwoForms(std::string_view number) {
+  return number == "-0" || number.find_first_of(".eE") != std::string_view::npos;
 }
 
 }  // namespace
@@ -71,34 +73,34 @@ class Matcher::Impl {
 
   // What EventWalker calls.
 
-  void Touch(const PathEntry& entry) {
+  void Touch(const KeyTarget& entry) {
     ForEachField(entry, [this](uint32_t field) { TouchField(field); });
   }
 
-  void AddNull(const PathEntry& entry) {
+  void AddNull(const KeyTarget& entry) {
     ForEachField(entry, [this](uint32_t field) { fields_[field].has_null = true; });
   }
 
-  void AddWord(const PathEntry& entry, std::string_view token) {
+  void AddWord(const KeyTarget& entry, std::string_view token) {
     AddToken(entry, token);
     if (entry.number == kNoId || ShowKnown(entry.number, token)) return;
     Learn(entry, token, [&] { IndexText(entry, token); });
   }
 
-  bool AddNumber(const PathEntry& entry, std::string_view token) {
+  bool AddNumber(const KeyTarget& entry, std::string_view token) {
     AddToken(entry, token);
     if (entry.number != kNoId && ShowKnown(entry.number, token)) return true;
     if (!IsJsonNumber(token)) return false;
     if (entry.number == kNoId) return true;
     Learn(entry, token, [&] {
-      if (!IsFloat(token)) return IndexText(entry, token);
+      if (!HasTwoForms(token)) return IndexText(entry, token);
       IndexText(entry, FoldCase(token));
       IndexText(entry, CanonicalNumber(token));
     });
     return true;
   }
 
-  bool AddString(const PathEntry& entry, std::string_view token) {
+  bool AddString(const KeyTarget& entry, std::string_view token) {
     AddToken(entry, token);
     if (program_->keeps_all_strings) strings_.tokens.push_back(token);
     if (entry.number != kNoId && ShowKnown(entry.number, token)) return true;
@@ -150,25 +152,15 @@ class Matcher::Impl {
   }
 
   absl::Status ReadEvent(std::string_view event) {
-    const std::string_view error = tokens_.Read(event);
-    if (!error.empty()) {
-      return absl::InvalidArgumentError(StrCat("the event is not valid JSON: ", error));
-    }
-    if (tokens_.First(0) != '{') {
-      return absl::InvalidArgumentError("the event is no JSON object; send one object per record");
-    }
-    EventWalker<Impl> walker(tokens_, keys_, *program_, *this);
-    const std::string_view problem = walker.Walk();
-    if (problem.empty()) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        StrCat("the event is not valid JSON: ", problem, "; byte=", walker.Offset()));
+    RETURN_IF_ERROR(ReadEventTokens(event, tokens_));
+    return EventWalker<Impl>(tokens_, keys_, *program_, *this).Walk();
   }
 
   template <class Action>
-  void ForEachField(const PathEntry& entry, const Action& action) {
+  void ForEachField(const KeyTarget& entry, const Action& action) {
     if (entry.field == kNoId) return;
     action(entry.field);
-    for (uint32_t i = entry.more.begin; i < entry.more.end; ++i) action(program_->more_fields[i]);
+    for (const uint32_t field : entry.more) action(field);
   }
 
   void TouchField(uint32_t id) {
@@ -180,7 +172,7 @@ class Matcher::Impl {
     if (traits.exists != kNoId) SetTrue(traits.exists);
   }
 
-  void AddToken(const PathEntry& entry, std::string_view token) {
+  void AddToken(const KeyTarget& entry, std::string_view token) {
     ForEachField(entry, [&](uint32_t field) {
       fields_[field].has_value = true;
       if (program_->field_traits[field].keeps_values) values_[field].tokens.push_back(token);
@@ -199,7 +191,7 @@ class Matcher::Impl {
 
   // Finds by `index` what holds for a value that was not known.
   template <class Index>
-  void Learn(const PathEntry& entry, std::string_view token, const Index& index) {
+  void Learn(const KeyTarget& entry, std::string_view token, const Index& index) {
     shown_.clear();
     index();
     for (const uint32_t predicate : shown_) SetTrue(predicate);
@@ -210,7 +202,7 @@ class Matcher::Impl {
   }
 
   // Appends the predicates that hold for a folded value to shown_.
-  void IndexText(const PathEntry& entry, std::string_view folded) {
+  void IndexText(const KeyTarget& entry, std::string_view folded) {
     ForEachField(entry, [&](uint32_t id) { IndexField(program_->fields[id], folded); });
   }
 
@@ -355,7 +347,7 @@ class Matcher::Impl {
       return;
     }
     const bool is_word = token.front() == 't' || token.front() == 'f';
-    if (is_word || !IsFloat(token)) {
+    if (is_word || !HasTwoForms(token)) {
       values.push_back({token, token, false});
       return;
     }

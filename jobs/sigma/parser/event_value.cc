@@ -238,9 +238,11 @@ class EventReader::Impl {
   }
 
   simdjson::error_code ReadValue(ondemand::value json, EventValue* value, int depth) {
-    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
     ondemand::json_type type;
     if (const auto error = json.type().get(type)) return error;
+    const bool is_scalar =
+        type != ondemand::json_type::object && type != ondemand::json_type::array;
+    if (depth > kMaxDepth && !is_scalar) return simdjson::DEPTH_ERROR;
     switch (type) {
       case ondemand::json_type::object: {
         ondemand::object object;

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
+#include "jobs/sigma/engine/internal/json_cursor.h"
 #include "jobs/sigma/engine/internal/json_tokens.h"
 #include "jobs/sigma/engine/internal/key_resolver.h"
 #include "jobs/sigma/engine/internal/program.h"
@@ -23,64 +24,25 @@ template <class Sink>
 class EventWalker {
  public:
   EventWalker(const JsonTokens& tokens, KeyResolver& keys, const Program& program, Sink& sink)
-      : tokens_(tokens), keys_(keys), program_(program), sink_(sink) {}
+      : cursor_(tokens), keys_(keys), program_(program), sink_(sink) {}
 
-  /// Reads the whole text. Returns what is wrong with it, or nothing.
-  [[nodiscard]] std::string_view Walk() {
-    at_ = 1;  // Behind the brace.
-    if (WalkObject(KeyResolver::kTop, 0) && at_ != tokens_.size()) {
-      Fail("something follows the object");
-    }
-    return error_;
+  /// Reads the whole text, an object. Errors: kInvalidArgument.
+  [[nodiscard]] absl::Status Walk() {
+    if (WalkObject(KeyResolver::kTop, 0) && cursor_.Finish()) return absl::OkStatus();
+    return cursor_.status();
   }
-
-  /// Returns where in the text it is wrong.
-  [[nodiscard]] size_t Offset() const { return tokens_.Offset(at_); }
 
  private:
-  static constexpr int kMaxDepth = 256;
-
-  bool Fail(std::string_view error) {
-    error_ = error;
-    return false;
-  }
-
-  // Reads a key and the colon behind it.
-  bool ReadKey(std::string_view& key) {
-    if (tokens_.First(at_) != '"') return Fail("a key is missing");
-    const std::string_view token = tokens_.Text(at_);
-    key = token.substr(1, token.size() - 2);
-    if (key.find('\\') != std::string_view::npos) {
-      if (!HasGoodEscapes(key)) return Fail("a key has a backslash that escapes nothing");
-      key_.resize(key.size());
-      key_.resize(UnescapeJson(key, key_.data()));
-      key = key_;
-    }
-    if (tokens_.First(++at_) != ':') return Fail("a colon is missing");
-    ++at_;
-    return true;
-  }
-
-  // Reads what follows a member or element: true if another one does.
-  bool ReadComma(char close, bool& more) {
-    const char next = tokens_.First(at_);
-    if (next != ',' && next != close) return Fail("a comma or closing bracket is missing");
-    more = next == ',';
-    ++at_;
-    return true;
-  }
-
   // Reads an object whose brace is read. `path` is kNoId where no field lies below it: it is read
   // only to check it and for keywords.
   bool WalkObject(uint32_t path, int depth) {
-    if (depth > kMaxDepth) return Fail("it nests too deeply");
-    bool more = tokens_.First(at_) != '}';
-    if (!more) ++at_;
+    bool more = false;
+    if (!cursor_.Enter('}', depth, &more)) return false;
     while (more) {
       std::string_view key;
-      if (!ReadKey(key)) return false;
+      if (!cursor_.ReadKey(&key)) return false;
       const ResolvedKey resolved = path == kNoId ? ResolvedKey{} : keys_.Resolve(path, key);
-      if (!WalkValue(resolved, depth) || !ReadComma('}', more)) return false;
+      if (!WalkValue(resolved, depth) || !cursor_.ReadComma('}', &more)) return false;
     }
     return true;
   }
@@ -95,28 +57,27 @@ class EventWalker {
   // order. A value that is no scalar is found only behind the name. Without a name, it is an object
   // like others.
   bool WalkNameValue(const ResolvedKey& parent, int depth) {
-    if (depth > kMaxDepth) return Fail("it nests too deeply");
     const NameValueKeys& names = program_.lists[parent.entry.list];
     ResolvedKey named;
     bool has_name = false;
     std::array<HeldValue, 2> held;  // A text and a number.
-    bool more = tokens_.First(at_) != '}';
-    if (!more) ++at_;
+    bool more = false;
+    if (!cursor_.Enter('}', depth, &more)) return false;
     while (more) {
       std::string_view key;
-      if (!ReadKey(key)) return false;
-      const char first = tokens_.First(at_);
+      if (!cursor_.ReadKey(&key)) return false;
+      const char first = cursor_.First();
       const bool is_value = names.IsValue(key);
       if (first == '"' && names.IsName(key)) {
         if (!ReadName(named)) return false;
         has_name = true;
-      } else if (is_value && !has_name && IsTextOrNumber(first)) {
+      } else if (is_value && !has_name && BeginsTextOrNumber(first)) {
         if (!Hold(held[first == '"' ? 0 : 1], Below(parent, key))) return false;
       } else {
         const ResolvedKey resolved = is_value && has_name ? named : Below(parent, key);
         if (!WalkValue(resolved, depth)) return false;
       }
-      if (!ReadComma('}', more)) return false;
+      if (!cursor_.ReadComma('}', &more)) return false;
     }
     for (const HeldValue& one : held) {
       if (!one.token.empty() && !AddHeld(one.token, has_name ? named : one.key)) return false;
@@ -126,18 +87,20 @@ class EventWalker {
 
   // Holds the text or number at hand back.
   bool Hold(HeldValue& held, const ResolvedKey& key) {
-    held = {tokens_.Text(at_++), key};
-    const bool good = held.token.front() == '"'
-                          ? HasGoodEscapes(held.token.substr(1, held.token.size() - 2))
-                          : IsJsonNumber(held.token);
-    return good || Fail("a value is malformed");
+    const std::string_view token = cursor_.Text();
+    const bool good = token.front() == '"' ? HasGoodEscapes(token.substr(1, token.size() - 2))
+                                           : IsJsonNumber(token);
+    if (!good) return cursor_.Fail(JsonCursor::kBadValue);
+    held = {token, key};
+    cursor_.Skip();
+    return true;
   }
 
   // Reads a field's name; strings of events are found by keywords, names too.
   bool ReadName(ResolvedKey& named) {
-    const std::string_view token = tokens_.Text(at_);
-    if (!sink_.AddString({}, token)) return Fail("a text has a backslash that escapes nothing");
-    ++at_;
+    const std::string_view token = cursor_.Text();
+    if (!sink_.AddString({}, token)) return cursor_.Fail(JsonCursor::kBadString);
+    cursor_.Skip();
     std::string name(token.size(), '\0');
     name.resize(UnescapeJson(token.substr(1, token.size() - 2), name.data()));
     named = keys_.Resolve(KeyResolver::kTop, name);
@@ -152,75 +115,70 @@ class EventWalker {
     return resolved;
   }
 
-  static bool IsTextOrNumber(char first) {
-    return first == '"' || first == '-' || (first >= '0' && first <= '9');
-  }
-
   bool AddHeld(std::string_view token, const ResolvedKey& key) {
     sink_.Touch(key.entry);
-    if (token.front() == '"') return AddString(key, token);
-    return sink_.AddNumber(key.entry, token) || Fail("a number is malformed");
+    return token.front() == '"' ? AddString(key, token) : AddNumber(key, token);
   }
 
   bool AddString(const ResolvedKey& key, std::string_view token) {
-    return sink_.AddString(key.entry, token) || Fail("a text has a backslash that escapes nothing");
+    return sink_.AddString(key.entry, token) || cursor_.Fail(JsonCursor::kBadString);
   }
 
+  bool AddNumber(const ResolvedKey& key, std::string_view token) {
+    return sink_.AddNumber(key.entry, token) || cursor_.Fail(JsonCursor::kBadValue);
+  }
+
+  // Reads a list whose bracket is read: its elements are values of the key.
   bool WalkArray(const ResolvedKey& key, int depth) {
-    if (depth > kMaxDepth) return Fail("it nests too deeply");
-    bool more = tokens_.First(at_) != ']';
-    if (!more) ++at_;
+    bool more = false;
+    if (!cursor_.Enter(']', depth, &more)) return false;
     while (more) {
-      if (!WalkValue(key, depth + 1) || !ReadComma(']', more)) return false;
+      if (!WalkValue(key, depth) || !cursor_.ReadComma(']', &more)) return false;
     }
     return true;
   }
 
   bool WalkValue(const ResolvedKey& key, int depth) {
     sink_.Touch(key.entry);
-    switch (tokens_.First(at_)) {
+    switch (cursor_.First()) {
       case '{':
-        ++at_;
+        cursor_.Skip();
         if (key.entry.list != kNoId) return WalkNameValue(key, depth + 1);
         return WalkObject(key.below, depth + 1);
       case '[':
-        ++at_;
-        return WalkArray(key, depth);
+        cursor_.Skip();
+        return WalkArray(key, depth + 1);
       case '"':
-        if (!AddString(key, tokens_.Text(at_))) return false;
+        if (!AddString(key, cursor_.Text())) return false;
         break;
       case 't':
       case 'f':
       case 'n':
-        if (!WalkWord(key.entry, tokens_.Text(at_))) return false;
+        if (!WalkWord(key.entry, cursor_.Text())) return false;
         break;
       case '\0':
-        return Fail("a value is missing");
+        return cursor_.Fail("a value is missing");
       default:
-        if (!sink_.AddNumber(key.entry, tokens_.Text(at_))) return Fail("a value is malformed");
+        if (!AddNumber(key, cursor_.Text())) return false;
     }
-    ++at_;
+    cursor_.Skip();
     return true;
   }
 
-  bool WalkWord(const PathEntry& entry, std::string_view token) {
+  bool WalkWord(const KeyTarget& entry, std::string_view token) {
+    if (!IsJsonWord(token)) return cursor_.Fail(JsonCursor::kBadValue);
     if (token == "null") {
       sink_.AddNull(entry);
-    } else if (token == "true" || token == "false") {
-      sink_.AddWord(entry, token);
     } else {
-      return Fail("a value is malformed");
+      sink_.AddWord(entry, token);
     }
     return true;
   }
 
-  const JsonTokens& tokens_;
+  JsonCursor cursor_;
   KeyResolver& keys_;
   const Program& program_;
   Sink& sink_;
-  size_t at_ = 0;  // The token to read next.
-  std::string_view error_;
-  std::string key_;  // The last key that had escapes.
 };
 
 }  // namespace weir::sigma

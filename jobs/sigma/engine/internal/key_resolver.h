@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,14 +12,23 @@
 
 namespace weir::sigma {
 
+/// Where the values of a key belong: a PathEntry, or several joined.
+struct KeyTarget {
+  uint32_t field = kNoId;
+  std::span<const uint32_t> more;  ///< Further fields.
+  uint32_t list = kNoId;           ///< As in PathEntry.
+  uint32_t number = kNoId;         ///< Of targets whose values are looked up by text.
+};
+
 /// What a key of an event leads to.
 struct ResolvedKey {
-  PathEntry entry;
+  KeyTarget entry;
   uint32_t below = kNoId;  ///< The path of keys below it; kNoId if none of them leads anywhere.
 };
 
-/// Finds what the keys of events lead to, by the paths of a program. Events have the same keys over
-/// and over, so what a key leads to is remembered.
+/// Finds what the keys of events lead to, by the paths of a program: all that they fit, by their
+/// name, by their name without spaces (rules write names so), and by `*`. Events have the same keys
+/// over and over, so what a key leads to is remembered.
 ///
 /// Lifecycle: one per Matcher. Threads: one at a time.
 class KeyResolver {
@@ -27,7 +38,8 @@ class KeyResolver {
   /// Resolves by `program`, which must outlive its use, from now on.
   void SetProgram(const Program* program);
 
-  /// Returns what `key` below `path` leads to. The result lives until the next call.
+  /// Returns what `key` below `path` leads to. The result lives until the next call; what it points
+  /// to, until the next SetProgram.
   [[nodiscard]] const ResolvedKey& Resolve(uint32_t path, std::string_view key);
 
  private:
@@ -38,19 +50,25 @@ class KeyResolver {
     ResolvedKey resolved;
   };
 
-  struct Path {
-    std::string prefix;  // Ends with a dot, unless it is the top.
-    bool any_child = false;
+  /// A path of the program that keys fit.
+  struct Found {
+    std::string path;
+    const PathEntry* entry;
   };
 
   [[nodiscard]] ResolvedKey LookUp(uint32_t path, std::string_view key);
-  [[nodiscard]] const PathEntry* Find(const std::string& path) const;
-  [[nodiscard]] uint32_t NumberOf(const std::string& path, const PathEntry& entry);
+  void Find(const std::string& path, std::vector<Found>& found) const;
+  [[nodiscard]] KeyTarget TargetOf(const PathEntry& entry) const;
+  [[nodiscard]] KeyTarget Join(const std::vector<Found>& found);
 
   const Program* program_ = nullptr;
   std::vector<Slot> slots_;
-  std::vector<Path> paths_;                             // No more than the program has.
-  absl::flat_hash_map<std::string, uint32_t> numbers_;  // Of paths_, by path.
+  // By number of a path: what stands before the keys below it, each time with a dot at its end,
+  // save at the top. No more than the program has paths.
+  std::vector<std::vector<std::string>> prefixes_;
+  absl::flat_hash_map<std::string, ResolvedKey> known_;  // By the paths that a key fits.
+  std::deque<std::vector<uint32_t>> joined_fields_;
+  uint32_t num_targets_ = 0;  // With a number.
 };
 
 }  // namespace weir::sigma

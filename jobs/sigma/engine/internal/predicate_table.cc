@@ -89,12 +89,7 @@ void BuildField(FieldIndex& field, FieldLiterals literals, const FieldIndex* pre
 
 PathEntry& PredicateTable::EntryOf(const std::string& path) {
   for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
-    PathEntry& parent = program_.paths[path.substr(0, dot)];
-    parent.has_children = true;
-    const size_t next = path.find('.', dot + 1);
-    if (path.substr(dot + 1, next == std::string::npos ? next : next - dot - 1) == "*") {
-      parent.any_child = true;
-    }
+    program_.paths[path.substr(0, dot)].has_children = true;
   }
   return program_.paths[path];
 }

@@ -86,7 +86,6 @@ struct PathEntry {
   uint32_t list = kNoId;      ///< In Program::lists: the objects here are names with values.
   uint32_t number = kNoId;    ///< Of those paths whose values are looked up by text.
   bool has_children = false;  ///< A longer path begins with this one and a dot.
-  bool any_child = false;     ///< Keys below that lead nowhere are looked up as `*`.
 };
 
 /// The keys of a list of names with values: any one of each.

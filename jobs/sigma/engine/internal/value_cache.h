@@ -17,11 +17,12 @@ class ValueCache {
  public:
   ValueCache();
 
-  /// Forgets everything, and expects paths below `num_paths`.
+  /// Forgets everything, and expects paths below `num_paths`; others may come as well.
   void Reset(size_t num_paths);
 
   /// Returns whether it is worth to look for values of `path` now.
   [[nodiscard]] bool Wants(uint32_t path) {
+    if (path >= usages_.size()) usages_.resize(path + 1);
     Usage& usage = usages_[path];
     if (usage.rest == 0) return true;
     --usage.rest;

@@ -5,6 +5,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "jobs/sigma/engine/event_fields.h"
+#include "jobs/sigma/engine/explanation.h"
 #include "jobs/sigma/engine/internal/json_tokens.h"
 #include "jobs/sigma/engine/internal/value_cache.h"
 #include "tests/jobs/sigma/engine/matching.h"
@@ -59,6 +61,75 @@ TEST(EventReadingTest, SaysWhereAnEventIsBroken) {
   const absl::Status status = matcher.Match(R"({"a":1,"b":"\x"})", matches);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("byte=11"));
+}
+
+TEST(EventReadingTest, ReadsAnEventOrNotWhateverTheRulesAndWhoeverReads) {
+  const std::string objects_in_lists = [] {
+    std::string open;
+    for (int i = 0; i < 129; ++i) open += "[{\"a\":";
+    return "{\"a\":" + open + "1";
+  }();
+  Matcher without_rules;
+  Matcher matcher;
+  const auto rule = MustParse(RuleText("  s: {a: xy, c: null}\n  k: [key]\n  condition: s or k\n"));
+  ASSERT_TRUE(matcher.SetRules(CompileRules({rule}).rules).ok());
+  for (const std::string& event : std::vector<std::string>{
+           R"({"a":["xy",nuld],"b":""})",
+           R"({"b":"XaY"},"c":[1]})",
+           R"({"z":nuld})",
+           R"({"z":truex})",
+           R"({"z":01})",
+           R"({"z":1.2.3})",
+           R"({"z":-})",
+           R"({"z":"\ud83d"})",
+           R"({"z":"\q"})",
+           R"({"z\q":1})",
+           R"({"z":[1,]})",
+           R"({"z":{"y":1,}})",
+           R"({"z" 1})",
+           R"({"z":1} x)",
+           R"({"z":1}})",
+           R"({"z":"a" "b"})",
+           R"({"z":"a"b})",
+           R"({"z":})",
+           R"({"z":1)",
+           R"([1])",
+           R"("z")",
+           "",
+           objects_in_lists,
+       }) {
+    std::vector<const Rule*> matches;
+    const absl::Status status = matcher.Match(event, matches);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << event;
+    EXPECT_EQ(without_rules.Match(event, matches), status) << event;
+    EXPECT_EQ(EventFields::Parse(event).status(), status) << event;
+  }
+}
+
+TEST(EventReadingTest, FindsAFieldUnderEachKeyThatItFitsWhateverElseRulesRead) {
+  EventMapping mapping;
+  mapping.prefixes = {"data.*"};
+  const auto first = MustParse(RuleText("  s: {Image: x}\n  condition: s\n", "r1"));
+  const auto second =
+      MustParse(RuleText("  s: {data.known: 1, 'Im age': 1}\n  condition: s\n", "r2"));
+  for (const char* event : {R"({"data":{"known":{"Image":"x"}}})", R"({"Im age":"x"})",
+                            R"({"data":{"other":{"I m age":"x"}}})"}) {
+    for (const auto& rules : {std::vector{first}, std::vector{first, second}}) {
+      Matcher matcher;
+      ASSERT_TRUE(matcher.SetRules(CompileRules(rules, nullptr, {&mapping, true}).rules).ok());
+      std::vector<const Rule*> matches;
+      ASSERT_TRUE(matcher.Match(event, matches).ok());
+      EXPECT_THAT(matches, ElementsAre(first.get())) << event << " rules=" << rules.size();
+    }
+    const absl::StatusOr<EventFields> fields = EventFields::Parse(event, &mapping);
+    ASSERT_TRUE(fields.ok());
+    EXPECT_TRUE(Explain(*first, *fields).holds) << event;
+  }
+}
+
+TEST(EventReadingTest, TakesNegativeZeroForZero) {
+  EXPECT_TRUE(SelectionDetects("a: 0", R"({"a":-0})"));
+  EXPECT_TRUE(SelectionDetects("a|re: '^0$'", R"({"a":-0})"));
 }
 
 // Looks a value up as the Matcher does; returns whether it was known.

@@ -8,6 +8,8 @@
 
 #include "gtest/gtest.h"
 #include "jobs/sigma/engine/compiled_rules.h"
+#include "jobs/sigma/engine/event_fields.h"
+#include "jobs/sigma/engine/explanation.h"
 #include "jobs/sigma/engine/matcher.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "nlohmann/json.hpp"
@@ -39,7 +41,8 @@ class Generator {
 
  private:
   static inline const std::vector<std::string> kFields = {"a", "b", "a.c", "a.c.d", "e.f", "N"};
-  static inline const std::vector<std::string> kKeys = {"a", "b", "c", "a.c", "e", "e.f", "N", "f"};
+  static inline const std::vector<std::string> kKeys = {"a",   "b", "c", "a.c",  "e",
+                                                        "e.f", "N", "f", "a .c", " b"};
   static inline const std::vector<std::string> kModifiers = {"",
                                                              "",
                                                              "|contains",
@@ -199,8 +202,8 @@ event_log_sources:
 )";
 
 nlohmann::json MappedEvent(std::mt19937& random) {
-  static const std::vector<std::string> kKeys = {"a", "b", "c",   "w", "e", "x", "y",
-                                                 "z", "N", "a.c", "L", "M", "f", "x.y"};
+  static const std::vector<std::string> kKeys = {"a", "b",   "c", "w", "e", "x",   "y", "z",
+                                                 "N", "a.c", "L", "M", "f", "x.y", " a"};
   const std::function<nlohmann::json(int)> value = [&](int depth) -> nlohmann::json {
     switch (random() % (depth < 4 ? 9u : 5u)) {
       case 0:
@@ -337,6 +340,48 @@ TEST(MatcherPropertyTest, FindsMappedFieldsAndRoutesByLogSourceAsPlainEvaluation
   EXPECT_GT(routed, 1000u) << "hardly any rule is left out by its log source: seed " << seed;
 }
 
+// Says which rules hold by their explanations, without routing.
+std::vector<std::string> ExplainedMatches(const CompiledRules& rules, std::string_view event,
+                                          const EventMapping* mapping) {
+  const absl::StatusOr<EventFields> fields = EventFields::Parse(event, mapping);
+  EXPECT_TRUE(fields.ok()) << fields.status() << "\n" << event;
+  std::vector<std::string> ids;
+  for (const auto& rule : rules.rules()) {
+    if (fields.ok() && Explain(*rule, *fields).holds) ids.push_back(rule->id);
+  }
+  return ids;
+}
+
+TEST(MatcherPropertyTest, MatchesWhatExplanationsSayHolds) {
+  const unsigned seed = Seed();
+  std::printf("seed %u, set WEIR_TEST_SEED to repeat\n", seed);
+  Generator generator(seed);
+  std::mt19937 random(seed);
+  const auto pipeline = Pipeline::Parse(kMappingYaml, "mapping");
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  Matcher matcher;
+  for (int round = 0; round < 20; ++round) {
+    const EventMapping* const mapping = round % 2 == 0 ? nullptr : &(*pipeline)->event_mapping();
+    std::vector<std::shared_ptr<const Rule>> rules;
+    for (int i = 0; i < 40; ++i) {
+      absl::StatusOr<Rule> rule = ParseRule(generator.Rule(i));
+      ASSERT_TRUE(rule.ok()) << rule.status() << "\nseed " << seed;
+      rules.push_back(std::make_shared<const Rule>(*std::move(rule)));
+    }
+    const CompileResult compiled = CompileRules(rules, nullptr, {mapping, false});
+    ASSERT_TRUE(matcher.SetRules(compiled.rules).ok());
+    for (int i = 0; i < 50; ++i) {
+      const std::string event = mapping == nullptr ? generator.Event() : MappedEvent(random).dump();
+      std::vector<const Rule*> matches;
+      ASSERT_TRUE(matcher.Match(event, matches).ok()) << event << "\nseed " << seed;
+      std::vector<std::string> found;
+      for (const Rule* rule : matches) found.push_back(rule->id);
+      ASSERT_EQ(found, ExplainedMatches(*compiled.rules, event, mapping))
+          << event << "\nseed " << seed << " round " << round;
+    }
+  }
+}
+
 TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {
   const unsigned seed = Seed();
   std::printf("seed %u, set WEIR_TEST_SEED to repeat\n", seed);
@@ -344,6 +389,7 @@ TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {
   absl::StatusOr<Rule> rule =
       ParseRule("id: r\ndetection: {s: {a.b: x}, k: [y], condition: s or k}\n");
   ASSERT_TRUE(rule.ok());
+  Matcher without_rules;
   Matcher matcher;
   ASSERT_TRUE(
       matcher.SetRules(CompileRules({std::make_shared<const Rule>(*std::move(rule))}).rules).ok());
@@ -370,7 +416,11 @@ TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {
       parsed = nullptr;
     }
     std::vector<const Rule*> matches;
-    ASSERT_EQ(matcher.Match(event, matches).ok(), parsed.is_object()) << event << "\nseed " << seed;
+    const absl::Status status = matcher.Match(event, matches);
+    ASSERT_EQ(status.ok(), parsed.is_object()) << event << "\nseed " << seed;
+    // Neither the rules nor an explanation make a difference.
+    ASSERT_EQ(without_rules.Match(event, matches), status) << event << "\nseed " << seed;
+    ASSERT_EQ(EventFields::Parse(event).status(), status) << event << "\nseed " << seed;
     accepted += parsed.is_object() ? 1 : 0;
   }
   EXPECT_GT(accepted, 1000u);

@@ -41,7 +41,7 @@ class NaiveMatcher {
       }
     }
     for (const NameValueList& list : mapping.lists) Place(list.path, "");
-    ReadMapped(nlohmann::json::parse(event), "");
+    ReadMapped(nlohmann::json::parse(event), {}, /*is_top=*/true);
   }
 
   /// Whether the rule's log source is one that the event shows, or one that no test knows.
@@ -94,9 +94,14 @@ class NaiveMatcher {
   void Read(const nlohmann::json& value, const std::string& path) {
     if (value.is_object()) {
       for (const auto& [key, child] : value.items()) {
-        const std::string child_path = path.empty() ? key : path + "." + key;
-        fields_[child_path];
-        Read(child, child_path);
+        const std::string below = path.empty() ? "" : path + ".";
+        std::string compact = key;
+        std::erase(compact, ' ');
+        fields_[below + key];
+        Read(child, below + key);
+        if (compact == key) continue;
+        fields_[below + compact];
+        Read(child, below + compact);
       }
       return;
     }
@@ -142,17 +147,19 @@ class NaiveMatcher {
     return {Keep(text), Keep(FoldCase(text)), is_string};
   }
 
-  std::set<std::string> FieldsAt(const std::string& path) const {
-    const auto found = fields_of_path_.find(path);
-    return found == fields_of_path_.end() ? std::set<std::string>() : found->second;
-  }
+  using Paths = std::set<std::string>;  // All that a value fits; of those in fields_of_path_.
 
   // `is_leaf`: objects here are no way to further paths.
-  void ReadMapped(const nlohmann::json& value, const std::string& path, bool is_leaf = false) {
-    const std::set<std::string> fields = FieldsAt(path);
+  void ReadMapped(const nlohmann::json& value, const Paths& paths, bool is_top = false,
+                  bool is_leaf = false) {
+    std::set<std::string> fields;
+    for (const std::string& path : paths) {
+      const std::set<std::string>& here = fields_of_path_.at(path);
+      fields.insert(here.begin(), here.end());
+    }
     for (const std::string& field : fields) fields_[field];
     if (value.is_array()) {
-      for (const auto& child : value) ReadMapped(child, path, is_leaf);
+      for (const auto& child : value) ReadMapped(child, paths, false, is_leaf);
       return;
     }
     if (!value.is_object()) {
@@ -162,36 +169,59 @@ class NaiveMatcher {
     const NameValueList* list = nullptr;
     for (const NameValueList& one : mapping_->lists) {
       // Of several at one path, the one whose name the object has.
-      if (one.path == path && (list == nullptr || value.contains(one.name_key))) list = &one;
+      if (!paths.contains(one.path)) continue;
+      if (list == nullptr || value.contains(one.name_key)) list = &one;
     }
     if (list != nullptr) {
-      ReadNameValue(value, *list);
+      ReadNameValue(value, paths, *list);
       return;
     }
-    const bool tracked = !is_leaf && (path.empty() || fields_of_path_.contains(path));
     for (const auto& [key, child] : value.items()) {
-      ReadMapped(child, tracked ? PathBelow(path, key) : kNowhere);
+      ReadMapped(child, is_leaf ? Paths() : PathsBelow(paths, is_top, key));
     }
   }
 
-  // Returns under which path `key` is known below `path`.
-  std::string PathBelow(const std::string& path, const std::string& key) const {
-    if (path == kNowhere) return kNowhere;
-    std::string below = path.empty() ? key : path + "." + key;
-    if (!path.empty() && !fields_of_path_.contains(below)) below = path + ".*";
-    return fields_of_path_.contains(below) ? below : kNowhere;
+  // Returns all names of paths that `key` fits: `*` may stand for any of its parts.
+  static std::set<std::string> FormsOf(const std::string& key) {
+    const size_t dot = key.find('.');
+    std::set<std::string> forms;
+    for (const std::string& first : {key.substr(0, dot), std::string("*")}) {
+      if (dot == std::string::npos) {
+        forms.insert(first);
+        continue;
+      }
+      for (const std::string& rest : FormsOf(key.substr(dot + 1))) forms.insert(first + "." + rest);
+    }
+    return forms;
   }
 
-  void ReadNameValue(const nlohmann::json& object, const NameValueList& list) {
+  // Returns under which paths `key` is known below `paths`.
+  Paths PathsBelow(const Paths& paths, bool is_top, const std::string& key) const {
+    Paths below;
+    std::string compact = key;
+    std::erase(compact, ' ');
+    for (const std::string& spelling : {key, compact}) {
+      for (const std::string& name : FormsOf(spelling)) {
+        if (is_top && fields_of_path_.contains(name)) below.insert(name);
+        for (const std::string& path : paths) {
+          if (fields_of_path_.contains(path + "." + name)) below.insert(path + "." + name);
+        }
+      }
+    }
+    return below;
+  }
+
+  void ReadNameValue(const nlohmann::json& object, const Paths& paths, const NameValueList& list) {
     const bool named = object.contains(list.name_key) && object[list.name_key].is_string();
     for (const auto& [key, child] : object.items()) {
       if (named && key == list.name_key) {
-        ReadMapped(child, kNowhere);
-        continue;
+        ReadMapped(child, Paths());
+      } else if (named && key == list.value_key) {
+        ReadMapped(child, PathsBelow({}, true, object[list.name_key].get<std::string>()), false,
+                   /*is_leaf=*/true);
+      } else {
+        ReadMapped(child, PathsBelow(paths, false, key), false, /*is_leaf=*/true);
       }
-      std::string path = PathBelow(list.path, key);
-      if (named && key == list.value_key) path = object[list.name_key].get<std::string>();
-      ReadMapped(child, fields_of_path_.contains(path) ? path : kNowhere, /*is_leaf=*/true);
     }
   }
 
@@ -219,8 +249,6 @@ class NaiveMatcher {
     }
     return false;
   }
-
-  static inline const std::string kNowhere = "\n";  // No path is this.
 
   const EventMapping* mapping_ = nullptr;
   std::map<std::string, std::set<std::string>> fields_of_path_;
