@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
+#include "runtime/base/strings.h"
 
 namespace weir::sigma {
 namespace {
@@ -13,6 +15,13 @@ size_t NextCharacter(std::string_view text, size_t at) {
   ++at;
   while (at < text.size() && (static_cast<uint8_t>(text[at]) & 0xc0) == 0x80) ++at;
   return at;
+}
+
+absl::Status TooManyForms(const std::string& placeholder) {
+  return absl::InvalidArgumentError(
+      StrCat("the placeholders make too many forms of one value; write fewer of them, or give them "
+             "fewer values: placeholder=%",
+             placeholder, "% limit=", kMostForms));
 }
 
 }  // namespace
@@ -146,7 +155,8 @@ std::vector<std::string> Pattern::PlaceholderNames() const {
   return names;
 }
 
-std::vector<Pattern> Pattern::ReplacePlaceholders(const PlaceholderValues& values) const {
+absl::StatusOr<std::vector<Pattern>> Pattern::ReplacePlaceholders(
+    const PlaceholderValues& values) const {
   std::vector<Pattern> results(1);
   for (const uint16_t symbol : symbols_) {
     if (symbol < kFirstPlaceholder) {
@@ -162,10 +172,13 @@ std::vector<Pattern> Pattern::ReplacePlaceholders(const PlaceholderValues& value
       continue;
     }
     std::vector<Pattern> next;
+    size_t size_bytes = 0;
     for (const Pattern& result : results) {
       for (const Pattern& replacement : *replacements) {
         next.push_back(result);
         next.back().Append(replacement);
+        size_bytes += next.back().size() * sizeof(uint16_t);
+        if (next.size() > kMostForms || size_bytes > kMostValueBytes) return TooManyForms(name);
       }
     }
     results = std::move(next);

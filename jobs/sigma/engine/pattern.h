@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
+
 namespace weir::sigma {
 
 /// A Sigma string value: bytes, `*` (any run of characters, line ends included), `?` (one
@@ -53,8 +55,10 @@ class Pattern {
   /// The values of one placeholder; nothing if it is to stay as it is.
   using PlaceholderValues =
       std::function<std::optional<std::vector<Pattern>>(const std::string& name)>;
-  /// Returns the patterns that arise when each placeholder takes each of its values.
-  [[nodiscard]] std::vector<Pattern> ReplacePlaceholders(const PlaceholderValues& values) const;
+  /// Returns the patterns that arise when each placeholder takes each of its values. Errors:
+  /// kInvalidArgument if they are too many, or too large.
+  [[nodiscard]] absl::StatusOr<std::vector<Pattern>> ReplacePlaceholders(
+      const PlaceholderValues& values) const;
 
   /// Appends `other` at the end.
   void Append(const Pattern& other);

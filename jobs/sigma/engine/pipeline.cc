@@ -8,6 +8,7 @@
 
 #include "jobs/sigma/engine/internal/event_mapping_reader.h"
 #include "jobs/sigma/engine/internal/pipeline_model.h"
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/ready_pipelines.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -26,7 +27,10 @@ struct Pipeline::Impl {
     PipelineState state;
     state.variables = &variables;
     for (const auto& [item, source] : items) {
-      const absl::Status status = item->Apply(subject, state);
+      absl::Status status = item->Apply(subject, state);
+      if (status.ok() && subject.rule != nullptr) {
+        status = CheckSize(*subject.rule, StrCat("transformation=", item->id));
+      }
       if (!status.ok()) return AddContext(status, StrCat(" pipeline=", source));
     }
     return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include "jobs/sigma/engine/internal/condition.h"
 #include "jobs/sigma/engine/internal/documents.h"
 #include "jobs/sigma/engine/internal/lowering.h"
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "jobs/sigma/engine/rule_document.h"
@@ -16,22 +17,27 @@ namespace weir::sigma {
 namespace {
 
 // Fills the placeholders for which the caller gave values; others stay.
-void FillPlaceholders(DetectionValue& value,
-                      const std::map<std::string, std::vector<std::string>>& placeholders) {
-  for (DetectionValue& one : value.alternatives) FillPlaceholders(one, placeholders);
-  if (!value.pattern.HasPlaceholder()) return;
+absl::Status FillPlaceholders(DetectionValue& value,
+                              const std::map<std::string, std::vector<std::string>>& placeholders) {
+  for (DetectionValue& one : value.alternatives) {
+    RETURN_IF_ERROR(FillPlaceholders(one, placeholders));
+  }
+  if (!value.pattern.HasPlaceholder()) return absl::OkStatus();
   const bool as_written = value.kind != DetectionValue::Kind::kString;
-  std::vector<Pattern> filled = value.pattern.ReplacePlaceholders(
-      [&](const std::string& name) -> std::optional<std::vector<Pattern>> {
-        const auto found = placeholders.find(name);
-        if (found == placeholders.end()) return std::nullopt;
-        std::vector<Pattern> patterns;
-        for (const std::string& text : found->second) {
-          patterns.push_back(as_written ? Pattern::Literal(text) : Pattern::Parse(text));
-        }
-        return patterns;
-      });
-  if (filled.empty()) return;  // A list without values fills nothing: the rule is refused later.
+  ASSIGN_OR_RETURN(
+      std::vector<Pattern> filled,
+      value.pattern.ReplacePlaceholders(
+          [&](const std::string& name) -> std::optional<std::vector<Pattern>> {
+            const auto found = placeholders.find(name);
+            if (found == placeholders.end()) return std::nullopt;
+            std::vector<Pattern> patterns;
+            for (const std::string& text : found->second) {
+              patterns.push_back(as_written ? Pattern::Literal(text) : Pattern::Parse(text));
+            }
+            return patterns;
+          }));
+  // A list without values fills nothing: the rule is refused later.
+  if (filled.empty()) return absl::OkStatus();
   DetectionValue any;
   any.kind = DetectionValue::Kind::kAnyOf;
   for (Pattern& pattern : filled) {
@@ -39,6 +45,30 @@ void FillPlaceholders(DetectionValue& value,
     any.alternatives.back().pattern = std::move(pattern);
   }
   value = any.alternatives.size() == 1 ? std::move(any.alternatives.front()) : std::move(any);
+  return absl::OkStatus();
+}
+
+absl::Status FillPlaceholders(RuleDocument& document,
+                              const std::map<std::string, std::vector<std::string>>& placeholders) {
+  absl::Status status = absl::OkStatus();
+  size_t size_bytes = 0;
+  const auto fill = [&](DetectionItem& item) {
+    for (DetectionValue& value : item.values) {
+      if (status.ok()) status = FillPlaceholders(value, placeholders);
+      if (status.ok()) size_bytes += SizeOf(value);
+      if (status.ok()) status = CheckValueBytes(size_bytes, "modifier=expand");
+      if (!status.ok()) {
+        status = AddContext(status, StrCat(" field=", item.key), item.place);
+        return;
+      }
+    }
+  };
+  ForEachSelection(document, [&](Selection& selection) {
+    ForEachItem(selection, [&](DetectionItem& item) {
+      if (status.ok()) fill(item);
+    });
+  });
+  return status;
 }
 
 absl::StatusOr<Selections> LowerSelections(const std::vector<NamedSelection>& named,
@@ -56,8 +86,10 @@ absl::StatusOr<Selections> LowerSelections(const std::vector<NamedSelection>& na
 }
 
 absl::StatusOr<std::optional<Expression>> LowerCondition(const ConditionText& condition,
-                                                         const Selections& selections) {
-  absl::StatusOr<std::optional<Expression>> expression = ParseCondition(condition.text, selections);
+                                                         const Selections& selections,
+                                                         size_t* nodes_left) {
+  absl::StatusOr<std::optional<Expression>> expression =
+      ParseCondition(condition.text, selections, nodes_left);
   if (expression.ok()) return expression;
   return AddContext(expression.status(), StrCat(" condition=", condition.text), condition.place);
 }
@@ -89,10 +121,11 @@ absl::StatusOr<bool> DescribesWhatRemains(const Guard& guard) {
 }
 
 absl::StatusOr<std::optional<Expression>> LowerGuard(const Guard& guard,
-                                                     std::vector<RuleSelection>& kept) {
+                                                     std::vector<RuleSelection>& kept,
+                                                     size_t* nodes_left) {
   ASSIGN_OR_RETURN(const Selections selections, LowerSelections(guard.selections, kept));
   ASSIGN_OR_RETURN(std::optional<Expression> condition,
-                   LowerCondition(guard.condition, selections));
+                   LowerCondition(guard.condition, selections, nodes_left));
   if (!condition) return condition;
   bool required = guard.kind == Guard::Kind::kRequire;
   if (guard.kind == Guard::Kind::kFilter) {
@@ -106,8 +139,10 @@ absl::Status LowerRule(const RuleDocument& document, Rule& rule) {
   ASSIGN_OR_RETURN(const Selections selections,
                    LowerSelections(document.selections, rule.selections));
   std::vector<Expression> alternatives;
+  size_t nodes_left = kMostConditionNodes;
   for (const ConditionText& text : document.conditions) {
-    ASSIGN_OR_RETURN(std::optional<Expression> condition, LowerCondition(text, selections));
+    ASSIGN_OR_RETURN(std::optional<Expression> condition,
+                     LowerCondition(text, selections, &nodes_left));
     if (condition) alternatives.push_back(*std::move(condition));
     if (!rule.condition_text.empty()) rule.condition_text += " or ";
     rule.condition_text += text.text;
@@ -117,7 +152,8 @@ absl::Status LowerRule(const RuleDocument& document, Rule& rule) {
     all.push_back(JoinExpressions(Expression::Kind::kOr, std::move(alternatives)));
   }
   for (const Guard& guard : document.guards) {
-    absl::StatusOr<std::optional<Expression>> expression = LowerGuard(guard, rule.selections);
+    absl::StatusOr<std::optional<Expression>> expression =
+        LowerGuard(guard, rule.selections, &nodes_left);
     if (!expression.ok()) {
       return AddContext(expression.status(), StrCat(" added_by=", guard.origin));
     }
@@ -165,11 +201,8 @@ absl::StatusOr<Rule> FinishRule(RuleDocument document, const RuleOptions& option
     if (!status.ok()) return AddContext(status, context, document.head.place);
   }
   if (!options.placeholders.empty()) {
-    ForEachSelection(document, [&](Selection& selection) {
-      ForEachItem(selection, [&](DetectionItem& item) {
-        for (DetectionValue& value : item.values) FillPlaceholders(value, options.placeholders);
-      });
-    });
+    const absl::Status status = FillPlaceholders(document, options.placeholders);
+    if (!status.ok()) return AddContext(status, context, document.head.place);
   }
   Rule rule = std::move(document.head);
   const absl::Status status = LowerRule(document, rule);

@@ -8,6 +8,7 @@
 
 #include "jobs/sigma/engine/rule.h"
 #include "jobs/sigma/engine/source_place.h"
+#include "jobs/sigma/engine/yaml_text.h"
 #include "jobs/sigma/tools/lint_internal.h"
 #include "runtime/base/strings.h"
 
@@ -22,6 +23,7 @@ std::string Text(const YAML::Node& document, const char* key) {
 
 std::vector<YAML::Node> LoadDocuments(std::string_view yaml) {
   std::vector<YAML::Node> documents;
+  if (!CanBeReadAsYaml(yaml)) return documents;
   // The YAML library reports errors by exceptions: they end here; the rule parser says them.
   try {
     for (const YAML::Node& document : YAML::LoadAll(std::string(yaml))) {

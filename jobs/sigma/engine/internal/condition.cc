@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "jobs/sigma/engine/internal/lowering.h"
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "jobs/sigma/engine/pattern.h"
 #include "runtime/base/status_macros.h"
@@ -57,8 +58,9 @@ Operand Combine(Expression::Kind kind, std::vector<Expression> children) {
 
 class ConditionParser {
  public:
-  ConditionParser(std::vector<std::string_view> tokens, const Selections& selections)
-      : tokens_(std::move(tokens)), selections_(selections) {}
+  ConditionParser(std::vector<std::string_view> tokens, const Selections& selections,
+                  size_t* nodes_left)
+      : tokens_(std::move(tokens)), selections_(selections), nodes_left_(*nodes_left) {}
 
   absl::StatusOr<Operand> Parse() {
     ASSIGN_OR_RETURN(Operand expression, ParseOr(0));
@@ -122,6 +124,7 @@ class ConditionParser {
     const auto found = selections_.find(name);
     if (found == selections_.end()) return UnknownSelection(name);
     if (!found->second) return Operand();
+    RETURN_IF_ERROR(TakeNodes(*found->second));
     return Operand(Named(found->first, *found->second));
   }
 
@@ -133,9 +136,7 @@ class ConditionParser {
           StrCat("a name, a pattern or `them` is missing behind `of`", Place()));
     }
     const std::string_view target = tokens_[next_++];
-    bool found = false;
-    std::vector<Expression> chosen = Choose(target, found);
-    if (!found) return UnknownSelection(target);
+    ASSIGN_OR_RETURN(std::vector<Expression> chosen, Choose(target));
     if (quantity == "all") return Combine(Expression::Kind::kAnd, std::move(chosen));
     if (quantity == "any") return Combine(Expression::Kind::kOr, std::move(chosen));
     uint32_t count = 0;
@@ -160,18 +161,41 @@ class ConditionParser {
     return Operand(std::move(expression));
   }
 
-  std::vector<Expression> Choose(std::string_view target, bool& found) const {
+  absl::StatusOr<std::vector<Expression>> Choose(std::string_view target) {
     const bool them = FoldCase(target) == "them" && !selections_.contains(target);
     const Pattern pattern = Pattern::Parse(them ? "*" : target);
     const bool take_private = target.starts_with("_");
+    bool found = false;
     std::vector<Expression> chosen;
     for (const auto& [name, expression] : selections_) {
       if (name.starts_with("_") && !take_private) continue;
       if (!pattern.Matches(name)) continue;
       found = true;
-      if (expression) chosen.push_back(Named(name, *expression));
+      if (!expression) continue;
+      RETURN_IF_ERROR(TakeNodes(*expression));
+      chosen.push_back(Named(name, *expression));
     }
+    if (!found) return UnknownSelection(target);
     return chosen;
+  }
+
+  static size_t NodesOf(const Expression& expression) {
+    size_t nodes = 1;
+    for (const Expression& child : expression.children) nodes += NodesOf(child);
+    return nodes;
+  }
+
+  // A short condition may name large selections over and over.
+  absl::Status TakeNodes(const Expression& expression) {
+    const size_t nodes = NodesOf(expression);
+    if (nodes > nodes_left_) {
+      return absl::InvalidArgumentError(
+          StrCat("the condition repeats its selections so often that it has too many tests; name "
+                 "each of them once, or split the rule: limit=",
+                 kMostConditionNodes));
+    }
+    nodes_left_ -= nodes;
+    return absl::OkStatus();
   }
 
   // Messages about matches say which selections held.
@@ -191,16 +215,20 @@ class ConditionParser {
 
   const std::vector<std::string_view> tokens_;
   const Selections& selections_;
+  size_t& nodes_left_;
   size_t next_ = 0;
 };
 
 }  // namespace
 
 absl::StatusOr<std::optional<Expression>> ParseCondition(std::string_view text,
-                                                         const Selections& selections) {
+                                                         const Selections& selections,
+                                                         size_t* nodes_left) {
   ASSIGN_OR_RETURN(std::vector<std::string_view> tokens, Tokenize(text));
   if (tokens.empty()) return absl::InvalidArgumentError("the condition is empty");
-  return ConditionParser(std::move(tokens), selections).Parse();
+  size_t most = kMostConditionNodes;
+  if (nodes_left == nullptr) nodes_left = &most;
+  return ConditionParser(std::move(tokens), selections, nodes_left).Parse();
 }
 
 absl::StatusOr<std::optional<Expression>> ConditionShape(

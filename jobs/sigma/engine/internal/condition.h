@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,8 +23,11 @@ using Selections = std::map<std::string, std::optional<Expression>, std::less<>>
 /// underscore, unless the glob does too. Dropped selections are left out of `and`, `or` and `of`;
 /// the result is nothing if none is left. Errors: kInvalidArgument with the place; kUnimplemented
 /// for aggregations (`| count() …`).
+///
+/// Each time a selection is named it is put in anew. `nodes_left` says how many nodes may come so,
+/// and is lowered by those that did; null: kMostConditionNodes.
 [[nodiscard]] absl::StatusOr<std::optional<Expression>> ParseCondition(
-    std::string_view text, const Selections& selections);
+    std::string_view text, const Selections& selections, size_t* nodes_left = nullptr);
 
 /// Reads a condition over selections that each stand for one test: for checks of the condition
 /// alone. Errors: as above, with the condition and its place.

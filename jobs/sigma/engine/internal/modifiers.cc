@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "jobs/sigma/engine/internal/encoding.h"
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -14,8 +15,6 @@ namespace weir::sigma {
 namespace {
 
 using Kind = DetectionValue::Kind;
-
-constexpr size_t kMostVariants = 10000;
 
 absl::Status Refuse(std::string_view reason, std::string_view modifier) {
   return absl::InvalidArgumentError(StrCat(reason, ": modifier=", modifier));
@@ -112,12 +111,13 @@ absl::StatusOr<std::vector<Pattern>> ExpandDashes(const Pattern& pattern) {
         next.back().ReplaceBytes(i, length, dash);
       }
     }
-    variants = std::move(next);
-    if (variants.size() > kMostVariants) {
+    const size_t size_bytes = next.size() * next.front().size() * sizeof(uint16_t);
+    if (next.size() > kMostForms || size_bytes > kMostValueBytes) {
       return Refuse(
           "too many dashes in one value; split it over several values of a list with `all`",
           "windash");
     }
+    variants = std::move(next);
   }
   return variants;
 }
@@ -150,7 +150,11 @@ class ModifierChain {
       item_.negated = true;
       return absl::OkStatus();
     }
-    for (DetectionValue& value : item_.values) RETURN_IF_ERROR(ApplyTo(value, modifier));
+    size_bytes_ = 0;
+    for (DetectionValue& value : item_.values) {
+      num_forms_ = 0;
+      RETURN_IF_ERROR(ApplyTo(value, modifier));
+    }
     ++num_applied_;
     return absl::OkStatus();
   }
@@ -186,13 +190,28 @@ class ModifierChain {
     };
     std::vector<std::string_view> known = {"all", "neq"};
     for (const Entry& entry : kModifiers) {
-      if (entry.name == modifier) return (this->*entry.method)(value, modifier);
+      if (entry.name == modifier) {
+        RETURN_IF_ERROR((this->*entry.method)(value, modifier));
+        return CheckGrowth(value, modifier);
+      }
       known.push_back(entry.name);
     }
     const std::string_view nearest = NearestMatch(modifier, known);
     return Refuse(StrCat("unknown modifier",
                          nearest.empty() ? "" : StrCat("; did you mean `", nearest, "`?")),
                   modifier);
+  }
+
+  // Each modifier may multiply what the ones before made.
+  absl::Status CheckGrowth(const DetectionValue& value, std::string_view modifier) {
+    num_forms_ += std::max<size_t>(value.alternatives.size(), 1);
+    if (num_forms_ > kMostForms) {
+      return absl::InvalidArgumentError(
+          StrCat("the modifiers make too many forms of one value; remove some: modifier=", modifier,
+                 " limit=", kMostForms));
+    }
+    size_bytes_ += SizeOf(value);
+    return CheckValueBytes(size_bytes_, StrCat("modifier=", modifier));
   }
 
   absl::Status Place(DetectionValue& value, std::string_view modifier) {
@@ -420,6 +439,8 @@ class ModifierChain {
   DetectionItem& item_;
   std::string place_;  // Which of contains, startswith and endswith applied.
   bool changed_text_ = false;
+  size_t num_forms_ = 0;     // Of the value at hand, by the modifier at hand,
+  size_t size_bytes_ = 0;    // and of all values of the line.
   size_t num_applied_ = 0;   // Modifiers of values so far,
   size_t num_expanded_ = 0;  // and how many of them were an `expand` in first place.
 };

@@ -15,8 +15,6 @@ namespace {
 
 using Kind = DetectionValue::Kind;
 
-constexpr size_t kMostVariants = 10000;
-
 // Changes one value; returns whether it did.
 using ValueChange = std::function<absl::StatusOr<bool>(DetectionValue&, const PipelineState&)>;
 
@@ -185,7 +183,6 @@ absl::StatusOr<Transformation> ReadValuePlaceholders(KeyReader& keys) {
   return ChangeValues([choice](DetectionValue& value,
                                const PipelineState& state) -> absl::StatusOr<bool> {
     if (!MayHavePlaceholders(value)) return false;
-    size_t variants = 1;
     for (const std::string& name : value.pattern.PlaceholderNames()) {
       if (!choice.Takes(name)) continue;
       const auto found = state.variables->find(name);
@@ -193,23 +190,20 @@ absl::StatusOr<Transformation> ReadValuePlaceholders(KeyReader& keys) {
         return absl::InvalidArgumentError(StrCat(
             "the placeholder has no values; write them under `vars`: placeholder=%", name, "%"));
       }
-      variants *= found->second.size();
-      if (variants > kMostVariants) {
-        return absl::InvalidArgumentError(
-            StrCat("the placeholders have too many values: placeholder=%", name, "%"));
-      }
     }
     const bool as_written = value.kind != Kind::kString;
-    SetPatterns(value, value.pattern.ReplacePlaceholders(
-                           [&](const std::string& name) -> std::optional<std::vector<Pattern>> {
-                             if (!choice.Takes(name)) return std::nullopt;
-                             std::vector<Pattern> patterns;
-                             for (const std::string& text : state.variables->at(name)) {
-                               patterns.push_back(as_written ? Pattern::Literal(text)
-                                                             : Pattern::Parse(text));
-                             }
-                             return patterns;
-                           }));
+    ASSIGN_OR_RETURN(
+        std::vector<Pattern> patterns,
+        value.pattern.ReplacePlaceholders(
+            [&](const std::string& name) -> std::optional<std::vector<Pattern>> {
+              if (!choice.Takes(name)) return std::nullopt;
+              std::vector<Pattern> values;
+              for (const std::string& text : state.variables->at(name)) {
+                values.push_back(as_written ? Pattern::Literal(text) : Pattern::Parse(text));
+              }
+              return values;
+            }));
+    SetPatterns(value, std::move(patterns));
     return true;
   });
 }
@@ -223,11 +217,13 @@ absl::StatusOr<Transformation> ReadWildcardPlaceholders(KeyReader& keys) {
           return absl::InvalidArgumentError("an address block cannot be a wildcard: modifier=cidr");
         }
         const Pattern any = value.kind == Kind::kRegex ? Pattern::Literal(".*") : Pattern::AnyRun();
-        SetPatterns(value, value.pattern.ReplacePlaceholders(
-                               [&](const std::string& name) -> std::optional<std::vector<Pattern>> {
-                                 if (!choice.Takes(name)) return std::nullopt;
-                                 return std::vector<Pattern>{any};
-                               }));
+        ASSIGN_OR_RETURN(std::vector<Pattern> patterns,
+                         value.pattern.ReplacePlaceholders(
+                             [&](const std::string& name) -> std::optional<std::vector<Pattern>> {
+                               if (!choice.Takes(name)) return std::nullopt;
+                               return std::vector<Pattern>{any};
+                             }));
+        SetPatterns(value, std::move(patterns));
         return true;
       });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "re2/filtered_re2.h"
 #include "re2/re2.h"
@@ -81,6 +82,11 @@ Regex::~Regex() = default;
 absl::StatusOr<std::shared_ptr<const Regex>> Regex::Compile(const std::string& expression) {
   auto compiled = std::make_unique<RE2>(expression, RegexOptions());
   if (!compiled->ok()) return absl::InvalidArgumentError(compiled->error());
+  if (compiled->ProgramSize() > kMostRegexInstructions) {
+    return absl::InvalidArgumentError(
+        StrCat("it is too large; repeat less: instructions=", compiled->ProgramSize(),
+               " limit=", kMostRegexInstructions));
+  }
   return std::shared_ptr<const Regex>(new Regex(expression, std::move(compiled)));
 }
 

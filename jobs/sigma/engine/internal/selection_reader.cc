@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "jobs/sigma/engine/internal/rule_limits.h"
 #include "jobs/sigma/engine/internal/yaml_reader.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
@@ -19,48 +20,74 @@ Selection Combine(Selection::Kind kind, std::vector<Selection> children) {
   return selection;
 }
 
-absl::StatusOr<Selection> ReadLine(const std::string& key, const YAML::Node& key_node,
-                                   const YAML::Node& values_node) {
-  const SourcePlace place = PlaceOf(key_node);
-  const absl::StatusOr<std::vector<RuleValue>> values = ReadScalars(values_node);
-  if (!values.ok()) return AddContext(values.status(), StrCat(" field=", key), place);
-  absl::StatusOr<DetectionItem> item = MakeDetectionItem(key, *values);
-  if (!item.ok()) return AddContext(item.status(), StrCat(" field=", key), place);
-  item->place = place;
-  return ItemSelection(*std::move(item));
-}
-
-absl::StatusOr<Selection> ReadMap(const YAML::Node& map) {
-  if (map.size() == 0) {
-    return ErrorAt(PlaceOf(map), "a selection must name at least one field");
-  }
-  std::vector<Selection> lines;
-  std::set<std::string> seen;
-  for (const auto& entry : map) {
-    if (!entry.first.IsScalar()) {
-      return ErrorAt(PlaceOf(entry.first), "a field name must be a string");
+// Reads selections, and adds up what their values take.
+class SelectionReader {
+ public:
+  absl::StatusOr<Selection> Read(const YAML::Node& node) {
+    if (node.IsMap()) return ReadMap(node);
+    if (node.IsScalar()) return ReadItem("", node, node);
+    if (!node.IsSequence() || node.size() == 0) {
+      return ErrorAt(PlaceOf(node),
+                     "a selection must be a map of fields, a keyword, or a list of these");
     }
-    const std::string& key = entry.first.Scalar();
-    if (!seen.insert(key).second) {
-      return ErrorAt(
-          PlaceOf(entry.first),
-          StrCat("the field stands twice in one selection; join the values into one list: field=",
-                 key));
+    if (std::all_of(node.begin(), node.end(),
+                    [](const YAML::Node& item) { return item.IsScalar() || item.IsNull(); })) {
+      return ReadItem("", node, node);
     }
-    ASSIGN_OR_RETURN(Selection line, ReadLine(key, entry.first, entry.second));
-    lines.push_back(std::move(line));
+    std::vector<Selection> alternatives;
+    for (const YAML::Node& item : node) {
+      if (!item.IsMap() && !item.IsScalar()) {
+        return ErrorAt(PlaceOf(item), "a list of a selection must hold keywords or maps of fields");
+      }
+      ASSIGN_OR_RETURN(Selection alternative,
+                       item.IsMap() ? ReadMap(item) : ReadItem("", item, item));
+      alternatives.push_back(std::move(alternative));
+    }
+    return Combine(Selection::Kind::kAny, std::move(alternatives));
   }
-  return Combine(Selection::Kind::kAll, std::move(lines));
-}
 
-absl::StatusOr<Selection> ReadKeywords(const YAML::Node& node) {
-  const absl::StatusOr<std::vector<RuleValue>> values = ReadScalars(node);
-  if (!values.ok()) return AddContext(values.status(), "", PlaceOf(node));
-  absl::StatusOr<DetectionItem> item = MakeDetectionItem("", *values);
-  if (!item.ok()) return AddContext(item.status(), "", PlaceOf(node));
-  item->place = PlaceOf(node);
-  return ItemSelection(*std::move(item));
-}
+ private:
+  // Reads the values of a field; keywords if `key` is empty.
+  absl::StatusOr<Selection> ReadItem(const std::string& key, const YAML::Node& key_node,
+                                     const YAML::Node& values_node) {
+    const SourcePlace place = PlaceOf(key_node);
+    const std::string context = key.empty() ? "" : StrCat(" field=", key);
+    const absl::StatusOr<std::vector<RuleValue>> values = ReadScalars(values_node);
+    if (!values.ok()) return AddContext(values.status(), context, place);
+    absl::StatusOr<DetectionItem> item = MakeDetectionItem(key, *values);
+    if (!item.ok()) return AddContext(item.status(), context, place);
+    size_bytes_ += SizeOf(*item);
+    const absl::Status status = CheckValueBytes(size_bytes_, "selection");
+    if (!status.ok()) return AddContext(status, context, place);
+    item->place = place;
+    return ItemSelection(*std::move(item));
+  }
+
+  absl::StatusOr<Selection> ReadMap(const YAML::Node& map) {
+    if (map.size() == 0) {
+      return ErrorAt(PlaceOf(map), "a selection must name at least one field");
+    }
+    std::vector<Selection> lines;
+    std::set<std::string> seen;
+    for (const auto& entry : map) {
+      if (!entry.first.IsScalar()) {
+        return ErrorAt(PlaceOf(entry.first), "a field name must be a string");
+      }
+      const std::string& key = entry.first.Scalar();
+      if (!seen.insert(key).second) {
+        return ErrorAt(
+            PlaceOf(entry.first),
+            StrCat("the field stands twice in one selection; join the values into one list: field=",
+                   key));
+      }
+      ASSIGN_OR_RETURN(Selection line, ReadItem(key, entry.first, entry.second));
+      lines.push_back(std::move(line));
+    }
+    return Combine(Selection::Kind::kAll, std::move(lines));
+  }
+
+  size_t size_bytes_ = 0;
+};
 
 absl::Status ReadConditions(const YAML::Node& section, const YAML::Node& node,
                             const std::string& name, std::vector<ConditionText>& conditions) {
@@ -92,25 +119,7 @@ Selection ItemSelection(DetectionItem item) {
 }
 
 absl::StatusOr<Selection> ReadSelection(const YAML::Node& node) {
-  if (node.IsMap()) return ReadMap(node);
-  if (node.IsScalar()) return ReadKeywords(node);
-  if (!node.IsSequence() || node.size() == 0) {
-    return ErrorAt(PlaceOf(node),
-                   "a selection must be a map of fields, a keyword, or a list of these");
-  }
-  if (std::all_of(node.begin(), node.end(),
-                  [](const YAML::Node& item) { return item.IsScalar() || item.IsNull(); })) {
-    return ReadKeywords(node);
-  }
-  std::vector<Selection> alternatives;
-  for (const YAML::Node& item : node) {
-    if (!item.IsMap() && !item.IsScalar()) {
-      return ErrorAt(PlaceOf(item), "a list of a selection must hold keywords or maps of fields");
-    }
-    ASSIGN_OR_RETURN(Selection alternative, item.IsMap() ? ReadMap(item) : ReadKeywords(item));
-    alternatives.push_back(std::move(alternative));
-  }
-  return Combine(Selection::Kind::kAny, std::move(alternatives));
+  return SelectionReader().Read(node);
 }
 
 absl::StatusOr<DetectionSection> ReadDetectionSection(
@@ -120,6 +129,7 @@ absl::StatusOr<DetectionSection> ReadDetectionSection(
     return ErrorAt(PlaceOf(section), StrCat("`", name, "` must be a map"));
   }
   DetectionSection read;
+  SelectionReader reader;
   std::set<std::string> names;
   for (const auto& entry : section) {
     if (!entry.first.IsScalar()) {
@@ -134,7 +144,7 @@ absl::StatusOr<DetectionSection> ReadDetectionSection(
       return ErrorAt(PlaceOf(entry.first),
                      StrCat("two selections have one name; rename one: selection=", key));
     }
-    absl::StatusOr<Selection> selection = ReadSelection(entry.second);
+    absl::StatusOr<Selection> selection = reader.Read(entry.second);
     if (!selection.ok()) {
       return AddContext(selection.status(), StrCat(" selection=", key), PlaceOf(entry.first));
     }

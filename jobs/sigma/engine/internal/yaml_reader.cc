@@ -1,14 +1,138 @@
 #include "jobs/sigma/engine/internal/yaml_reader.h"
 
+#include <algorithm>
 #include <exception>
+#include <sstream>
 #include <utility>
 
 #include "jobs/sigma/engine/internal/text_fold.h"
 #include "jobs/sigma/engine/predicate.h"
+#include "jobs/sigma/engine/yaml_text.h"
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
+#include "yaml-cpp/eventhandler.h"
+#include "yaml-cpp/parser.h"
 
 namespace weir::sigma {
+namespace {
+
+// Whether the document that begins with `text` is a map whose first key stands at the begin of a
+// line, as those of rules are.
+bool BeginsWithKey(std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view content = StripWhitespace(line);
+    if (content.empty() || content.front() == '#') continue;
+    const bool letter = (line.front() >= 'a' && line.front() <= 'z') ||
+                        (line.front() >= 'A' && line.front() <= 'Z');
+    const size_t colon = line.ends_with(':') ? line.size() - 1 : line.find(": ");
+    return letter && colon != std::string_view::npos && line.find('#') > colon;
+  }
+  return true;  // Nothing at all.
+}
+
+bool AllBeginWithKeys(std::string_view yaml) {
+  // Other ends of documents and lines, and other encodings, are left to who knows them.
+  if (yaml.find('\0') != std::string_view::npos || yaml.find('\r') != std::string_view::npos ||
+      yaml.find("\n...") != std::string_view::npos || yaml.find("\n%") != std::string_view::npos) {
+    return false;
+  }
+  while (true) {
+    const bool at_marker = yaml.starts_with("---");
+    if (at_marker) yaml.remove_prefix(3);
+    if (at_marker && !yaml.empty() && yaml.front() != '\n') return false;
+    const size_t next = yaml.find("\n---");
+    if (!BeginsWithKey(yaml.substr(0, next))) return false;
+    if (next == std::string_view::npos) return true;
+    yaml.remove_prefix(next + 1);
+  }
+}
+
+// Reads a text and keeps nothing of it.
+class NoHandler : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Behind a document that is no such map, the YAML library does not get past what belongs to none
+// (a closing bracket, a comma): it finds empty documents there without end. Throws as it does.
+bool HasEnd(std::string_view yaml) {
+  if (AllBeginWithKeys(yaml)) return true;
+  std::istringstream stream{std::string(yaml)};
+  YAML::Parser parser(stream);
+  NoHandler handler;
+  for (size_t documents = 0; documents <= yaml.size() + 1; ++documents) {
+    if (!parser.HandleNextDocument(handler)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool CanBeReadAsYaml(std::string_view yaml) {
+  try {
+    return HasEnd(yaml);
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+namespace {
+
+constexpr int kMostLevels = 1000;  // More than the YAML library reads without aliases.
+// How many nodes aliases may make of a text, for each of its bytes.
+constexpr size_t kMostNodesPerByte = 8;
+constexpr size_t kFewNodes = 10'000;
+
+// Takes the nodes below `node` off `*nodes_left`; false if there are not so many.
+bool TakeNodes(const YAML::Node& node, int level, size_t* nodes_left) {
+  if (*nodes_left == 0 || level > kMostLevels) return false;
+  --*nodes_left;
+  if (node.IsSequence()) {
+    for (const YAML::Node& item : node) {
+      if (!TakeNodes(item, level + 1, nodes_left)) return false;
+    }
+  } else if (node.IsMap()) {
+    for (const auto& entry : node) {
+      if (!TakeNodes(entry.first, level + 1, nodes_left) ||
+          !TakeNodes(entry.second, level + 1, nodes_left)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+// An alias (`*a`) stands for all that its anchor (`&a`) names; a few of them, one in the other,
+// make more than any memory holds, and one in itself has no end.
+absl::Status CheckAliases(std::string_view yaml, const std::vector<YAML::Node>& documents) {
+  if (yaml.find('&') == yaml.npos || yaml.find('*') == yaml.npos) return absl::OkStatus();
+  size_t nodes_left = kFewNodes + kMostNodesPerByte * yaml.size();
+  for (const YAML::Node& document : documents) {
+    if (TakeNodes(document, 0, &nodes_left)) continue;
+    return ErrorAt(
+        PlaceOf(document),
+        StrCat("the text's aliases (`*name`) repeat too much of it, or themselves; write "
+               "out what they stand for: limit_nodes=",
+               kFewNodes + kMostNodesPerByte * yaml.size()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 SourcePlace PlaceOf(const YAML::Node& node) {
   if (!node.IsDefined() || node.Mark().is_null()) return {};
@@ -74,6 +198,11 @@ absl::StatusOr<std::vector<YAML::Node>> ReadYaml(std::string_view yaml) {
   // The YAML library reports errors, deep nesting too, by exceptions: they end here.
   std::vector<YAML::Node> documents;
   try {
+    if (!HasEnd(yaml)) {
+      return absl::InvalidArgumentError(
+          "the text is not valid YAML; check brackets and commas: one stands outside of what it "
+          "belongs to");
+    }
     for (YAML::Node& document : YAML::LoadAll(std::string(yaml))) {
       if (!document.IsNull()) documents.push_back(std::move(document));
     }
@@ -88,6 +217,7 @@ absl::StatusOr<std::vector<YAML::Node>> ReadYaml(std::string_view yaml) {
         StrCat("the text is not valid YAML; check indentation and quotes: ",
                std::string_view(error.what())));
   }
+  RETURN_IF_ERROR(CheckAliases(yaml, documents));
   return documents;
 }
 

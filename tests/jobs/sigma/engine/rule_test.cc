@@ -44,6 +44,83 @@ TEST(RuleTest, ReadsTheHead) {
   EXPECT_EQ(rule->techniques[1].id, "T1490");
 }
 
+std::string Repeated(std::string_view text, int times) {
+  std::string repeated;
+  for (int i = 0; i < times; ++i) repeated += text;
+  return repeated;
+}
+
+TEST(RuleTest, RefusesValuesThatModifiersMakeTooLarge) {
+  const std::string doubled = ErrorOfLine("a" + Repeated("|wide", 40) + ": x");
+  EXPECT_THAT(doubled, HasSubstr("values become too large"));
+  EXPECT_THAT(doubled, HasSubstr("modifier=wide"));
+  EXPECT_THAT(doubled, HasSubstr("limit_bytes="));
+  EXPECT_THAT(doubled, HasSubstr("rule=r1"));
+  EXPECT_THAT(ErrorOfLine("a" + Repeated("|windash", 40) + ": -x"), HasSubstr("too many forms"));
+  EXPECT_THAT(ErrorOfLine("a" + Repeated("|base64offset", 12) + ": xyz"),
+              HasSubstr("too many forms"));
+  EXPECT_THAT(ErrorOfLine("a|windash|contains: '" + Repeated(" -x", 12) + "'"),
+              HasSubstr("too many dashes"));
+  EXPECT_THAT(ErrorOfLine("a|re: '\\pL{300}'"), HasSubstr("too large"));
+  std::string lines;
+  for (int i = 0; i < 200; ++i) {
+    lines += "    f" + std::to_string(i) + Repeated("|wide", 19) + ": x\n";
+  }
+  EXPECT_THAT(ErrorOf(RuleText("  s:\n" + lines + "  condition: s\n")),
+              HasSubstr("values become too large"))
+      << "many lines, each below the limit";
+}
+
+TEST(RuleTest, RefusesValuesThatPlaceholdersMakeTooMany) {
+  RuleOptions options;
+  options.placeholders = {{"p", {"one", "two"}}};
+  const std::string error = ErrorOf(
+      RuleText("  s: {a|expand: '" + Repeated("%p%", 40) + "'}\n  condition: s\n", "r1"), options);
+  EXPECT_THAT(error, HasSubstr("too many forms"));
+  EXPECT_THAT(error, HasSubstr("placeholder=%p%"));
+  EXPECT_THAT(error, HasSubstr("rule=r1"));
+}
+
+TEST(RuleTest, RefusesConditionsThatRepeatTooMuch) {
+  const std::string selection = "  s: {a: [" + Repeated("x, ", 2000) + "x]}\n";
+  const std::string condition = "  condition: " + Repeated("s or ", 400) + "s\n";
+  const std::string error = ErrorOf(RuleText(selection + condition, "r1"));
+  EXPECT_THAT(error, HasSubstr("repeats its selections"));
+  EXPECT_THAT(error, HasSubstr("rule=r1"));
+  EXPECT_THAT(ErrorOf(RuleText(selection + "  condition: [" +
+                               Repeated("s or s or s or s or s or s or s or s, ", 100) + "s]\n")),
+              HasSubstr("repeats its selections"))
+      << "several conditions";
+}
+
+TEST(RuleTest, RefusesAliasesThatRepeatTooMuchOrThemselves) {
+  const std::string list = "  k: &k [" + Repeated("x, ", 300) + "x]\n";
+  const std::string map = "  m: &m {" + [] {
+    std::string fields;
+    for (int i = 0; i < 300; ++i) fields += "f" + std::to_string(i) + ": *k, ";
+    return fields;
+  }() + "a: 1}\n";
+  const std::string bomb = list + map + "  s: [" + Repeated("*m, ", 300) + "*m]\n";
+  EXPECT_THAT(ErrorOf(RuleText(bomb + "  condition: s\n")), HasSubstr("aliases"));
+  EXPECT_THAT(ErrorOf("&a {action: global, title: *a}\n---\n{title: *b}\n"), HasSubstr("YAML"));
+  const std::vector<absl::StatusOr<Rule>> endless =
+      ParseRules("--- &a\naction: global\nx: *a\n--- &b\naction: global\nx: *b\n");
+  ASSERT_FALSE(endless.front().ok());
+  EXPECT_THAT(std::string(endless.front().status().message()), HasSubstr("themselves"));
+  // Where they only save words, they are welcome.
+  EXPECT_TRUE(ParseRule(RuleText("  s: {a: &v [x, '&', y], b: *v}\n  condition: s\n")).ok());
+}
+
+TEST(RuleTest, ReadsTextsToTheirEndWhateverTheirBrackets) {
+  for (const char* text : {"]", "}", ",", "{a: 1} ]", "[a]]", "a #c\n]", " a: 1\n]", "- a\n]",
+                           "'a'\n]", "--- ]", "---\n]", "a: 1\n---\n]\n", "a: 1\n--- }", "? a\n]",
+                           "%YAML 1.2\n---\n]", "a: 1\n...\n]", "# c\n]", "a: 1\r\n---\r\n]"}) {
+    const std::vector<absl::StatusOr<Rule>> rules = ParseRules(text);
+    EXPECT_FALSE(rules.back().ok()) << text;
+  }
+  EXPECT_EQ(ParseRules("a: 1\n--- # comment\nb: 2\n---\n\n---\nc:\n  - 1\n").size(), 3u);
+}
+
 TEST(RuleTest, RemembersWhichPartsOfTheConditionAreSelections) {
   const absl::StatusOr<Rule> rule =
       ParseRule(RuleText("  sel: {a: 1}\n  filter_a: {b: 1, c: 2}\n  filter_b: {d: 1}\n"
