@@ -174,6 +174,7 @@ absl::Status EventTagger::Tag(std::string_view event, std::string* tagged, TagRe
     seen = impl.parsed_json;
   }
   RETURN_IF_ERROR(impl.matcher.Match(seen, result->matches));
+  impl.rules.CountEvent();
   // Filters come first among what matched: their ids do.
   if (!result->matches.empty() && RuleSet::IsFilter(*result->matches.front())) {
     result->filtered = true;

@@ -1,5 +1,7 @@
 #include "jobs/sigma/rule_set.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -21,9 +23,32 @@ RuleProblem ProblemOf(std::string rule_id, const std::string& source, const absl
           std::string(status.message().data(), status.message().size())};
 }
 
+// Matching goes first where there is not enough of the machine for both.
+constexpr int kCompilerNiceness = 10;
+
+CompileOptions CompileOptionsOf(const RuleSetOptions& options) {
+  CompileOptions compile;
+  if (options.pipeline != nullptr) compile.mapping = &options.pipeline->event_mapping();
+  compile.route_by_log_source = options.route_by_log_source;
+  return compile;
+}
+
 }  // namespace
 
-RuleSet::RuleSet(RuleSetOptions options) : options_(std::move(options)) {}
+RuleSet::RuleSet(RuleSetOptions options)
+    : options_(std::move(options)), layers_(CompileOptionsOf(options_), [this](IoWork work) {
+        return options_.background != nullptr ? options_.background(std::move(work))
+                                              : CompileInBackground(std::move(work));
+      }) {}
+
+bool RuleSet::CompileInBackground(IoWork work) {
+  if (compiler_ == nullptr) {
+    compiler_ = std::make_unique<IoPool>("sigma-rules", 1);
+    // Of the thread that asks, on Linux.
+    compiler_->Post([] { (void)setpriority(PRIO_PROCESS, 0, kCompilerNiceness); });
+  }
+  return compiler_->Post(std::move(work));
+}
 
 RuleSet::Entry RuleSet::MakeEntry(std::shared_ptr<const Rule> rule) const {
   Entry entry;
@@ -96,9 +121,19 @@ bool RuleSet::Set(const std::string& key, const StoredRule& rule,
   return true;
 }
 
+// Takes the place of what lies under `key`.
 void RuleSet::Put(const std::string& key, Entries entries) {
   for (const std::string& id : entries.ids) owners_[id] = key;
-  rules_[key] = std::move(entries);
+  Entries& present = rules_[key];
+  TakeOut(present);
+  for (const Entry& entry : entries.rules) layers_.Set(entry.mapped);
+  num_correlations_ += entries.correlations.size();
+  present = std::move(entries);
+}
+
+void RuleSet::TakeOut(const Entries& entries) {
+  for (const Entry& entry : entries.rules) layers_.Remove(entry.mapped->id);
+  num_correlations_ -= entries.correlations.size();
 }
 
 void RuleSet::Remove(const std::string& key) {
@@ -106,6 +141,7 @@ void RuleSet::Remove(const std::string& key) {
   if (found == rules_.end()) return;
   for (const std::string& id : found->second.ids) owners_.erase(id);
   const bool has_filters = !found->second.filters.empty();
+  TakeOut(found->second);
   rules_.erase(found);
   stored_.erase(key);
   changed_ = true;
@@ -141,13 +177,14 @@ bool RuleSet::SetFilter(const std::string& id, const StoredFilter& filter,
     problems->push_back(ProblemOf("", filter.source, rule.status()));
     return false;
   }
-  filters_[id] = MakeEntry(std::make_shared<const Rule>(*std::move(rule)));
-  changed_ = true;
+  Entry& entry = filters_[id];
+  entry = MakeEntry(std::make_shared<const Rule>(*std::move(rule)));
+  layers_.Set(entry.mapped);
   return true;
 }
 
 void RuleSet::RemoveFilter(const std::string& id) {
-  if (filters_.erase(id) > 0) changed_ = true;
+  if (filters_.erase(id) > 0) layers_.Remove(StrCat(kFilterPrefix, id));
 }
 
 bool RuleSet::IsFilter(const Rule& rule) { return rule.id.starts_with(kFilterPrefix); }
@@ -155,17 +192,28 @@ bool RuleSet::IsFilter(const Rule& rule) { return rule.id.starts_with(kFilterPre
 void RuleSet::SetMapping(FieldMapping mapping) {
   if (mapping == mapping_) return;
   mapping_ = std::move(mapping);
+  const auto map = [this](Entry& entry) {
+    entry = MakeEntry(std::move(entry.written));
+    layers_.Set(entry.mapped);
+  };
   for (auto& [key, entries] : rules_) {
-    for (Entry& entry : entries.rules) entry = MakeEntry(std::move(entry.written));
+    for (Entry& entry : entries.rules) map(entry);
   }
-  for (auto& [id, entry] : filters_) entry = MakeEntry(std::move(entry.written));
+  for (auto& [id, entry] : filters_) map(entry);
   changed_ = true;
 }
 
-void RuleSet::ResolveCorrelations(const std::vector<std::shared_ptr<const Rule>>& rules) {
+void RuleSet::ResolveCorrelations() {
+  std::vector<std::shared_ptr<const Rule>> rules;
+  if (num_correlations_ > 0) {
+    for (const auto& [key, entries] : rules_) {
+      for (const Entry& entry : entries.rules) rules.push_back(entry.mapped);
+    }
+  }
   std::vector<CorrelationDefinition> definitions;
   std::vector<CorrelationSet::Problem> failures;
   for (const auto& [key, entries] : rules_) {
+    if (num_correlations_ == 0) break;
     for (const CorrelationDefinition& written : entries.correlations) {
       CorrelationDefinition one = written;
       if (options_.pipeline != nullptr) {
@@ -199,21 +247,12 @@ void RuleSet::ResolveCorrelations(const std::vector<std::shared_ptr<const Rule>>
 
 std::vector<RuleProblem> RuleSet::TakeProblems() { return std::exchange(problems_, {}); }
 
-std::shared_ptr<const CompiledRules> RuleSet::Compile() {
-  std::vector<std::shared_ptr<const Rule>> all;
-  for (const auto& [key, entries] : rules_) {
-    for (const Entry& entry : entries.rules) all.push_back(entry.mapped);
-  }
-  ResolveCorrelations(all);
-  for (const auto& [id, entry] : filters_) all.push_back(entry.mapped);
-  // Ids are unique here, so nothing is left out.
-  CompileOptions options;
-  if (options_.pipeline != nullptr) options.mapping = &options_.pipeline->event_mapping();
-  options.route_by_log_source = options_.route_by_log_source;
-  compiled_ = CompileRules(std::move(all), compiled_.get(), options).rules;
-  ++num_compilations_;
+const RuleLayers& RuleSet::Compile() {
+  // A base compiled in the background changes nothing about the rules.
+  if (changed_) ResolveCorrelations();
   changed_ = false;
-  return compiled_;
+  ++num_compilations_;
+  return layers_.Layers();
 }
 
 }  // namespace weir::sigma

@@ -1,6 +1,8 @@
 #include "jobs/sigma/engine/matcher.h"
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -29,13 +31,13 @@ bool HasTwoForms(std::string_view number) {
   return number == "-0" || number.find_first_of(".eE") != std::string_view::npos;
 }
 
-}  // namespace
-
-class Matcher::Impl {
+// Matches events against one compiled set.
+class SetMatcher {
  public:
-  Impl() { UseProgram(std::make_shared<const CompiledRules>(std::make_unique<const Program>())); }
+  [[nodiscard]] const CompiledRules* rules() const { return rules_.get(); }
 
-  void UseProgram(std::shared_ptr<const CompiledRules> rules) {
+  // Uses `rules` from the next event on.
+  void SetRules(std::shared_ptr<const CompiledRules> rules) {
     rules_ = std::move(rules);
     program_ = &rules_->program();
     const Program& program = *program_;
@@ -53,12 +55,15 @@ class Matcher::Impl {
     epoch_ = 0;
   }
 
-  absl::Status Match(std::string_view event, std::vector<const Rule*>& matches,
-                     const MatchOptions& options) {
-    matches.clear();
+  // Reads an event.
+  absl::Status Read(const JsonTokens& event) {
     BeginEvent();
-    RETURN_IF_ERROR(ReadEvent(event));
-    const std::vector<bool>& accepted = AcceptedLogSources(options.log_sources);
+    return EventWalker<SetMatcher>(event, keys_, *program_, *this).Walk();
+  }
+
+  // Returns which rules the event just read matches, ascending; until the next event.
+  const std::vector<uint32_t>& Matches(std::span<const LogSource> log_sources) {
+    const std::vector<bool>& accepted = AcceptedLogSources(log_sources);
     for (const uint32_t rule : program_->always) candidates_.push_back(rule);
     matched_.clear();
     for (const uint32_t rule : candidates_) {
@@ -67,8 +72,7 @@ class Matcher::Impl {
         matched_.push_back(rule);
     }
     std::sort(matched_.begin(), matched_.end());
-    for (const uint32_t rule : matched_) matches.push_back(program_->rules[rule].rule.get());
-    return absl::OkStatus();
+    return matched_;
   }
 
   // What EventWalker calls.
@@ -149,11 +153,6 @@ class Matcher::Impl {
       for (FieldState& field : fields_) field.epoch = 0;
       epoch_ = 1;
     }
-  }
-
-  absl::Status ReadEvent(std::string_view event) {
-    RETURN_IF_ERROR(ReadEventTokens(event, tokens_));
-    return EventWalker<Impl>(tokens_, keys_, *program_, *this).Walk();
   }
 
   template <class Action>
@@ -396,9 +395,8 @@ class Matcher::Impl {
     return given_accepted_;
   }
 
-  std::shared_ptr<const CompiledRules> rules_;  // Never null.
-  const Program* program_ = nullptr;            // Of rules_.
-  JsonTokens tokens_;
+  std::shared_ptr<const CompiledRules> rules_;
+  const Program* program_ = nullptr;  // Of rules_.
   KeyResolver keys_;
   ValueCache known_values_;
 
@@ -427,13 +425,65 @@ class Matcher::Impl {
       shown_accepted_;  // By tests passed.
 };
 
+}  // namespace
+
+class Matcher::Impl {
+ public:
+  Impl() {
+    base_.SetRules(std::make_shared<const CompiledRules>(std::make_unique<const Program>()));
+  }
+
+  void SetRules(RuleLayers layers) {
+    // What was learnt from events stays where the set does.
+    if (layers.base.get() != base_.rules()) base_.SetRules(std::move(layers.base));
+    replaced_ = std::move(layers.replaced);
+    if (layers.changes == nullptr) {
+      changes_.reset();
+      return;
+    }
+    if (changes_ == nullptr) changes_ = std::make_unique<SetMatcher>();
+    if (layers.changes.get() != changes_->rules()) changes_->SetRules(std::move(layers.changes));
+  }
+
+  absl::Status Match(std::string_view event, std::vector<const Rule*>& matches,
+                     const MatchOptions& options) {
+    matches.clear();
+    RETURN_IF_ERROR(ReadEventTokens(event, tokens_));
+    RETURN_IF_ERROR(base_.Read(tokens_));
+    const std::vector<CompiledRule>& base_rules = base_.rules()->program().rules;
+    for (const uint32_t rule : base_.Matches(options.log_sources)) {
+      if (replaced_.empty() || !replaced_[rule]) matches.push_back(base_rules[rule].rule.get());
+    }
+    if (changes_ == nullptr) return absl::OkStatus();
+    RETURN_IF_ERROR(changes_->Read(tokens_));
+    const auto num_of_base = static_cast<std::ptrdiff_t>(matches.size());
+    const std::vector<CompiledRule>& changed_rules = changes_->rules()->program().rules;
+    for (const uint32_t rule : changes_->Matches(options.log_sources)) {
+      matches.push_back(changed_rules[rule].rule.get());
+    }
+    std::inplace_merge(matches.begin(), matches.begin() + num_of_base, matches.end(),
+                       [](const Rule* a, const Rule* b) { return a->id < b->id; });
+    return absl::OkStatus();
+  }
+
+ private:
+  JsonTokens tokens_;
+  SetMatcher base_;
+  std::unique_ptr<SetMatcher> changes_;  // Null: nothing changed.
+  std::vector<bool> replaced_;           // As in RuleLayers.
+};
+
 Matcher::Matcher() : impl_(std::make_unique<Impl>()) {}
 Matcher::~Matcher() = default;
 Matcher::Matcher(Matcher&&) noexcept = default;
 Matcher& Matcher::operator=(Matcher&&) noexcept = default;
 
 absl::Status Matcher::SetRules(std::shared_ptr<const CompiledRules> rules) {
-  impl_->UseProgram(std::move(rules));
+  return SetRules(RuleLayers{std::move(rules), nullptr, {}});
+}
+
+absl::Status Matcher::SetRules(RuleLayers layers) {
+  impl_->SetRules(std::move(layers));
   return absl::OkStatus();
 }
 

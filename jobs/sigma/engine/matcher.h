@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "jobs/sigma/engine/compiled_rules.h"
+#include "jobs/sigma/engine/layered_rules.h"
 #include "jobs/sigma/engine/rule.h"
 
 namespace weir::sigma {
@@ -33,6 +34,9 @@ class Matcher {
   /// Uses `rules` from the next event on. Errors: kResourceExhausted when there is no memory to
   /// scan with; the rules used before then stay in force.
   [[nodiscard]] absl::Status SetRules(std::shared_ptr<const CompiledRules> rules);
+  /// The same for rules in two layers. What it knows of a set's fields and values it keeps where
+  /// that is the same set as before.
+  [[nodiscard]] absl::Status SetRules(RuleLayers layers);
 
   /// Replaces `matches` by the rules that `json_event` matches, in order of their ids. They live as
   /// long as the set.

@@ -58,7 +58,7 @@ TEST(RuleSetTest, CompilesOnceForManyChanges) {
   EXPECT_TRUE(rules.changed());
   EXPECT_TRUE(rules.Set("a", FromTopic("a", "one"), &problems));
   EXPECT_TRUE(rules.Set("b", FromTopic("b", "one"), &problems));
-  EXPECT_EQ(rules.Compile()->rule_count(), 2U);
+  EXPECT_EQ(rules.Compile().base->rule_count(), 2U);
   EXPECT_FALSE(rules.changed());
   rules.Remove("never there");
   EXPECT_FALSE(rules.changed());

@@ -10,6 +10,7 @@
 #include "jobs/sigma/engine/compiled_rules.h"
 #include "jobs/sigma/engine/event_fields.h"
 #include "jobs/sigma/engine/explanation.h"
+#include "jobs/sigma/engine/layered_rules.h"
 #include "jobs/sigma/engine/matcher.h"
 #include "jobs/sigma/engine/pipeline.h"
 #include "nlohmann/json.hpp"
@@ -380,6 +381,98 @@ TEST(MatcherPropertyTest, MatchesWhatExplanationsSayHolds) {
           << event << "\nseed " << seed << " round " << round;
     }
   }
+}
+
+// Rules that change at random, with bases that are compiled some time later.
+class ChangingRules {
+ public:
+  ChangingRules(Generator& generator, std::mt19937& random, const CompileOptions& options)
+      : generator_(generator), random_(random), rules_(options, [this](IoWork work) {
+          background_.push_back(std::move(work));
+          return true;
+        }) {
+    for (int i = 0; i < kNumIds; ++i) Set(i);
+  }
+
+  void Change() {
+    for (size_t n = 1 + random_() % 3; n > 0; --n) {
+      const int id = static_cast<int>(random_() % kNumIds);
+      if (random_() % 3 == 0) {
+        rules_.Remove("r" + std::to_string(id));
+      } else {
+        Set(id);
+      }
+    }
+    for (size_t n = random_() % 4000; n > 0; --n) rules_.CountEvent();
+    if (random_() % 4 != 0 || background_.empty()) return;
+    for (IoWork& work : background_) work();
+    background_.clear();
+    ++num_merged;
+  }
+
+  LayeredRules& rules() { return rules_; }
+  int num_merged = 0;
+
+ private:
+  static constexpr int kNumIds = 100;
+
+  void Set(int id) {
+    absl::StatusOr<Rule> rule = ParseRule(generator_.Rule(id));
+    ASSERT_TRUE(rule.ok()) << rule.status();
+    rules_.Set(std::make_shared<const Rule>(*std::move(rule)));
+  }
+
+  Generator& generator_;
+  std::mt19937& random_;
+  std::vector<IoWork> background_;
+  LayeredRules rules_;
+};
+
+std::vector<std::string> IdsOf(const std::vector<const Rule*>& rules) {
+  std::vector<std::string> ids;
+  for (const Rule* rule : rules) ids.push_back(rule->id);
+  return ids;
+}
+
+TEST(MatcherPropertyTest, MatchesWithLayersWhatAFreshlyCompiledSetMatches) {
+  const unsigned seed = Seed();
+  std::printf("seed %u, set WEIR_TEST_SEED to repeat\n", seed);
+  Generator generator(seed);
+  std::mt19937 random(seed);
+  const auto pipeline = Pipeline::Parse(kMappingYaml, "mapping");
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  size_t matched = 0;
+  int layered = 0;
+  int merged = 0;
+  for (const EventMapping* const mapping :
+       {static_cast<const EventMapping*>(nullptr), &(*pipeline)->event_mapping()}) {
+    const CompileOptions options{mapping, true};
+    ChangingRules changing(generator, random, options);
+    Matcher matcher;
+    for (int step = 0; step < 100; ++step) {
+      changing.Change();
+      const RuleLayers& layers = changing.rules().Layers();
+      layered += layers.changes != nullptr && layers.base->rule_count() > 0 ? 1 : 0;
+      ASSERT_TRUE(matcher.SetRules(layers).ok());
+      Matcher fresh;
+      ASSERT_TRUE(
+          fresh.SetRules(CompileRules(changing.rules().rules(), nullptr, options).rules).ok());
+      for (int i = 0; i < 20; ++i) {
+        const std::string event =
+            mapping == nullptr ? generator.Event() : MappedEvent(random).dump();
+        std::vector<const Rule*> found;
+        std::vector<const Rule*> expected;
+        ASSERT_TRUE(matcher.Match(event, found).ok()) << event << "\nseed " << seed;
+        ASSERT_TRUE(fresh.Match(event, expected).ok()) << event << "\nseed " << seed;
+        ASSERT_EQ(IdsOf(found), IdsOf(expected)) << event << "\nseed " << seed << " step " << step;
+        matched += found.size();
+      }
+    }
+    merged += changing.num_merged;
+  }
+  EXPECT_GT(matched, 2000u) << "the generator draws rules that hardly match: seed " << seed;
+  EXPECT_GT(layered, 100) << "hardly any step has changes: seed " << seed;
+  EXPECT_GT(merged, 5) << "hardly any base is compiled: seed " << seed;
 }
 
 TEST(MatcherPropertyTest, AcceptsTheObjectsThatAnotherJsonParserAccepts) {
