@@ -223,14 +223,16 @@ class ContinuousProcessingTimeTrigger : public Trigger<std::optional<int64_t>> {
   TriggerResult OnElement(const T&, EventTime, const W& window, Context& context) {
     if (!context.state().has_value()) {
       const int64_t now = absl::ToUnixMillis(context.current_processing_time());
-      SetNext(now - now % interval_ms_, window, context);
+      // A first record in the window's last millisecond makes it fire in that very millisecond.
+      SetNext(now - now % interval_ms_ + interval_ms_, /*earliest_ms=*/now, window, context);
     }
     return TriggerResult::kContinue;
   }
   template <class W>
   TriggerResult OnProcessingTime(absl::Time time, const W& window, Context& context) {
     if (context.state() != absl::ToUnixMillis(time)) return TriggerResult::kContinue;
-    SetNext(absl::ToUnixMillis(time), window, context);
+    const int64_t now = absl::ToUnixMillis(time);
+    SetNext(now + interval_ms_, /*earliest_ms=*/now + 1, window, context);
     return TriggerResult::kFire;
   }
   template <class W>
@@ -254,12 +256,12 @@ class ContinuousProcessingTimeTrigger : public Trigger<std::optional<int64_t>> {
   explicit ContinuousProcessingTimeTrigger(int64_t interval_ms)
       : interval_ms_(std::max<int64_t>(interval_ms, 1)) {}
   template <class W>
-  void SetNext(int64_t time_ms, const W& window, Context& context) {
-    EventTime next = EventTime::FromMillis(time_ms) + interval_ms_;
+  void SetNext(int64_t next_ms, int64_t earliest_ms, const W& window, Context& context) {
     // The end may be long past where the window is one of event time.
-    if (window.MaxTimestamp().millis() > time_ms) next = std::min(next, window.MaxTimestamp());
-    context.state() = next.millis();
-    context.RegisterProcessingTimeTimer(next.ToTime());
+    const int64_t end_ms = window.MaxTimestamp().millis();
+    if (end_ms >= earliest_ms) next_ms = std::min(next_ms, end_ms);
+    context.state() = next_ms;
+    context.RegisterProcessingTimeTimer(absl::FromUnixMillis(next_ms));
   }
   int64_t interval_ms_;
 };
