@@ -1,18 +1,21 @@
 # The functions that make every target, so that flags, warnings and layering are declared once.
 
-# weir_module(<name> [HEADERS ...] [SOURCES ...] [PUBLIC ...] [PRIVATE ...])
+# weir_module(<name> [PRECOMPILED <name>] [HEADERS ...] [SOURCES ...] [PUBLIC ...] [PRIVATE ...])
 #
 # Declares the folder's module as an object library `<name>` with alias `weir::<name>`. HEADERS are its public
 # surface; PUBLIC and PRIVATE are the modules and libraries it uses. Objects are collected into a shared library
 # by weir_shared_library; nothing links a module's objects twice.
 function(weir_module name)
-  cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "HEADERS;SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  if(NOT ARG_PRECOMPILED)
+    set(ARG_PRECOMPILED weir_precompiled)
+  endif()
   if(ARG_SOURCES)
     add_library(${name} OBJECT ${ARG_SOURCES})
     target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
     target_compile_options(${name} PRIVATE ${WEIR_WARNINGS})
     target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
-    weir_use_precompiled(${name} weir_precompiled)
+    weir_use_precompiled(${name} ${ARG_PRECOMPILED})
   else()
     add_library(${name} INTERFACE)
     target_sources(${name} INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
@@ -51,23 +54,33 @@ function(weir_binary name)
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
-# weir_add_job(<name> SOURCES ... [PRIVATE ...])
-#
-# Builds a job library `lib/jobs/lib<name>.so`: hidden visibility, so that two versions of one job can live in
-# one process, and no unique symbols, so that it binds to its own statics.
+# weir_hide_job_symbols(<target>): hidden visibility, so that two versions of one job can live in one process, and no
+# unique symbols, so that each binds to its own statics.
+function(weir_hide_job_symbols target)
+  set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fno-gnu-unique)
+  endif()
+endfunction()
+
+# weir_job_module(<name> ...): a module of job code, as weir_module, to be linked into a job library and its tests.
+function(weir_job_module name)
+  weir_module(${name} ${ARGN})
+  weir_hide_job_symbols(${name})
+endfunction()
+
+# weir_add_job(<name> SOURCES ... [PRIVATE ...]): builds a job library `lib/jobs/lib<name>.so`.
 function(weir_add_job name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PRIVATE" ${ARGN})
   add_library(job_${name} MODULE ${ARG_SOURCES})
   set_target_properties(job_${name} PROPERTIES
       OUTPUT_NAME ${name}
       LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/jobs
-      CXX_VISIBILITY_PRESET hidden
-      VISIBILITY_INLINES_HIDDEN ON)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(job_${name} PRIVATE -fno-gnu-unique)
-  endif()
+      DEFINE_SYMBOL "")
+  weir_hide_job_symbols(job_${name})
   target_compile_options(job_${name} PRIVATE ${WEIR_WARNINGS})
   target_link_libraries(job_${name} PRIVATE weir::weir_operators weir::weir_runtime weir::weir_abi_stamp ${ARG_PRIVATE})
+  weir_use_precompiled(job_${name} weir_precompiled_jobs)
 endfunction()
 
 # Of the tests' own files. -fPIC, and not -fPIE: one parsed header then serves executables and objects.
