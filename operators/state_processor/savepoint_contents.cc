@@ -215,7 +215,7 @@ absl::StatusOr<std::string> SavepointContents::Write(const std::string& given_pa
     RETURN_IF_ERROR(files.Verify({*file, size_bytes, checksum}));
     const std::string name = FileName(*file);
     ASSIGN_OR_RETURN(const StoredFile stored, files.Store(*file, name.substr(name.rfind('-') + 1)));
-    *file = stored.path;
+    *file = FileName(stored.path);  // The folder may be moved.
     return absl::OkStatus();
   };
   const auto copy = [&]() -> absl::Status {
