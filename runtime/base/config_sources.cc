@@ -3,6 +3,8 @@
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "runtime/base/config.h"
@@ -55,6 +57,11 @@ absl::Status FlattenYaml(const YAML::Node& node, const std::string& file, const 
 
 absl::StatusOr<std::vector<FileEntry>> ReadYaml(const std::string& file) {
   std::vector<FileEntry> entries;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) {  // Read as a stream, it throws no YAML error.
+    return absl::InvalidArgumentError(StrCat(
+        "cannot read the configuration; it is a folder, name the file in it: source=", file));
+  }
   try {
     const YAML::Node root = YAML::LoadFile(file);
     if (root.IsNull()) return entries;

@@ -158,6 +158,8 @@ TEST_F(ConfigTest, ValueOutOfRangeIsRefused) {
 
 TEST_F(ConfigTest, FileThatIsMissingBrokenOrOfAnotherShapeIsRefused) {
   EXPECT_THAT(Error(Load({.file = "/no/such.yaml"})), HasSubstr("/no/such.yaml"));
+  EXPECT_THAT(Error(Load({.file = ::testing::TempDir()})),
+              AllOf(HasSubstr("it is a folder"), HasSubstr(::testing::TempDir())));
   EXPECT_THAT(Error(LoadYaml("rest:\n  port: [1\n")),
               AllOf(HasSubstr("not YAML"), HasSubstr(file_)));
   EXPECT_THAT(Error(LoadYaml("- a\n- b\n")), HasSubstr("expected lines like"));
