@@ -143,6 +143,7 @@ absl::StatusOr<JobDescription> Dispatcher::Describe(JarRunRequest request,
   JobDescription job;
   ASSIGN_OR_RETURN(job.settings, MakeJobSettings(options_.configuration, prepared.graph->settings,
                                                  request.flink_configuration));
+  RETURN_IF_ERROR(CheckCheckpointDir(job.settings, options_.configuration));
   if (request.parallelism.has_value()) {
     job.settings.Set(kParallelismDefault, *request.parallelism);
   }

@@ -6,6 +6,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/base/strings.h"
 #include "runtime/base/weir_options.h"
+#include "runtime/checkpoint/file_system.h"
 
 namespace weir {
 
@@ -27,6 +28,16 @@ absl::StatusOr<Configuration> MakeJobSettings(
                " source=", settings.SourceOf(kCheckpointingMaxConcurrent.key)));
   }
   return settings;
+}
+
+absl::Status CheckCheckpointDir(const Configuration& job, const Configuration& cluster) {
+  const std::string wanted = NormalizedPath(job.Get(kCheckpointingDir));
+  if (wanted == NormalizedPath(cluster.Get(kCheckpointingDir))) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      StrCat("the folder of checkpoints is the cluster's, a job has none of its own; leave ",
+             kCheckpointingDir.key, " out, or set it where the JobManager starts: value=", wanted,
+             " cluster=", cluster.Get(kCheckpointingDir),
+             " source=", job.SourceOf(kCheckpointingDir.key)));
 }
 
 CheckpointSettings CheckpointSettingsOf(const Configuration& settings) {

@@ -1,5 +1,6 @@
 #include "jobmanager/job_settings.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -35,6 +36,20 @@ TEST(JobSettingsTest, ShowsTheCheckpointModeThatHolds) {
                 {"execution.checkpointing.unaligned.enabled", "true"}});
   EXPECT_FALSE(at_least_once.exactly_once);
   EXPECT_FALSE(at_least_once.unaligned) << "there is nothing to overtake";
+}
+
+TEST(JobSettingsTest, TheFolderOfCheckpointsIsTheClusters) {
+  Configuration cluster{WeirOptions()};
+  cluster.Set(kCheckpointingDir, "/cluster/checkpoints");
+  const auto check = [&](const std::string& folder) {
+    const auto settings = MakeJobSettings(cluster, {}, {{"execution.checkpointing.dir", folder}});
+    return settings.ok() ? CheckCheckpointDir(*settings, cluster) : settings.status();
+  };
+  EXPECT_TRUE(check("/cluster/checkpoints").ok());
+  const absl::Status other = check("/other");
+  EXPECT_EQ(other.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(other.ToString(), testing::AllOf(testing::HasSubstr("value=/other"),
+                                               testing::HasSubstr("cluster=/cluster/checkpoints")));
 }
 
 TEST(JobSettingsTest, RefusesAnUnknownCheckpointMode) {
