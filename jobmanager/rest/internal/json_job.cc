@@ -374,6 +374,27 @@ std::string RenderVertex(const VertexDetails& vertex, absl::Time now) {
                {"aggregated", AggregatedJson(AllOf(vertex), now)}});
 }
 
+std::string RenderSubtask(const SubtaskDetails& subtask, absl::Time now) {
+  return Dump(SubtaskJson(subtask, now));
+}
+
+std::string RenderVertexAccumulators(const VertexDetails& vertex) {
+  return Dump({{"id", ToString(vertex.id)}, {"user-accumulators", Json::array()}});
+}
+
+std::string RenderSubtaskAccumulators(const VertexDetails& vertex) {
+  Json subtasks = Json::array();
+  for (const SubtaskDetails& subtask : vertex.subtasks) {
+    subtasks.push_back({{"subtask", subtask.index},
+                        {"attempt", subtask.attempt_number},
+                        {"endpoint", subtask.endpoint.empty() ? "(unassigned)" : subtask.endpoint},
+                        {"user-accumulators", Json::array()}});
+  }
+  return Dump({{"id", ToString(vertex.id)},
+               {"parallelism", vertex.parallelism},
+               {"subtasks", std::move(subtasks)}});
+}
+
 std::string RenderSubtaskTimes(const VertexDetails& vertex, absl::Time now) {
   Json subtasks = Json::array();
   for (const SubtaskDetails& subtask : vertex.subtasks) {

@@ -35,6 +35,10 @@ namespace weir::internal {
 [[nodiscard]] std::string RenderExceptions(const ExceptionHistory& history);
 
 [[nodiscard]] std::string RenderVertex(const VertexDetails& vertex, absl::Time now);
+[[nodiscard]] std::string RenderSubtask(const SubtaskDetails& subtask, absl::Time now);
+/// Flink's shapes without entries, for weir has no accumulators.
+[[nodiscard]] std::string RenderVertexAccumulators(const VertexDetails& vertex);
+[[nodiscard]] std::string RenderSubtaskAccumulators(const VertexDetails& vertex);
 [[nodiscard]] std::string RenderSubtaskTimes(const VertexDetails& vertex, absl::Time now);
 [[nodiscard]] std::string RenderVertexTaskManagers(const VertexDetails& vertex, absl::Time now);
 [[nodiscard]] std::string RenderBackpressure(const VertexDetails& vertex, absl::Time now);

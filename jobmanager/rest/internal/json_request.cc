@@ -62,8 +62,11 @@ FieldReader ReadTriggerId(std::optional<TriggerId>* out) {
   };
 }
 
-FieldReader Ignore() {
-  return [](const Json&) { return absl::OkStatus(); };
+/// Which files a checkpoint writes is the state backend's to choose, whatever of these is asked
+/// for.
+absl::Status CheckCheckpointType(const Json& value) {
+  if (value == "CONFIGURED" || value == "FULL" || value == "INCREMENTAL") return absl::OkStatus();
+  return WrongType("CONFIGURED, FULL or INCREMENTAL");
 }
 
 absl::Status ReadTexts(const Json& value, std::vector<std::string>* out) {
@@ -155,7 +158,7 @@ absl::Status ParseJarRunBody(std::string_view body, JarRunRequest* request) {
 
 absl::StatusOr<std::optional<TriggerId>> ParseCheckpointTriggerBody(std::string_view body) {
   std::optional<TriggerId> trigger_id;
-  const std::vector<Field> fields = {{"checkpointType", Ignore()},
+  const std::vector<Field> fields = {{"checkpointType", CheckCheckpointType},
                                      {"triggerId", ReadTriggerId(&trigger_id)}};
   RETURN_IF_ERROR(ReadObject(body, fields));
   return trigger_id;

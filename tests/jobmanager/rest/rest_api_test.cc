@@ -233,6 +233,29 @@ TEST_F(RestApiTest, TriggersACheckpointOncePerTriggerId) {
   EXPECT_EQ(status, Json::parse(R"({"status":{"id":"COMPLETED"},"operation":{"checkpointId":3}})"));
 }
 
+TEST_F(RestApiTest, ShowsASubtaskAndItsCurrentAttempt) {
+  const Json subtask = Get("/jobs/JOB/vertices/SINK/subtasks/1");
+  EXPECT_EQ(subtask["subtask"], 1);
+  EXPECT_EQ(subtask["metrics"]["read-records"], 101);
+  EXPECT_EQ(Get("/jobs/JOB/vertices/SINK/subtasks/1/attempts/0"), subtask);
+  EXPECT_EQ(Get("/jobs/JOB/vertices/SINK/subtasks/accumulators")["subtasks"].size(), 2U);
+  EXPECT_EQ(Get("/jobs/JOB/vertices/SINK/accumulators")["user-accumulators"], Json::array());
+  const std::string subtasks = Resolve("/jobs/JOB/vertices/SINK/subtasks");
+  EXPECT_EQ(Call("GET", subtasks + "/2").status, 404);
+  EXPECT_EQ(Call("GET", subtasks + "/1/attempts/7").status, 404);
+  EXPECT_EQ(Call("GET", subtasks + "/x").status, 400);
+  EXPECT_EQ(Call("GET", subtasks + "/1/attempts/-1").status, 400);
+}
+
+TEST_F(RestApiTest, RefusesACheckpointOfATypeThatThereIsNot) {
+  for (const std::string_view type : {R"("NATIVE")", R"("full")", "7"}) {
+    const std::string body = StrCat(R"({"checkpointType":)", type, "}");
+    const RawAnswer answer = Call("POST", Resolve("/jobs/JOB/checkpoints"), body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_THAT(answer.body, HasSubstr("CONFIGURED, FULL or INCREMENTAL"));
+  }
+}
+
 TEST_F(RestApiTest, TakesASavepointAndTellsWhereItIs) {
   const std::string savepoints = Resolve("/jobs/JOB/savepoints");
   const RawAnswer answer = Call("POST", savepoints,

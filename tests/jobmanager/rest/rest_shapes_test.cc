@@ -67,10 +67,6 @@ const std::map<std::string, std::string>& DeliberatelyMissing() {
       {"/taskmanagers/:taskmanagerid/logs", "web UI"},
       {"/taskmanagers/:taskmanagerid/thread-dump", "web UI"},
       {"/jobs/:jobid/vertices/:vertexid/flamegraph", "web UI"},
-      {"/jobs/:jobid/vertices/:vertexid/accumulators", "web UI"},
-      {"/jobs/:jobid/vertices/:vertexid/subtasks/accumulators", "web UI"},
-      {"/jobs/:jobid/vertices/:vertexid/subtasks/0", "web UI"},
-      {"/jobs/:jobid/vertices/:vertexid/subtasks/0/attempts/0", "web UI"},
   };
   return *kMissing;
 }
