@@ -1,5 +1,6 @@
 #include "jobs/sigma/engine/predicate.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -12,6 +13,9 @@
 
 namespace weir::sigma {
 namespace {
+
+// 2^53: doubles hold every integer below it.
+constexpr double kFirstRoundedInteger = 9007199254740992.0;
 
 bool IsInteger(std::string_view text) {
   if (!text.empty() && text.front() == '-') text.remove_prefix(1);
@@ -33,9 +37,34 @@ bool PassesOrdering(Test ordering, double number, double operand) {
   }
 }
 
+// Returns the digits of an integer from the first that counts on.
+std::string_view DigitsOf(std::string_view integer) {
+  return integer.substr(std::min(integer.find_first_not_of("-0"), integer.size()));
+}
+
+// Orders two integers of one sign as written: below, equal to or above 0 as `a` is less than, equal
+// to or greater than `b`.
+int CompareIntegers(std::string_view a, std::string_view b) {
+  const int sign = a.front() == '-' ? -1 : 1;
+  a = DigitsOf(a);
+  b = DigitsOf(b);
+  if (a.size() != b.size()) return a.size() < b.size() ? -sign : sign;
+  return sign * a.compare(b);
+}
+
 bool PassesNumber(const Predicate& predicate, std::string_view text) {
   const std::optional<double> number = ParseNumber(text);
-  return number && PassesOrdering(predicate.test, *number, predicate.number);
+  if (!number) return false;
+  // Rounding keeps the order, but from here on it makes different integers equal: file times of
+  // Windows, ids of 64 bits.
+  const bool maybe_rounded =
+      *number == predicate.number && std::fabs(*number) >= kFirstRoundedInteger;
+  if (!maybe_rounded || !IsInteger(predicate.notation)) {
+    return PassesOrdering(predicate.test, *number, predicate.number);
+  }
+  if (text.front() == '+') text.remove_prefix(1);
+  const int order = IsInteger(text) ? CompareIntegers(text, predicate.notation) : 0;
+  return PassesOrdering(predicate.test, order, 0);
 }
 
 bool PassesTimePart(const Predicate& predicate, std::string_view text) {
@@ -167,8 +196,8 @@ std::string CanonicalNumber(std::string_view text) {
   const std::optional<double> number = ParseNumber(text);
   if (!number) return std::string(text);
   std::array<char, 64> buffer{};
-  constexpr double kExactIntegers = 9007199254740992.0;
-  const bool integral = std::floor(*number) == *number && std::fabs(*number) <= kExactIntegers;
+  const bool integral =
+      std::floor(*number) == *number && std::fabs(*number) <= kFirstRoundedInteger;
   const auto result = integral
                           ? std::to_chars(buffer.data(), buffer.data() + buffer.size(),
                                           static_cast<long long>(*number))
