@@ -21,6 +21,7 @@
 #include "operators/window/window_operator.h"
 #include "tests/operators/window/window_harness.h"
 #include "tests/operators/window/window_test_types.h"
+#include "tests/support/seeds.h"
 #include "tests/support/temporary_folder.h"
 
 namespace weir {
@@ -465,7 +466,7 @@ int64_t ClockOf(WindowHarness<Reading, WindowSum>& harness) {
 TEST(WindowOperatorPropertyTest, EveryAssignerAndTriggerEqualsTheModel) {
   const TemporaryFolder folder;
   size_t num_results = 0;
-  for (unsigned seed = 1; seed <= 800; ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(800); ++seed) {
     std::mt19937 random(seed);
     const Case c = RandomCase(seed, random);
     SCOPED_TRACE(StrCat("seed=", seed, " assigner=", static_cast<int>(c.assigner), " trigger=",
@@ -532,7 +533,7 @@ TEST(WindowOperatorPropertyTest, EveryAssignerAndTriggerEqualsTheModel) {
     }
     num_results += harness.results().size();
   }
-  EXPECT_GT(num_results, 10'000);
+  EXPECT_GT(num_results, 12 * NumSeeds(800));
 }
 
 const auto kEmitAll = [](const TimeWindow& window, const SumAndCount& sum,
@@ -558,7 +559,7 @@ DataStream<WindowSum> InTwoStages(const DataStream<Reading>& readings, const Cas
 TEST(WindowOperatorPropertyTest, WindowsInTwoStagesEqualTheModelThroughDisorderAndLateness) {
   using Harness = OperatorTestHarness<Reading, WindowSum>;
   uint64_t num_late = 0;
-  for (unsigned seed = 1; seed <= 200; ++seed) {
+  for (unsigned seed = 1; seed <= NumSeeds(200); ++seed) {
     std::mt19937 random(seed);
     const auto below = [&](uint32_t limit) { return static_cast<int64_t>(random() % limit); };
     const bool all = seed % 2 == 0;
