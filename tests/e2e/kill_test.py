@@ -67,7 +67,8 @@ def main():
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 30)
     print(f"seed {seed}", flush=True)
-    with Cluster(task_managers=2, slots=options.parallelism) as cluster:
+    # No slots to spare: each TaskManager has tasks, so that each kill has something to restore.
+    with Cluster(task_managers=2, slots=(options.parallelism + 1) // 2) as cluster:
         expected = undisturbed_run(cluster, options)
         actual = disturbed_run(cluster, options, random.Random(seed))
         if actual != expected:
