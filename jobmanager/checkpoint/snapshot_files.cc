@@ -60,21 +60,27 @@ absl::Status VisitSnapshotFiles(CheckpointMetadata* metadata, const FileVisitor&
   return absl::OkStatus();
 }
 
+absl::Status MissingFile(const std::string& path) {
+  return absl::DataLossError(StrCat("a state file is missing: path=", path));
+}
+
+absl::Status DamagedFile(const std::string& path, uint64_t size_bytes, uint64_t expected) {
+  return absl::DataLossError(StrCat("a state file is damaged: path=", path,
+                                    " size_bytes=", size_bytes, " expected_size_bytes=", expected));
+}
+
 // Copies or links a file of a snapshot to `store`.
 absl::StatusOr<StoredFile> StoreFile(const StoredFile& file, FileStateStore* store) {
   // Its own name is a prefix, a random id and what the state backend calls it.
   const std::string name = FileName(file.path);
   absl::StatusOr<StoredFile> stored = store->Store(file.path, name.substr(name.rfind('-') + 1));
-  if (absl::IsNotFound(stored.status())) {
-    return absl::DataLossError(StrCat("a state file is missing: path=", file.path));
-  }
+  if (absl::IsNotFound(stored.status())) return MissingFile(file.path);
   if (!stored.ok() ||
       (stored->size_bytes == file.size_bytes && stored->checksum == file.checksum)) {
     return stored;
   }
   store->Delete(stored->path).IgnoreError();
-  return absl::DataLossError(StrCat("a state file is damaged: path=", file.path, " size_bytes=",
-                                    stored->size_bytes, " expected_size_bytes=", file.size_bytes));
+  return DamagedFile(file.path, stored->size_bytes, file.size_bytes);
 }
 
 // Copies or links every file of the snapshot to `store`, once, and names the new ones in it. Leaves
@@ -250,22 +256,20 @@ absl::StatusOr<CheckpointMetadata> ReadCheckpoint(const FileSystems& file_system
 
 absl::Status CheckFiles(const FileSystems& file_systems, const CheckpointMetadata& metadata) {
   CheckpointMetadata visited = metadata;
-  std::vector<std::pair<std::string, uint64_t>> files;
+  std::set<std::pair<std::string, uint64_t>> distinct;  // Subtasks may name the same files.
   RETURN_IF_ERROR(
       VisitSnapshotFiles(&visited, [&](const std::string* path, uint64_t size_bytes, uint64_t) {
-        files.emplace_back(*path, size_bytes);
+        distinct.emplace(*path, size_bytes);
         return absl::OkStatus();
       }));
+  const std::vector<std::pair<std::string, uint64_t>> files(distinct.begin(), distinct.end());
   return CallConcurrently(files.size(), kTransfersAtOnce, [&](size_t i) -> absl::Status {
     const auto& [path, size_bytes] = files[i];
     const absl::StatusOr<uint64_t> size = file_systems.Size(path);
-    if (absl::IsNotFound(size.status())) {
-      return absl::DataLossError(StrCat("a state file is missing: path=", path));
-    }
+    if (absl::IsNotFound(size.status())) return MissingFile(path);
     RETURN_IF_ERROR(size.status());
     if (*size == size_bytes) return absl::OkStatus();
-    return absl::DataLossError(StrCat("a state file is damaged: path=", path, " size_bytes=", *size,
-                                      " expected_size_bytes=", size_bytes));
+    return DamagedFile(path, *size, size_bytes);
   });
 }
 
