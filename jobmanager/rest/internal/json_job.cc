@@ -147,12 +147,16 @@ Json StatusDurationJson(const SubtaskDetails& subtask, absl::Time now) {
   return json;
 }
 
+std::string EndpointOf(const SubtaskDetails& subtask) {
+  return subtask.endpoint.empty() ? "(unassigned)" : subtask.endpoint;
+}
+
 Json SubtaskJson(const SubtaskDetails& subtask, absl::Time now) {
   const Interval interval = IntervalOf(StartOf(subtask), EndOf(subtask), now);
   Json json = {{"subtask", subtask.index},
                {"status", Name(subtask.state)},
                {"attempt", subtask.attempt_number},
-               {"endpoint", subtask.endpoint.empty() ? "(unassigned)" : subtask.endpoint}};
+               {"endpoint", EndpointOf(subtask)}};
   AddInterval(interval, &json);
   json["metrics"] = IoMetricsJson(subtask.metrics);
   json["taskmanager-id"] = subtask.taskmanager_id.empty() ? "(unassigned)" : subtask.taskmanager_id;
@@ -387,7 +391,7 @@ std::string RenderSubtaskAccumulators(const VertexDetails& vertex) {
   for (const SubtaskDetails& subtask : vertex.subtasks) {
     subtasks.push_back({{"subtask", subtask.index},
                         {"attempt", subtask.attempt_number},
-                        {"endpoint", subtask.endpoint.empty() ? "(unassigned)" : subtask.endpoint},
+                        {"endpoint", EndpointOf(subtask)},
                         {"user-accumulators", Json::array()}});
   }
   return Dump({{"id", ToString(vertex.id)},
